@@ -1,0 +1,213 @@
+//! What goes into the engine and what comes out of it: plain data.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Time;
+
+use crate::event::{ContactId, Event};
+
+type Name = Arc<str>;
+
+/// Names a command whose answer somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// Everything that can happen to the engine.
+#[derive(Debug)]
+pub enum Input {
+    Sip(sip::Input),
+    Media(media::Event),
+    /// Local RTP ports that are bound and free; they come back by `media::Event::Closed` and stay the engine's.
+    PortsGranted(Vec<media::Port>),
+    /// The answer to `Output::LookUp`; `None` when the store failed.
+    LookedUp { look_up: u64, pop: Option<crm::Pop> },
+    /// Every event up to this sequence has been handed to the sockets of those who watch.
+    Delivered { sequence: u64 },
+    /// How many watch the stream; with none the engine does not wait for `Delivered` before it rings an agent.
+    Audience { count: usize },
+    /// Somebody outside wants something.
+    Command { token: Token, command: Command },
+    /// A new configuration, checked.
+    Configure { config: Arc<Config>, by: Name, summary: Vec<String> },
+    /// Take no new calls; `Output::Drained` comes when the last one is over, at the latest after this long.
+    Drain { within: Duration },
+    /// First input of a run: what the log says of before.
+    Start(Start),
+}
+
+/// What a run begins with.
+#[derive(Debug, Default)]
+pub struct Start {
+    pub boot: u64,
+    pub next_sequence: u64,
+    /// Contacts that were open when the last run ended: closed as `system_error` at `last_time`, the log's last time.
+    pub open: Vec<OpenContact>,
+    pub last_time: Time,
+    /// Availability of agents as last asked for.
+    pub agents: Vec<(Name, acd::Availability)>,
+    /// State in which each agent's time stood at the end of the last run, so that it can be closed at `last_time`.
+    pub agent_states: Vec<(Name, crate::event::AgentState, Time)>,
+}
+
+/// A contact as the log left it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct OpenContact {
+    pub contact: ContactId,
+    pub direction: crate::event::Direction,
+    /// The open visit: queue, number, when it began; `None` when the contact was not in a queue.
+    pub visit: Option<(Name, u32, Time)>,
+    pub agent: Option<Name>,
+    pub arrived: Time,
+    /// Set when an agent had answered.
+    pub answered: Option<Time>,
+    pub entered_ivr: bool,
+    pub customers: Vec<crm::CustomerId>,
+}
+
+/// What somebody outside may want. `by` is the signed-in user, already authorised by `web`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    SetAgentState { by: Name, agent: Name, availability: acd::Availability },
+    EndWrapUp { by: Name, agent: Name },
+    Hangup { by: Name, contact: ContactId },
+    /// The router's last decisions on a contact (a bounded ring in memory).
+    Why { contact: ContactId },
+    /// The SIP ladder of a contact (a bounded ring in memory).
+    Ladder { contact: ContactId },
+}
+
+/// The answer to a command, and the sequence of the last event it caused: it is told outside when that is on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub token: Token,
+    pub after: u64,
+    pub result: Result<Answer, Refusal>,
+}
+
+/// A command's good end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Done,
+    Why(Vec<(Time, Name, acd::Decision)>),
+    Ladder(Vec<String>),
+}
+
+/// Why a command was refused, for RFC 9457.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NotFound(String),
+    Conflict(String),
+    Invalid(String),
+}
+
+/// What the engine wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Send SIP.
+    Transmit { peer: sip::Peer, bytes: bytes::Bytes },
+    /// To the media thread `plane`.
+    Media { plane: u16, command: media::Command },
+    /// Append to the log and publish.
+    Event(Event),
+    /// An input or decision of the distributor, for the log (`input` and `decision` records).
+    Acd { at: Time, record: AcdRecord },
+    /// Look the number up; answer with `Input::LookedUp`.
+    LookUp { look_up: u64, number: crm::Number },
+    Reply(Reply),
+    /// A fact for `/metrics` that is no event.
+    Count(Count),
+    /// Ports run low: grant more on this plane, if there are more.
+    PortsLow { plane: u16 },
+    Drained,
+}
+
+/// What the log keeps of the distributor.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AcdRecord {
+    Input(acd::Input),
+    /// What the decision was about: contact (number), queue, decision.
+    Decision { contact: acd::ContactId, queue: Name, decision: acd::Decision },
+}
+
+/// Counted, not logged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Count {
+    SipMessage { outbound: bool, method: &'static str, class: &'static str },
+    SipRefused { what: &'static str },
+    OverloadRejected { reason: &'static str },
+    /// INVITE to our final answer.
+    CallSetup { seconds: f64 },
+    /// Reservation to the pop's delivery.
+    ScreenPop { seconds: f64 },
+    Media { packets_in: u64, packets_out: u64, lost: u64, rejected: u64 },
+    RtpStreams { active: i64 },
+}
+
+/// What the engine must know from the configuration: compiled by `server::config`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub node: Name,
+    pub version: Name,
+    pub sip: sip::Config,
+    pub acd: acd::Config,
+    pub flows: Arc<ivr::Flows>,
+    /// Dialled number (user part) to what answers.
+    pub routes: BTreeMap<Name, Route>,
+    pub queues: BTreeMap<Name, QueueService>,
+    pub agents: BTreeMap<Name, AgentAccount>,
+    /// Our address in SDP.
+    pub media_address: IpAddr,
+    /// Codecs in our order of preference.
+    pub codecs: Vec<media::Codec>,
+    pub ptime: Duration,
+    pub default_lang: media::Lang,
+    /// Two-letter country for numbers without a prefix, e.g. `CN`.
+    pub country: Name,
+    /// Longest wait for the customer look-up (300 ms) and for the pop's delivery (20 ms).
+    pub look_up_patience: Duration,
+    pub pop_patience: Duration,
+    pub max_calls: usize,
+    /// A leg without media for this long is ended (0: never).
+    pub media_timeout: Duration,
+    /// Longest call.
+    pub max_call: Duration,
+    /// Play "not in service" before 404.
+    pub announce_unknown: bool,
+}
+
+/// What a number leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    Flow(Name),
+    Queue(Name),
+    Agent(Name),
+    Echo,
+    Tone { hertz: u32 },
+}
+
+/// How a queue treats its waiting callers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueService {
+    pub name: Name,
+    pub service_level: Duration,
+    pub short_abandon: Duration,
+    /// 180 while waiting, 200 when the agent answers; else 200 at once, with music.
+    pub answer_on_agent: bool,
+    pub music: Name,
+    /// Announce the position on entry and then every so often; `None` is never.
+    pub announce_every: Option<Duration>,
+}
+
+/// An agent as a telephone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentAccount {
+    pub id: Name,
+    pub name: String,
+    pub group: Name,
+    /// A fixed SIP URI instead of a registration.
+    pub contact: Option<Name>,
+}

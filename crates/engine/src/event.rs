@@ -1,0 +1,219 @@
+//! What happened: the events that everything outside is a fold of.
+//!
+//! One event is one line of the log and one CloudEvents message (type names: [`EventKind::type_name`]). What is personal in an event sits in its
+//! `Option` fields marked *personal* and is split off by [`Event::record`], so that the log can seal it under the person's key; a fold must not need it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use clock::Time;
+use crm::Pop;
+use serde::{Deserialize, Serialize};
+
+type Name = Arc<str>;
+
+/// A contact's name outside: `{node}-{boot}-{counter}`. A replay makes the same ones. Inside the ACD it is the number `boot << 40 | counter`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContactId(pub Arc<str>);
+
+impl fmt::Display for ContactId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Gap-free per node, from 1, over restarts.
+    pub sequence: u64,
+    pub at: Time,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// The kinds. `type` is the CloudEvents type, `data` its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum EventKind {
+    /// The node began to run; first event of a boot. What was in progress before has been closed by the events right after it.
+    #[serde(rename = "node.started")]
+    NodeStarted { node: Name, boot: u64, version: Name },
+    #[serde(rename = "contact.arrived")]
+    ContactArrived {
+        contact: ContactId,
+        channel: Name,        // "voice"
+        direction: Direction,
+        /// Entry: `flow:main`, `queue:support`, `agent:1001`, `echo`, `tone`.
+        entry: Name,
+        trunk: Option<Name>,
+        /// The agent who placed it, for internal and outbound calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Name>,
+        /// Personal: E.164 where valid, else as signalled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ani: Option<String>,
+        dnis: Name,
+    },
+    #[serde(rename = "contact.identified")]
+    ContactIdentified { contact: ContactId, customers: Vec<crm::CustomerId>, class: Option<Name>, took_ms: u64, late: bool },
+    #[serde(rename = "contact.queued")]
+    ContactQueued { contact: ContactId, queue: Name, visit: u32, skills: BTreeMap<Name, u8>, priority: i32, position: u32 },
+    #[serde(rename = "contact.offered")]
+    ContactOffered {
+        contact: ContactId,
+        queue: Name,
+        visit: u32,
+        offer: u32,
+        agent: Name,
+        group: Name,
+        ring_ms: u64,
+        dnis: Name,
+        /// Personal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ani: Option<String>,
+        /// Personal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pop: Option<Pop>,
+        /// Data that the flow set for the desk. Personal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flow_data: Option<BTreeMap<String, String>>,
+    },
+    /// `requeued` says that the visit goes on in its old place.
+    #[serde(rename = "contact.offer_ended")]
+    ContactOfferEnded { contact: ContactId, queue: Name, visit: u32, offer: u32, agent: Name, group: Name, reason: acd::OfferEnd, rang_ms: u64, requeued: bool },
+    /// Agent and caller are connected. `queue` is absent for calls outside the distributor.
+    #[serde(rename = "contact.answered")]
+    ContactAnswered { contact: ContactId, queue: Option<Name>, visit: u32, agent: Name, group: Name, wait_ms: u64, rang_ms: u64 },
+    #[serde(rename = "contact.held")]
+    ContactHeld { contact: ContactId, agent: Option<Name>, by: Name },
+    #[serde(rename = "contact.resumed")]
+    ContactResumed { contact: ContactId, agent: Option<Name>, by: Name, held_ms: u64 },
+    #[serde(rename = "contact.transferred")]
+    ContactTransferred { contact: ContactId, kind: Name, from: Option<Name>, to: Name },
+    /// The caller hung up before an agent answered. `stage`: `ivr`, `queue`, `ring`.
+    #[serde(rename = "contact.abandoned")]
+    ContactAbandoned { contact: ContactId, queue: Option<Name>, visit: u32, stage: Stage, wait_ms: u64, short: bool },
+    /// A visit ended otherwise than by answer or abandonment (see KPI: exits).
+    #[serde(rename = "contact.left_queue")]
+    ContactLeftQueue { contact: ContactId, queue: Name, visit: u32, exit: Exit, wait_ms: u64 },
+    /// The contact is over. Agent times are in the `agent.state` events; `talk_ms` and `hold_ms` are this contact's with agents.
+    #[serde(rename = "contact.closed")]
+    ContactClosed {
+        contact: ContactId,
+        outcome: Outcome,
+        direction: Direction,
+        queue: Option<Name>,
+        agent: Option<Name>,
+        entered_ivr: bool,
+        goal: bool,
+        wait_ms: u64,
+        talk_ms: u64,
+        hold_ms: u64,
+        duration_ms: u64,
+        customers: Vec<crm::CustomerId>,
+        /// Why the last leg ended, e.g. `caller_bye`, `agent_bye`, `caller_cancel`, `drain`, `lost`.
+        cause: Name,
+    },
+    /// An agent's state changed; `was` and `was_ms` say what ended and how long it lasted.
+    #[serde(rename = "agent.state")]
+    AgentState {
+        agent: Name,
+        group: Name,
+        state: AgentState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Name>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contact: Option<ContactId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queue: Option<Name>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        was: AgentState,
+        was_ms: u64,
+    },
+    /// A queue came, went, or opened or closed: not its length, which is a fold of the contacts.
+    #[serde(rename = "queue.changed")]
+    QueueChanged { queue: Name, change: Name, target_ms: u64, short_abandon_ms: u64 },
+    /// `input` is personal.
+    #[serde(rename = "ivr.step")]
+    IvrStep {
+        contact: ContactId,
+        flow: Name,
+        state: Name,
+        verb: Name,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
+    },
+    #[serde(rename = "config.applied")]
+    ConfigApplied { by: Name, summary: Vec<String> },
+    /// Who did what to whom.
+    #[serde(rename = "audit")]
+    Audit { by: Name, action: Name, subject: Name, detail: Option<String> },
+}
+
+/// Who called whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    Inbound,
+    Outbound,
+    Internal,
+}
+
+/// Where the caller gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Ivr,
+    Queue,
+    Ring,
+}
+
+/// How a visit ended, other than by answer or abandonment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    Overflowed,
+    Voicemail,
+    LeftByChoice,
+    Rejected,
+    NoAgent,
+    SystemError,
+}
+
+/// How a contact ended: KPI.md's list, and `completed` for calls outside queues that were answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Answered,
+    AbandonedInIvr,
+    AbandonedInQueue,
+    AbandonedInRing,
+    Overflowed,
+    CallbackRequested,
+    Voicemail,
+    SelfServed,
+    RejectedClosed,
+    RejectedFull,
+    NoAgent,
+    SystemError,
+}
+
+/// An agent's state without its data, for events and folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    LoggedOut,
+    NotReady,
+    Unreachable,
+    Ready,
+    Reserved,
+    Connected,
+    /// The contact is on hold.
+    Held,
+    WrapUp,
+    Occupied,
+}

@@ -1,0 +1,109 @@
+//! What goes into a session and what comes out of it: plain data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Language of what is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Lang {
+    #[serde(rename = "zh-CN")]
+    ZhCn,
+    #[serde(rename = "en")]
+    En,
+}
+
+/// Something wrong in a flow file, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub severity: Severity,
+    pub file: PathBuf,
+    /// From 1; 0 when the file as a whole is meant.
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// Errors keep a flow from loading; warnings do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Warning,
+    Error,
+}
+
+/// A variable's value.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum Value {
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Value>),
+}
+
+/// What is known when the session begins; flows read them as variables (`call.ani`, `call.dnis`, `customer.class`, …).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    pub ani: String,
+    pub dnis: String,
+    pub lang: Option<Lang>,
+    /// Filled by [`Input::Customer`] when the look-up comes back; `None` while unknown.
+    pub customer: Option<BTreeMap<String, Value>>,
+}
+
+/// What can happen to a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The media path is up: begin.
+    Start,
+    /// A key: `0`-`9`, `*`, `#`, `A`-`D`.
+    Digit(char),
+    /// The play with this token came to its end.
+    Played(PlayToken),
+    /// The customer look-up came back; an empty map is a caller that nobody knows.
+    Customer(BTreeMap<String, Value>),
+    /// Back from a queue or transfer that did not work out, with a word: `full`, `closed`, `no_agent`, `failed`.
+    Returned(String),
+    /// The caller hung up.
+    Hangup,
+}
+
+/// Names one play; a session never uses one twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PlayToken(pub u32);
+
+/// One thing to be said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Prompt {
+    /// A prompt file, `prompts/{lang}/{name}.flac`.
+    File { lang: Lang, name: Arc<str> },
+    Number { lang: Lang, value: u64 },
+    Digits { lang: Lang, digits: String },
+    Silence { ms: u32 },
+}
+
+/// What a session wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Say this; `Played` comes back unless a key cut it off (`barge_in`) or another play replaced it.
+    Play { token: PlayToken, prompts: Vec<Prompt>, barge_in: bool },
+    /// Stop what is being said.
+    StopPlay,
+    /// A state was entered (for `ivr.step`); `input` is masked where the state is secret.
+    Step { flow: Arc<str>, state: Arc<str>, verb: &'static str, input: Option<String> },
+    /// The caller's language from here on.
+    Language(Lang),
+    /// The session hands the caller over; it may get `Returned`.
+    Exit(Exit),
+}
+
+/// How a session hands its caller over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Exit {
+    Queue { queue: Arc<str>, skills: BTreeMap<String, u8>, priority: i32, data: BTreeMap<String, String> },
+    /// To an extension or number, within the flow's class of service.
+    Transfer { to: String },
+    /// `goal` is true where the flow marked self-service as done.
+    Hangup { goal: bool },
+}

@@ -1,0 +1,1 @@
+//! A fold of engine events into KPIs

@@ -1,0 +1,1 @@
+//! The engine's real world: sockets, clock, threads, configuration

@@ -1,0 +1,274 @@
+//! What goes into the endpoint and what comes out of it: plain data.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::message::Message;
+
+/// A transport of RFC 3261 section 18 or RFC 7118.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    Udp,
+    Tcp,
+    Tls,
+    Ws,
+    Wss,
+}
+
+/// One connection of a stream transport, named by the edge; never reused within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowId(pub u64);
+
+/// Where a message came from, or goes to.
+///
+/// For streams with `flow: None` the edge reuses or opens a connection to `remote`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    pub transport: Transport,
+    pub remote: SocketAddr,
+    pub flow: Option<FlowId>,
+}
+
+/// One INVITE dialog seen from our side: the name under which endpoint and engine speak of it.
+/// Made by [`crate::Endpoint::new_leg`] for outgoing legs and by the endpoint for incoming ones; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegId(pub u64);
+
+/// Everything that can happen to the endpoint.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A message that the edge received and parsed.
+    Message { peer: Peer, message: Message },
+    /// Bytes that would not parse: counted, and answered with 400 where a Via, From, To, Call-ID and CSeq can still be read.
+    Malformed { peer: Peer, bytes: Bytes },
+    /// The edge could not deliver to this peer (ICMP unreachable, connection refused): RFC 3261 section 8.1.3.1.
+    Unreachable { peer: Peer },
+    /// A connection is gone: bindings and transactions on it are too.
+    FlowClosed { flow: FlowId },
+    /// What the engine wants.
+    Command(Command),
+    /// A new configuration: dialogs, bindings and transactions stay.
+    Configure(Arc<Config>),
+}
+
+/// What the engine asks of a leg. A command that does not fit the leg's state (it has just ended) is ignored.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Place an outgoing call.
+    Invite(Invite),
+    /// 180 or 183 to the caller; repeated each minute while unanswered (RFC 3261 section 13.3.1.1).
+    Ring { leg: LegId, status: u16, sdp: Option<Bytes>, headers: Vec<(String, String)> },
+    /// 200 to an incoming INVITE, retransmitted until the ACK.
+    Answer { leg: LegId, sdp: Bytes, headers: Vec<(String, String)> },
+    /// A final failure, or a 3xx, to an incoming INVITE that is unanswered.
+    Reject { leg: LegId, status: u16, reason: Option<String>, headers: Vec<(String, String)> },
+    /// Offer new media in an established dialog; 491 is retried inside (section 14.1).
+    Reinvite { leg: LegId, sdp: Bytes },
+    /// Answer an [`Event::Reoffered`].
+    AcceptReoffer { leg: LegId, sdp: Bytes },
+    /// Refuse an [`Event::Reoffered`] (488, 491); the dialog goes on.
+    RejectReoffer { leg: LegId, status: u16 },
+    /// End the leg by what its state demands: CANCEL once a provisional has come, BYE, or a failure response to an unanswered caller.
+    /// A 2xx that crosses our CANCEL is ACKed and then BYEd inside. `reason` is the RFC 3326 header value.
+    Hangup { leg: LegId, reason: Option<String> },
+    /// An INFO in the dialog.
+    Info { leg: LegId, content_type: String, body: Bytes },
+}
+
+/// An outgoing call.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    pub leg: LegId,
+    pub target: Target,
+    /// Shown to the called phone: display name and user part of From; host is ours.
+    pub from_display: Option<String>,
+    pub from_user: String,
+    pub sdp: Bytes,
+    /// Further headers, e.g. P-Asserted-Identity, Call-Info, Alert-Info.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Who is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// A registered user: the binding of the highest q, most recent first.
+    User(Arc<str>),
+    /// A fixed SIP URI whose host is an address literal.
+    Uri(Arc<str>),
+}
+
+/// What the endpoint wants done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send these bytes.
+    Transmit { peer: Peer, bytes: Bytes },
+    /// Something that the engine wants to know.
+    Event(Event),
+}
+
+/// What the endpoint tells the engine. Every leg ends in exactly one [`Event::Gone`]; nothing about it follows.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new call wants an answer; 100 has been sent.
+    Incoming(Incoming),
+    /// A provisional above 100 to our INVITE.
+    Ringing { leg: LegId, status: u16, sdp: Option<Bytes> },
+    /// A 2xx to our INVITE, already ACKed. `sdp` is the answer.
+    Answered { leg: LegId, sdp: Option<Bytes> },
+    /// The ACK for our 2xx has come; with `sdp` when our 2xx carried the offer.
+    Confirmed { leg: LegId, sdp: Option<Bytes> },
+    /// A re-INVITE or UPDATE with an offer (or, with `None`, one that wants an offer): answer it with Accept/RejectReoffer.
+    Reoffered { leg: LegId, sdp: Option<Bytes> },
+    /// The far end accepted our re-INVITE.
+    ReofferAccepted { leg: LegId, sdp: Option<Bytes> },
+    /// The far end refused our re-INVITE; the dialog goes on with the old media.
+    ReofferRejected { leg: LegId, status: u16 },
+    /// An INFO in the dialog (already answered 200).
+    Info { leg: LegId, content_type: String, body: Bytes },
+    /// The leg is over.
+    Gone { leg: LegId, cause: Cause },
+    /// A user's bindings changed: `reachable` is false when none is left (unregistered, expired, connection lost).
+    Registration(Registration),
+    /// Something worth counting was refused or dropped; the label is a fixed word (`bad_digest`, `stale_nonce`, `nonce_replay`,
+    /// `unknown_user`, `malformed`, `too_large`, `no_transaction`, `unknown_source`, …).
+    Counted { what: &'static str },
+    /// One message in or out for `sip_messages_total`: method of the transaction, status class (`"2xx"`) or `"request"`.
+    Traffic { outbound: bool, method: &'static str, class: &'static str },
+}
+
+/// A user's reachability.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub user: Arc<str>,
+    pub reachable: bool,
+    pub contacts: u32,
+}
+
+/// An incoming call.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    pub leg: LegId,
+    pub identity: Identity,
+    /// User part of the Request-URI, unescaped: the DNIS.
+    pub dialled: String,
+    /// Who says to be calling.
+    pub caller: Caller,
+    pub call_id: String,
+    /// The offer; `None` asks us to offer in the 200.
+    pub sdp: Option<Bytes>,
+    pub peer: Peer,
+    /// The message itself, for headers that only some flows want.
+    pub message: Message,
+}
+
+/// The caller as signalled: user part and display name of P-Asserted-Identity from a trusted trunk, else of From.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    pub user: String,
+    pub display: Option<String>,
+    pub anonymous: bool,
+}
+
+/// On what ground the call was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Digest-authenticated as this user.
+    User(Arc<str>),
+    /// From a trunk's address.
+    Trunk(Arc<str>),
+}
+
+/// Why a leg is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The far end hung up (BYE).
+    Bye,
+    /// The caller gave up before our answer (CANCEL).
+    Cancelled,
+    /// We hung up or gave up: BYE, CANCEL or a rejection of ours is done.
+    HungUp,
+    /// A final failure response to our INVITE; 3xx carries its first Contact.
+    Rejected { status: u16, reason: String, retry_after: Option<Duration>, contact: Option<String> },
+    /// No binding for the user.
+    NotRegistered,
+    /// No response at all to our INVITE (timer B), or none after a provisional (timer C).
+    NoResponse,
+    /// The edge could not send.
+    Unreachable,
+    /// Our 2xx was never ACKed (RFC 3261 section 13.3.1.4), BYE sent; or the dialog died (408/481 inside it).
+    Lost,
+}
+
+/// Digest algorithms of RFC 8760.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    Md5,
+    Sha256,
+}
+
+/// What the endpoint must know from the configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Realm of digest challenges, also the host in our From and P-Asserted-Identity when `domain` is empty.
+    pub realm: String,
+    /// Offered in this order, one challenge each.
+    pub digest: Vec<Algorithm>,
+    /// What we put in Contact, Via and SDP by transport family; the edge's listening addresses.
+    pub udp: Option<SocketAddr>,
+    pub tcp: Option<SocketAddr>,
+    /// Who may register and call by digest.
+    pub users: Arc<std::collections::HashMap<Arc<str>, Credentials>>,
+    /// Whose addresses are trusted, in order.
+    pub trunks: Vec<Trunk>,
+    /// Registration lifetime bounds, RFC 3261 section 10.3.
+    pub expires_min: Duration,
+    pub expires_max: Duration,
+    pub nonce_lifetime: Duration,
+    /// Bounds of every table: new work beyond them is answered 503 with Retry-After.
+    pub max_transactions: usize,
+    pub max_dialogs: usize,
+    pub max_bindings_per_user: usize,
+    /// Largest message taken from a stream (513 beyond).
+    pub max_message: usize,
+    /// T1 (500 ms), T2 (4 s), T4 (5 s) of RFC 3261 section 17.
+    pub t1: Duration,
+    pub t2: Duration,
+    pub t4: Duration,
+    /// Name in Server and User-Agent.
+    pub product: String,
+}
+
+/// HA1 values of one user, hex, one for each algorithm that is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    pub md5: Option<String>,
+    pub sha256: Option<String>,
+}
+
+/// A trusted source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    pub name: Arc<str>,
+    pub addresses: Vec<IpAddr>,
+    pub max_calls: usize,
+}
+
+/// How a request was judged: see `endpoint::access`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    Granted(Identity),
+    Challenge(Auth),
+}
+
+/// Why a challenge is sent; the wire shows only `stale`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    Missing,
+    Wrong,
+    UnknownUser,
+    Stale,
+    Replayed,
+}

@@ -1,0 +1,14 @@
+//! SIP without I/O: messages, SDP offer/answer, transactions, dialogs, registrar, digest (RFC 3261 and friends).
+//!
+//! The whole protocol is one value, [`Endpoint`], with the four methods every pure crate here has:
+//! `handle`, `handle_timeout`, `poll_output`, `poll_timeout`. One mutation, then drain the outputs.
+//!
+//! Absent on purpose: sockets, DNS, threads, clocks, media, and any idea of queues or agents.
+
+pub mod api;
+pub mod message;
+
+pub use api::{
+    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity, Incoming, Input, Invite,
+    LegId, Output, Peer, Registration, Target, Transport, Trunk,
+};

@@ -1,0 +1,1 @@
+//! REST, WebSocket, sign-in, metrics and pages

@@ -1,0 +1,2 @@
+//! Cordboard.
+fn main() {}
