@@ -75,7 +75,7 @@ pub enum Command {
     Hangup { by: Name, contact: ContactId },
     /// The router's last decisions on a contact (a bounded ring in memory).
     Why { contact: ContactId },
-    /// The SIP ladder of a contact (a bounded ring in memory).
+    /// The SIP ladder of a contact (a bounded ring in memory), one line a message.
     Ladder { contact: ContactId },
 }
 
@@ -129,6 +129,8 @@ pub enum Output {
 #[serde(rename_all = "snake_case")]
 pub enum AcdRecord {
     Input(acd::Input),
+    /// `handle_timeout` was called: a replay must call it at the same moment.
+    Timeout,
     /// What the decision was about: contact (number), queue, decision.
     Decision { contact: acd::ContactId, queue: Name, decision: acd::Decision },
 }

@@ -32,6 +32,109 @@ pub struct Event {
     pub at: Time,
     #[serde(flatten)]
     pub kind: EventKind,
+    /// Whose personal data the event holds (`tel:+86…`): the key that seals it in the log. Never written itself.
+    #[serde(skip)]
+    pub person: Option<Name>,
+}
+
+/// An event as the log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// `{"sequence", "at", "type", "data"}` without what is personal.
+    pub json: String,
+    /// The person, and the JSON object that belongs into `data`.
+    pub personal: Option<(Name, String)>,
+}
+
+impl Event {
+    /// Splits the event into what the log may keep in the open and what it seals.
+    pub fn record(&self) -> EventRecord {
+        let mut open = self.clone();
+        let mut personal = serde_json::Map::new();
+        let mut seal = |key: &str, value: Option<serde_json::Value>| {
+            if let Some(value) = value {
+                personal.insert(key.to_owned(), value);
+            }
+        };
+        match &mut open.kind {
+            EventKind::ContactArrived { ani, .. } => seal("ani", ani.take().map(Into::into)),
+            EventKind::ContactOffered { ani, pop, flow_data, .. } => {
+                seal("ani", ani.take().map(Into::into));
+                seal("pop", pop.take().and_then(|pop| serde_json::to_value(pop).ok()));
+                seal("flow_data", flow_data.take().and_then(|data| serde_json::to_value(data).ok()));
+            }
+            EventKind::IvrStep { input, .. } => seal("input", input.take().map(Into::into)),
+            _ => {}
+        }
+        let json = serde_json::to_string(&open).expect("an event is plain data with string keys");
+        let personal = (!personal.is_empty()).then(|| {
+            let person = self.person.clone().unwrap_or_else(|| "tel:".into());
+            (person, serde_json::Value::Object(personal).to_string())
+        });
+        EventRecord { json, personal }
+    }
+
+    /// Puts a record together again; without its personal part (erased, or not wanted) those fields stay `None`.
+    ///
+    /// # Errors
+    /// The JSON is not an event of a type that this version knows.
+    pub fn from_record(json: &str, personal: Option<&str>) -> Result<Event, serde_json::Error> {
+        let Some(personal) = personal else { return serde_json::from_str(json) };
+        let mut whole: serde_json::Value = serde_json::from_str(json)?;
+        let personal: serde_json::Map<String, serde_json::Value> = serde_json::from_str(personal)?;
+        if let Some(data) = whole.get_mut("data").and_then(serde_json::Value::as_object_mut) {
+            data.extend(personal);
+        }
+        serde_json::from_value(whole)
+    }
+
+    /// The CloudEvents type.
+    pub fn type_name(&self) -> &'static str {
+        match &self.kind {
+            EventKind::NodeStarted { .. } => "node.started",
+            EventKind::ContactArrived { .. } => "contact.arrived",
+            EventKind::ContactIdentified { .. } => "contact.identified",
+            EventKind::ContactQueued { .. } => "contact.queued",
+            EventKind::ContactOffered { .. } => "contact.offered",
+            EventKind::ContactOfferEnded { .. } => "contact.offer_ended",
+            EventKind::ContactAnswered { .. } => "contact.answered",
+            EventKind::ContactHeld { .. } => "contact.held",
+            EventKind::ContactResumed { .. } => "contact.resumed",
+            EventKind::ContactTransferred { .. } => "contact.transferred",
+            EventKind::ContactAbandoned { .. } => "contact.abandoned",
+            EventKind::ContactLeftQueue { .. } => "contact.left_queue",
+            EventKind::ContactClosed { .. } => "contact.closed",
+            EventKind::AgentState { .. } => "agent.state",
+            EventKind::QueueChanged { .. } => "queue.changed",
+            EventKind::IvrStep { .. } => "ivr.step",
+            EventKind::ConfigApplied { .. } => "config.applied",
+            EventKind::Audit { .. } => "audit",
+        }
+    }
+
+    /// The CloudEvents subject: the contact, agent, queue or node that changed.
+    pub fn subject(&self) -> &str {
+        match &self.kind {
+            EventKind::ContactArrived { contact, .. }
+            | EventKind::ContactIdentified { contact, .. }
+            | EventKind::ContactQueued { contact, .. }
+            | EventKind::ContactOffered { contact, .. }
+            | EventKind::ContactOfferEnded { contact, .. }
+            | EventKind::ContactAnswered { contact, .. }
+            | EventKind::ContactHeld { contact, .. }
+            | EventKind::ContactResumed { contact, .. }
+            | EventKind::ContactTransferred { contact, .. }
+            | EventKind::ContactAbandoned { contact, .. }
+            | EventKind::ContactLeftQueue { contact, .. }
+            | EventKind::ContactClosed { contact, .. }
+            | EventKind::IvrStep { contact, .. } => &contact.0,
+            EventKind::AgentState { agent, .. } => agent,
+            EventKind::QueueChanged { queue, .. } => queue,
+            EventKind::NodeStarted { node, .. } => node,
+            EventKind::ConfigApplied { by, .. } => by,
+            EventKind::Audit { subject, .. } => subject,
+        }
+    }
 }
 
 /// The kinds. `type` is the CloudEvents type, `data` its data.

@@ -8,4 +8,4 @@ pub mod api;
 pub mod event;
 
 pub use api::{Command, Config, Input, Output, Refusal, Reply, Route, Token};
-pub use event::{ContactId, Event, EventKind};
+pub use event::{ContactId, Event, EventKind, EventRecord};
