@@ -1,0 +1,180 @@
+//! Phone numbers: raw text to E.164, by libphonenumber's data.
+//!
+//! A number that is not valid anywhere (an extension, `anonymous`, a carrier's short number such as 95188) has no E.164 form and is known by
+//! its raw text: a wrong guess would show one customer's record to another.
+
+use std::str::FromStr;
+
+use phonenumber::country;
+
+use crate::api::Number;
+
+/// Longer text is no phone number (E.164 has 15 digits; this leaves room for separators) and is not parsed.
+pub const RAW_BYTES_MAX: usize = 64;
+
+/// Loads the number plans. The first parse of a process costs about 50 ms and 6 MB; call this before the first call comes.
+pub fn warm_up() {
+    let _ = Number::parse("+8613800138000", "CN");
+}
+
+impl Number {
+    /// Reads a number as a carrier signals it or a person writes it; never fails.
+    ///
+    /// `default_country` (ISO 3166, e.g. `CN`) is for numbers without a country code; when it is no country, only international numbers
+    /// (`+…`) get an E.164 form. A `tel:` before the number (RFC 3966) and separators are allowed, letters are not.
+    ///
+    /// ```
+    /// use crm::Number;
+    /// assert_eq!(Number::parse("138 0013 8000", "CN").e164.as_deref(), Some("+8613800138000"));
+    /// assert_eq!(Number::parse("008613800138000", "CN").e164.as_deref(), Some("+8613800138000"));
+    /// assert_eq!(Number::parse("1001", "CN").e164, None);
+    /// ```
+    pub fn parse(raw: &str, default_country: &str) -> Number {
+        let raw = raw.trim();
+        Number {
+            e164: e164(raw, default_country),
+            raw: raw.to_owned(),
+        }
+    }
+
+    /// What the number is kept and looked up under: E.164, or the raw text.
+    pub fn key(&self) -> &str {
+        self.e164.as_deref().unwrap_or(&self.raw)
+    }
+
+    /// Whether there is anything to look up: an empty or withheld number has no owner.
+    pub fn is_known(&self) -> bool {
+        let raw = self.raw.as_str();
+        self.e164.is_some()
+            || !(raw.is_empty()
+                || ["anonymous", "unknown", "unavailable", "restricted"]
+                    .iter()
+                    .any(|word| raw.eq_ignore_ascii_case(word)))
+    }
+}
+
+fn e164(raw: &str, default_country: &str) -> Option<String> {
+    if raw.len() > RAW_BYTES_MAX {
+        return None;
+    }
+    let text = dialled(raw)?;
+    if let Some(plain) = mainland_mobile(&text) {
+        return Some(plain);
+    }
+    let country = country::Id::from_str(default_country).ok();
+    let number = phonenumber::parse(country, &text).ok()?;
+    number
+        .is_valid()
+        .then(|| number.format().mode(phonenumber::Mode::E164).to_string())
+}
+
+/// The digits and a leading `+`; `None` when there is anything that nobody can dial. Full-width digits are what a Chinese keyboard types.
+fn dialled(raw: &str) -> Option<String> {
+    let raw = raw
+        .get(..4)
+        .filter(|head| head.eq_ignore_ascii_case("tel:"))
+        .map_or(raw, |_| &raw[4..]);
+    let raw = raw.split_once(';').map_or(raw, |(number, _)| number);
+    let mut text = String::with_capacity(raw.len());
+    for c in raw.chars() {
+        match c {
+            '0'..='9' => text.push(c),
+            '０'..='９' => text.push(char::from(
+                b'0' + u8::try_from(u32::from(c) - u32::from('０')).ok()?,
+            )),
+            '+' | '＋' if text.is_empty() => text.push('+'),
+            ' ' | '-' | '.' | '(' | ')' | '/' | '\u{a0}' | '－' | '（' | '）' => {}
+            _ => return None,
+        }
+    }
+    // Shorter than any subscriber's number with its area code; the library would guess.
+    (text.len() > 4).then_some(text)
+}
+
+/// The short way for the commonest form, `+86` and a mobile number of mainland China, which needs no search through the number plans.
+/// Narrower than the plan on purpose: what is not certain here goes to the library. A test holds the two together.
+fn mainland_mobile(text: &str) -> Option<String> {
+    let national = text.strip_prefix("+86")?.as_bytes();
+    let certain = matches!(national, [b'1', b'3' | b'8', ..] | [b'1', b'5', b'0'..=b'3' | b'5'..=b'9', ..])
+        && national.len() == 11;
+    certain.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn e164_of(raw: &str) -> Option<String> {
+        Number::parse(raw, "CN").e164
+    }
+
+    #[test]
+    fn what_carriers_and_people_write() {
+        for (raw, expected) in [
+            ("+8613800138000", Some("+8613800138000")),
+            ("008613800138000", Some("+8613800138000")),
+            ("8613800138000", Some("+8613800138000")),
+            ("13800138000", Some("+8613800138000")),
+            ("013800138000", Some("+8613800138000")),
+            ("138-0013-8000", Some("+8613800138000")),
+            ("１３８００１３８０００", Some("+8613800138000")),
+            (" tel:+86-138-0013-8000;ext=12", Some("+8613800138000")),
+            ("010-65529988", Some("+861065529988")),
+            ("(021) 6428 0000", Some("+862164280000")),
+            ("+86 755 8888 8888", Some("+8675588888888")),
+            ("+1 212 736 5000", Some("+12127365000")),
+            ("0012127365000", Some("+12127365000")),
+            ("+852 2878 3300", Some("+85228783300")),
+            ("+44 20 7946 0958", Some("+442079460958")),
+            ("1001", None),
+            ("101", None),
+            ("+", None),
+            ("", None),
+            ("anonymous", None),
+            ("95188", None),
+            ("12345678901234567890", None),
+            ("call 13800138000", None),
+            ("+86138001380001", None),
+        ] {
+            assert_eq!(e164_of(raw).as_deref(), expected, "{raw}");
+        }
+        assert_eq!(Number::parse("13800138000", "nowhere").e164, None);
+        assert_eq!(
+            Number::parse(" 1001 ", "CN"),
+            Number {
+                e164: None,
+                raw: "1001".into()
+            }
+        );
+        assert_eq!(
+            Number::parse("(212) 736-5000", "US").e164.as_deref(),
+            Some("+12127365000")
+        );
+    }
+
+    #[test]
+    fn withheld_numbers_have_no_owner() {
+        assert!(!Number::parse("Anonymous", "CN").is_known());
+        assert!(!Number::parse("", "CN").is_known());
+        assert!(Number::parse("1001", "CN").is_known());
+        assert_eq!(Number::parse("1001", "CN").key(), "1001");
+        assert_eq!(Number::parse("13800138000", "CN").key(), "+8613800138000");
+    }
+
+    #[test]
+    fn the_short_way_agrees_with_the_library() {
+        for prefix in 0..100u64 {
+            for rest in [0u64, 12_345_678, 99_999_999] {
+                let text = format!("+861{prefix:02}{rest:08}");
+                if let Some(short) = mainland_mobile(&text) {
+                    let number = phonenumber::parse(Some(country::Id::CN), &text).expect("parses");
+                    assert!(number.is_valid(), "{text}");
+                    assert_eq!(
+                        number.format().mode(phonenumber::Mode::E164).to_string(),
+                        short
+                    );
+                }
+            }
+        }
+    }
+}
