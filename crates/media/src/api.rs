@@ -1,6 +1,6 @@
 //! What goes into a plane and what comes out of it: plain data.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,15 +136,101 @@ pub struct Stats {
     pub rejected: u64,
 }
 
-/// The prompts that a plane can play, decoded and encoded once, shared by all planes. Built by [`Prompts::load`] in `prompts.rs`.
-#[derive(Debug, Default)]
-pub struct Prompts {
-    pub(crate) clips: std::collections::BTreeMap<(Option<Lang>, Arc<str>), Clip>,
+/// How a plane is set up.
+#[derive(Clone, Debug)]
+pub struct PlaneConfig {
+    /// The plane's index, as in [`Port::plane`].
+    pub plane: u16,
+    pub learn: Learn,
+    /// Without a packet for this long a stream is [`Event::Starved`]; `None` never reports.
+    pub media_timeout: Option<Duration>,
+    /// Streams at the same time; an `Open` beyond it is answered with `Closed` at once.
+    pub max_streams: usize,
 }
 
-/// One prompt, ready to send: the same audio in every codec that needs no state.
-#[derive(Debug)]
-pub(crate) struct Clip {
-    pub(crate) pcmu: Arc<[u8]>,
-    pub(crate) pcma: Arc<[u8]>,
+impl Default for PlaneConfig {
+    fn default() -> Self {
+        PlaneConfig { plane: 0, learn: Learn::Port, media_timeout: Some(Duration::from_secs(30)), max_streams: 32_768 }
+    }
+}
+
+/// What a stream may learn about its source before it locks (symmetric RTP, RFC 4961), from five packets at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learn {
+    /// Only the negotiated address and port.
+    Never,
+    /// Another port of the negotiated address.
+    #[default]
+    Port,
+    /// As `Port`, and any address where the negotiated one is private (RFC 1918, RFC 6598, RFC 4193): a phone behind NAT.
+    Address,
+}
+
+impl Learn {
+    /// Whether a packet from `source` may teach a stream whose SDP said `negotiated`.
+    pub(crate) fn allows(self, negotiated: SocketAddr, source: SocketAddr) -> bool {
+        match self {
+            Learn::Never => false,
+            Learn::Port => source.ip() == negotiated.ip(),
+            Learn::Address => source.ip() == negotiated.ip() || is_private(negotiated.ip()),
+        }
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    }
+}
+
+/// What a plane has counted since it began; only grows, except `active`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Streams open now.
+    pub active: u64,
+    pub packets_in: u64,
+    pub packets_out: u64,
+    /// Lost packets of the streams that are closed.
+    pub lost: u64,
+    /// RTCP, which is not read yet.
+    pub rtcp: u64,
+    pub rejected: Rejected,
+    /// Prompts asked for that are not loaded.
+    pub missing_prompts: u64,
+    /// Commands that made no sense: an unknown stream, a port in use, digits without RFC 4733.
+    pub ignored_commands: u64,
+}
+
+/// Packets refused, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rejected {
+    /// No stream on this port.
+    pub idle_port: u64,
+    /// The stream has not been given a remote and a format yet.
+    pub unready: u64,
+    /// Not RTP version 2, or its lengths don't add up.
+    pub malformed: u64,
+    /// Not from the negotiated (or learned) source.
+    pub source: u64,
+    /// A payload type that was not negotiated.
+    pub payload_type: u64,
+}
+
+impl Rejected {
+    /// All of them with the label that `/metrics` shows.
+    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+        [
+            ("idle_port", self.idle_port),
+            ("unready", self.unready),
+            ("malformed", self.malformed),
+            ("source", self.source),
+            ("payload_type", self.payload_type),
+        ]
+    }
+
+    pub fn total(&self) -> u64 {
+        self.by_reason().iter().map(|(_, count)| count).sum()
+    }
 }

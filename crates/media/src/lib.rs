@@ -3,10 +3,40 @@
 //! [`Plane`] is what one media thread runs: a set of streams behind bound ports. Packets go in, packets come out,
 //! deadlines are polled; the same code runs on real sockets in `server` and on virtual ones in `sim`.
 //!
-//! Absent on purpose: sockets, threads, clocks, SIP, SDP text.
+//! ```
+//! use std::sync::Arc;
+//! use clock::Time;
+//! use media::{Command, Plane, PlaneConfig, Port, Prompts, StreamId};
+//!
+//! let mut plane = Plane::new(PlaneConfig::default(), Arc::new(Prompts::default()));
+//! plane.handle(Time::ZERO, Command::Open { stream: StreamId(1), port: Port { plane: 0, number: 10_000 }, ssrc: 7 });
+//! let mut out = |_port, _to, _packet: &[u8]| unreachable!("nobody is there yet");
+//! plane.receive(Time::ZERO, 10_000, "192.0.2.1:5004".parse().unwrap(), &mut [0; 200], &mut out);
+//! assert_eq!(plane.counters().rejected.unready, 1);
+//! ```
+//!
+//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: RTCP, jitter buffer, mixing, recording.
 
 pub mod api;
+mod dtmf;
+pub mod g711;
+mod latch;
+mod pace;
+mod plane;
+mod playlist;
+mod port_map;
+mod prompts;
+mod reception;
+pub mod rtp;
+mod sender;
+pub mod speech;
+mod stream;
+pub mod tone;
 
 pub use api::{
-    Close, Codec, Command, Direction, Event, Format, Item, Lang, PlayId, Port, Prompts, Source, Stats, StreamId,
+    Close, Codec, Command, Counters, Direction, Event, Format, Item, Lang, Learn, PlaneConfig, PlayId, Port, Rejected,
+    Source, Stats, StreamId,
 };
+pub use plane::Plane;
+pub use port_map::PortMap;
+pub use prompts::{PromptError, Prompts};

@@ -1,0 +1,444 @@
+//! What one media thread runs: streams behind ports.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clock::Time;
+
+use crate::api::{
+    Close, Command, Counters, Direction, Event, Format, Item, PlaneConfig, PlayId, Port, Source, Stats, StreamId,
+};
+use crate::latch::Latch;
+use crate::pace::{Tick, Wheel};
+use crate::playlist::{Clip, Playlist};
+use crate::port_map::PortMap;
+use crate::prompts::Prompts;
+use crate::stream::{Accepted, Emitted, Feed, Play, Refusal, Stream, Talk};
+use crate::tone;
+
+/// Packets that a late stream sends at once to come back to its pace; of a longer delay the rest is left out.
+const CATCH_UP: u32 = 3;
+/// Tones kept encoded; one of another frequency is made for each use.
+const MAX_TONES: usize = 16;
+
+/// A set of streams. Packets leave through the closure that is passed in, at most one for each packet that comes and a few for each
+/// deadline; the path of a packet allocates nothing.
+#[derive(Debug)]
+pub struct Plane {
+    config: PlaneConfig,
+    prompts: Arc<Prompts>,
+    streams: Vec<Option<Stream>>,
+    free: Vec<u32>,
+    /// Looked up, never walked.
+    places: HashMap<StreamId, u32>,
+    ports: PortMap<PortUse>,
+    wheel: Wheel,
+    /// Media time-outs; a packet doesn't move its entry, the entry looks at the stream when its time comes.
+    watch: BTreeSet<(Time, u32)>,
+    tones: BTreeMap<u32, Arc<Clip>>,
+    events: VecDeque<Event>,
+    counters: Counters,
+    /// Reused between time-outs.
+    due: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct PortUse {
+    place: Option<u32>,
+    /// The peer of the stream before this one.
+    former: Option<SocketAddr>,
+}
+
+impl Plane {
+    pub fn new(config: PlaneConfig, prompts: Arc<Prompts>) -> Self {
+        Plane {
+            config,
+            prompts,
+            streams: Vec::new(),
+            free: Vec::new(),
+            places: HashMap::new(),
+            ports: PortMap::default(),
+            wheel: Wheel::new(),
+            watch: BTreeSet::new(),
+            tones: BTreeMap::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            due: Vec::new(),
+        }
+    }
+
+    /// New prompts for what is played from now on; what is playing goes on with the old ones.
+    pub fn set_prompts(&mut self, prompts: Arc<Prompts>) {
+        self.prompts = prompts;
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What was seen on a stream so far.
+    pub fn stats(&self, stream: StreamId) -> Option<Stats> {
+        let place = *self.places.get(&stream)?;
+        self.streams[place as usize].as_ref().map(Stream::stats)
+    }
+
+    /// Carries a command out. Packets that it causes leave at the next [`Plane::handle_timeout`], at most 5 ms later.
+    pub fn handle(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Open { stream, port, ssrc } => self.open(now, stream, port, ssrc),
+            Command::Update { stream, remote, format, direction } => {
+                self.update(now, stream, remote, format, direction);
+            }
+            Command::Source { stream, source } => self.set_source(now, stream, &source),
+            Command::Bridge { a, b } => self.bridge(a, b),
+            Command::Play { stream, play, items, barge_in } => self.play(now, stream, play, &items, barge_in),
+            Command::StopPlay { stream } => {
+                if let Some(place) = self.place(stream) {
+                    stop_play(&mut self.streams, place);
+                }
+            }
+            Command::SendDtmf { stream, digits } => self.press(now, stream, &digits),
+            Command::Close { stream } => self.close(stream),
+        }
+    }
+
+    /// A datagram came to a port. It may be rewritten in place and sent on.
+    pub fn receive(
+        &mut self,
+        now: Time,
+        port: u16,
+        source: SocketAddr,
+        packet: &mut [u8],
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
+        let usage = self.ports.get(port).copied().unwrap_or_default();
+        let Some((place, stream)) =
+            usage.place.and_then(|place| Some((place, self.streams[place as usize].as_mut()?)))
+        else {
+            self.counters.rejected.idle_port += 1;
+            return;
+        };
+        let accepted = match stream.admit(now, source, usage.former, self.config.learn, packet) {
+            Ok(accepted) => accepted,
+            Err(refusal) => {
+                stream.rejected += u64::from(refusal != Refusal::Rtcp);
+                return self.count_refusal(refusal);
+            }
+        };
+        self.counters.packets_in += 1;
+        self.notice(now, place, &accepted);
+        if let Some(target) = self.route(place) {
+            let mut counted = |port, to, packet: &[u8]| {
+                self.counters.packets_out += 1;
+                send(port, to, packet);
+            };
+            if let Some(target) = self.streams[target as usize].as_mut() {
+                target.relay(now, &accepted, packet, &mut counted);
+            }
+        }
+    }
+
+    /// Sends what is due and looks at media time-outs.
+    pub fn handle_timeout(&mut self, now: Time, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        let tick = Tick::at(now);
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.take(tick, &mut due);
+        for place in due.drain(..) {
+            self.pace(place, tick, send);
+        }
+        self.due = due;
+        while let Some((at, place)) = self.watch.first().copied()
+            && at <= now
+        {
+            self.watch.pop_first();
+            self.look_at(now, place);
+        }
+    }
+
+    /// When [`Plane::handle_timeout`] wants to be called, and why.
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        let play = self.wheel.next().map(|tick| (tick.time(), "play"));
+        let watch = self.watch.first().map(|(at, _)| (*at, "media time-out"));
+        [play, watch].into_iter().flatten().min()
+    }
+
+    /// What happened; drain it after each call.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn place(&mut self, stream: StreamId) -> Option<u32> {
+        let place = self.places.get(&stream).copied();
+        self.counters.ignored_commands += u64::from(place.is_none());
+        place
+    }
+
+    fn at(&mut self, stream: StreamId) -> Option<(u32, &mut Stream)> {
+        let place = self.place(stream)?;
+        Some((place, self.streams[place as usize].as_mut()?))
+    }
+
+    fn open(&mut self, now: Time, id: StreamId, port: Port, ssrc: u32) {
+        let in_use = self.ports.get(port.number).is_some_and(|usage| usage.place.is_some());
+        if in_use || self.places.contains_key(&id) {
+            self.counters.ignored_commands += 1;
+            return;
+        }
+        if self.places.len() >= self.config.max_streams {
+            self.counters.ignored_commands += 1;
+            self.events.push_back(Event::Closed { close: Close { stream: id, port, stats: Stats::default() } });
+            return;
+        }
+        let stream = Some(Stream::new(now, id, port, ssrc));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.streams[place as usize] = stream;
+                place
+            }
+            None => {
+                self.streams.push(stream);
+                self.streams.len() as u32 - 1
+            }
+        };
+        self.places.insert(id, place);
+        let former = self.ports.get(port.number).and_then(|usage| usage.former);
+        self.ports.insert(port.number, PortUse { place: Some(place), former });
+        self.counters.active += 1;
+    }
+
+    fn update(&mut self, now: Time, id: StreamId, remote: SocketAddr, format: Format, direction: Direction) {
+        let Some((place, stream)) = self.at(id) else { return };
+        let (latch, received) = match stream.talk.take() {
+            Some(talk) => {
+                if talk.format != format {
+                    stream.sender.cut();
+                }
+                let same = talk.latch.negotiated() == remote;
+                (if same { talk.latch } else { Latch::new(remote) }, talk.direction.receives())
+            }
+            None => (Latch::new(remote), false),
+        };
+        if direction.receives() && !received {
+            stream.heard = now;
+            stream.starved = false;
+        }
+        stream.talk = Some(Talk { latch, format, direction });
+        self.arm(now, place);
+        self.watch_over(place);
+    }
+
+    fn set_source(&mut self, now: Time, id: StreamId, source: &Source) {
+        let feed = match source {
+            Source::Silence => Feed::Silence,
+            Source::Echo => Feed::Echo,
+            Source::Tone { hertz } => Feed::Endless(self.tone(*hertz)),
+            Source::Music { name } => match self.prompts.find_music(name).cloned() {
+                Some(clip) => Feed::Endless(clip),
+                None => {
+                    self.counters.missing_prompts += 1;
+                    Feed::Silence
+                }
+            },
+            Source::Bridge { peer } => match self.place(*peer) {
+                Some(place) => Feed::Bridge { peer: *peer, place },
+                None => Feed::Silence,
+            },
+        };
+        if let Some((place, stream)) = self.at(id) {
+            stream.feed = feed;
+            if stream.play.is_none() {
+                stream.sender.cut();
+            }
+            self.arm(now, place);
+        }
+    }
+
+    fn tone(&mut self, hertz: u32) -> Arc<Clip> {
+        if let Some(clip) = self.tones.get(&hertz) {
+            return clip.clone();
+        }
+        let clip = Arc::new(Clip::new(&tone::cycle(hertz)));
+        if self.tones.len() < MAX_TONES {
+            self.tones.insert(hertz, clip.clone());
+        }
+        clip
+    }
+
+    fn bridge(&mut self, a: StreamId, b: StreamId) {
+        let (Some(place_a), Some(place_b)) = (self.place(a), self.place(b)) else { return };
+        for (own, peer, place) in [(place_a, b, place_b), (place_b, a, place_a)] {
+            if let Some(stream) = self.streams[own as usize].as_mut() {
+                stream.feed = Feed::Bridge { peer, place };
+                stream.play = None;
+                stream.sender.cut();
+            }
+        }
+    }
+
+    fn play(&mut self, now: Time, id: StreamId, play: PlayId, items: &[Item], barge_in: bool) {
+        let (list, missing) = Playlist::new(items, &self.prompts);
+        self.counters.missing_prompts += missing;
+        if let Some((place, stream)) = self.at(id) {
+            stream.play = Some(Play { id: play, list, barge_in });
+            stream.sender.cut();
+            self.arm(now, place);
+        }
+    }
+
+    fn press(&mut self, now: Time, id: StreamId, digits: &str) {
+        let Some((place, stream)) = self.at(id) else { return };
+        let can = stream.talk.as_ref().is_some_and(|talk| talk.format.telephone_event.is_some());
+        if can {
+            stream.keypad.press(digits);
+            self.arm(now, place);
+        } else {
+            self.counters.ignored_commands += 1;
+        }
+    }
+
+    fn close(&mut self, id: StreamId) {
+        let Some(place) = self.place(id) else { return };
+        let Some(stream) = self.streams[place as usize].take() else { return };
+        self.places.remove(&id);
+        self.free.push(place);
+        if let Some(at) = stream.watched {
+            self.watch.remove(&(at, place));
+        }
+        let former = stream.talk.as_ref().map(|talk| talk.latch.target());
+        self.ports.insert(stream.port.number, PortUse { place: None, former });
+        let stats = stream.stats();
+        self.counters.active -= 1;
+        self.counters.lost += stats.lost;
+        self.events.push_back(Event::Closed { close: Close { stream: id, port: stream.port, stats } });
+    }
+
+    fn count_refusal(&mut self, refusal: Refusal) {
+        let rejected = &mut self.counters.rejected;
+        let counter = match refusal {
+            Refusal::Unready => &mut rejected.unready,
+            Refusal::Malformed => &mut rejected.malformed,
+            Refusal::Source => &mut rejected.source,
+            Refusal::PayloadType => &mut rejected.payload_type,
+            Refusal::Rtcp => &mut self.counters.rtcp,
+        };
+        *counter += 1;
+    }
+
+    /// What an accepted packet means besides its audio.
+    fn notice(&mut self, now: Time, place: u32, accepted: &Accepted) {
+        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        let id = stream.id;
+        if accepted.first {
+            self.events.push_back(Event::Flowing { stream: id });
+        }
+        if let Some(digit) = accepted.key {
+            if stream.play.as_ref().is_some_and(|play| play.barge_in) {
+                stop_play(&mut self.streams, place);
+            }
+            self.events.push_back(Event::Dtmf { stream: id, digit });
+        }
+        if let Some(stream) = self.streams[place as usize].as_mut()
+            && stream.starved
+        {
+            stream.starved = false;
+            stream.heard = now;
+            self.watch_over(place);
+        }
+    }
+
+    /// The stream that a packet received at `place` goes out on.
+    fn route(&self, place: u32) -> Option<u32> {
+        let stream = self.streams[place as usize].as_ref()?;
+        if !stream.talk.as_ref()?.direction.receives() {
+            return None;
+        }
+        match &stream.feed {
+            Feed::Echo => Some(place),
+            Feed::Bridge { peer, place } => {
+                let other = self.streams[*place as usize].as_ref()?;
+                let mutual = matches!(&other.feed, Feed::Bridge { peer, .. } if *peer == stream.id);
+                (other.id == *peer && mutual).then_some(*place)
+            }
+            Feed::Silence | Feed::Endless(_) => None,
+        }
+    }
+
+    /// Puts a stream that has something to send into the wheel, unless it is there.
+    fn arm(&mut self, now: Time, place: u32) {
+        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        if stream.due.is_none() && stream.is_paced() {
+            self.wheel.idle_until(Tick::at(now));
+            stream.due = Some(self.wheel.insert(Tick::from(now), place));
+        }
+    }
+
+    fn pace(&mut self, place: u32, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        let Some(mut due) = stream.due.filter(|due| *due <= tick) else { return }; // a stale entry
+        let ticks = stream.talk.as_ref().map_or(1, Talk::ticks);
+        let mut counted = |port, to, packet: &[u8]| {
+            self.counters.packets_out += 1;
+            send(port, to, packet);
+        };
+        for _ in 0..CATCH_UP {
+            let ended = match stream.emit(due, &mut counted) {
+                Emitted::Nothing => {
+                    stream.due = None;
+                    return;
+                }
+                Emitted::Ended(play) => {
+                    stream.due = None;
+                    self.events.push_back(Event::Played { stream: stream.id, play });
+                    return;
+                }
+                Emitted::Ongoing(ended) => ended,
+            };
+            if let Some(play) = ended {
+                self.events.push_back(Event::Played { stream: stream.id, play });
+            }
+            due = due.after(ticks);
+            if due > tick {
+                break;
+            }
+        }
+        if due <= tick {
+            stream.sender.cut();
+            due = due.next_in_phase(tick, ticks);
+        }
+        stream.due = Some(self.wheel.insert(due, place));
+    }
+
+    /// Watches for silence where there should be packets.
+    fn watch_over(&mut self, place: u32) {
+        let Some(timeout) = self.config.media_timeout else { return };
+        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        let expects = stream.talk.as_ref().is_some_and(|talk| talk.direction.receives());
+        if expects && !stream.starved && stream.watched.is_none() {
+            let at = stream.heard + timeout;
+            stream.watched = Some(at);
+            self.watch.insert((at, place));
+        }
+    }
+
+    fn look_at(&mut self, now: Time, place: u32) {
+        let Some(timeout) = self.config.media_timeout else { return };
+        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        stream.watched = None;
+        let expects = stream.talk.as_ref().is_some_and(|talk| talk.direction.receives());
+        if expects && stream.heard + timeout <= now {
+            stream.starved = true;
+            self.events.push_back(Event::Starved { stream: stream.id });
+        } else {
+            self.watch_over(place);
+        }
+    }
+}
+
+fn stop_play(streams: &mut [Option<Stream>], place: u32) {
+    if let Some(stream) = streams[place as usize].as_mut()
+        && stream.play.take().is_some()
+    {
+        stream.sender.cut();
+    }
+}

@@ -1,0 +1,191 @@
+//! What is being played: audio in every codec, run together without gaps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::{Codec, Item};
+use crate::g711::{self, RATE};
+use crate::prompts::Prompts;
+use crate::speech;
+
+/// Audio ready to send, in every codec that needs no state.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Clip {
+    pub pcmu: Box<[u8]>,
+    pub pcma: Box<[u8]>,
+}
+
+impl Clip {
+    /// Encodes samples at 8 kHz.
+    pub fn new(samples: &[i16]) -> Self {
+        let in_codec = |codec| samples.iter().map(|sample| g711::encode(codec, *sample)).collect();
+        Clip { pcmu: in_codec(Codec::Pcmu), pcma: in_codec(Codec::Pcma) }
+    }
+
+    /// The octets to send; one a sample.
+    pub fn octets(&self, codec: Codec) -> &[u8] {
+        match codec {
+            Codec::Pcmu => &self.pcmu,
+            Codec::Pcma => &self.pcma,
+        }
+    }
+
+    pub fn samples(&self) -> usize {
+        self.pcmu.len()
+    }
+
+    /// Copies out of the endless repetition of this clip from sample `position` on. An empty clip gives silence.
+    pub fn fill_endless(&self, codec: Codec, position: u64, out: &mut [u8]) {
+        let octets = self.octets(codec);
+        if octets.is_empty() {
+            out.fill(g711::silence(codec));
+            return;
+        }
+        let mut at = (position % octets.len() as u64) as usize;
+        let mut filled = 0;
+        while filled < out.len() {
+            let part = (octets.len() - at).min(out.len() - filled);
+            out[filled..filled + part].copy_from_slice(&octets[at..at + part]);
+            filled += part;
+            at = 0;
+        }
+    }
+}
+
+/// Pieces of one play request after numbers are put into words; more are left out.
+const MAX_PIECES: usize = 512;
+/// Longest silence in a play list.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
+
+/// Pieces in order, and how far they have been sent.
+#[derive(Debug)]
+pub struct Playlist {
+    pieces: Vec<Piece>,
+    current: usize,
+    /// Samples of the current piece that are sent.
+    offset: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Clip(Arc<Clip>),
+    /// Samples.
+    Silence(usize),
+}
+
+impl Playlist {
+    /// Looks the items up; also gives how many prompts are missing, which are left out.
+    pub fn new(items: &[Item], prompts: &Prompts) -> (Playlist, u64) {
+        let mut pieces = Vec::with_capacity(items.len().min(MAX_PIECES));
+        let mut missing = 0;
+        for item in items.iter().take(MAX_PIECES) {
+            let mut add = |lang, name: &str| match prompts.find(lang, name) {
+                Some(clip) => pieces.push(Piece::Clip(clip.clone())),
+                None => missing += 1,
+            };
+            match item {
+                Item::Prompt { lang, name } => add(*lang, name),
+                Item::Number { lang, value } => speech::number(*lang, *value, &mut |name| add(*lang, name)),
+                Item::Digits { lang, digits } => speech::digits(*lang, digits, &mut |name| add(*lang, name)),
+                Item::Silence(duration) => pieces.push(silence(*duration)),
+            }
+        }
+        pieces.truncate(MAX_PIECES);
+        (Playlist { pieces, current: 0, offset: 0 }, missing)
+    }
+
+    /// Fills a packet with what comes next, and with silence after the end. False, and nothing filled, when all is sent already.
+    pub fn fill(&mut self, codec: Codec, out: &mut [u8]) -> bool {
+        let mut filled = 0;
+        while filled < out.len() {
+            let Some(piece) = self.pieces.get(self.current) else { break };
+            let length = piece.samples();
+            let part = (length - self.offset).min(out.len() - filled);
+            let target = &mut out[filled..filled + part];
+            match piece {
+                Piece::Clip(clip) => target.copy_from_slice(&clip.octets(codec)[self.offset..self.offset + part]),
+                Piece::Silence(_) => target.fill(g711::silence(codec)),
+            }
+            filled += part;
+            self.offset += part;
+            if self.offset == length {
+                self.current += 1;
+                self.offset = 0;
+            }
+        }
+        let some = filled > 0;
+        if some {
+            out[filled..].fill(g711::silence(codec));
+        }
+        some
+    }
+}
+
+impl Piece {
+    fn samples(&self) -> usize {
+        match self {
+            Piece::Clip(clip) => clip.samples(),
+            Piece::Silence(samples) => *samples,
+        }
+    }
+}
+
+fn silence(duration: Duration) -> Piece {
+    Piece::Silence((duration.min(MAX_SILENCE).as_millis() as usize) * RATE as usize / 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Lang;
+
+    fn prompts() -> Prompts {
+        let mut prompts = Prompts::default();
+        for (name, value, length) in [("a", 1000, 100), ("b", -2000, 250), ("digits/7", 3000, 10)] {
+            prompts.insert_samples(Some(Lang::En), name, &vec![value; length]);
+        }
+        prompts
+    }
+
+    fn prompt(name: &str) -> Item {
+        Item::Prompt { lang: Lang::En, name: name.into() }
+    }
+
+    #[test]
+    fn pieces_run_together_and_the_last_packet_is_padded() {
+        let items = [prompt("a"), Item::Silence(Duration::from_millis(5)), prompt("gone"), prompt("b")];
+        let (mut list, missing) = Playlist::new(&items, &prompts());
+        assert_eq!(missing, 1);
+        let mut out = [0; 160];
+        let mut sent = Vec::new();
+        while list.fill(Codec::Pcma, &mut out) {
+            sent.extend_from_slice(&out);
+        }
+        let [a, b] = [1000, -2000].map(|sample| g711::encode(Codec::Pcma, sample));
+        let quiet = g711::silence(Codec::Pcma);
+        let want: Vec<u8> = [vec![a; 100], vec![quiet; 40], vec![b; 250], vec![quiet; 90]].concat();
+        assert_eq!(sent, want);
+        assert!(!list.fill(Codec::Pcma, &mut out), "stays at its end");
+    }
+
+    #[test]
+    fn numbers_and_digits_are_spoken_and_bounds_hold() {
+        let items = [Item::Digits { lang: Lang::En, digits: "77".into() }, Item::Number { lang: Lang::En, value: 7 }];
+        let (list, missing) = Playlist::new(&items, &prompts());
+        assert_eq!((list.pieces.len(), missing), (3, 0));
+        let many = vec![Item::Digits { lang: Lang::En, digits: "7".repeat(40).into() }; 100];
+        assert_eq!(Playlist::new(&many, &prompts()).0.pieces.len(), MAX_PIECES);
+        let (mut empty, _) = Playlist::new(&[], &prompts());
+        assert!(!empty.fill(Codec::Pcmu, &mut [0; 160]));
+    }
+
+    #[test]
+    fn an_endless_clip_wraps_inside_a_packet() {
+        let clip = Clip { pcmu: [1, 2, 3].into(), pcma: [4, 5, 6].into() };
+        let mut out = [0; 8];
+        clip.fill_endless(Codec::Pcmu, 3_000_002, &mut out);
+        assert_eq!(out, [3, 1, 2, 3, 1, 2, 3, 1]);
+        Clip::new(&[]).fill_endless(Codec::Pcmu, 9, &mut out);
+        assert_eq!(out, [0xff; 8]);
+    }
+}
