@@ -1,11 +1,253 @@
 //! The engine: composes SIP, media, IVR, ACD and CRM into calls, legs, contacts and bridges. It knows all five and no socket.
 //!
-//! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`.
+//! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
+//! Each file is one part of a contact's way: [`arrive`], [`dialogue`] (the flow), [`waiting`] (the queue), [`offer`] (the agent's phone),
+//! [`direct`] (extensions), [`talk`] (bridge, hold), [`close`] (the end), [`control`] (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use clock::Time;
 
 pub mod api;
 pub mod event;
 
-pub use api::{Command, Config, Input, Output, Refusal, Reply, Route, Token};
-pub use event::{ContactId, Event, EventKind, EventRecord};
+mod arrive;
+mod close;
+mod contact;
+mod control;
+mod dialogue;
+mod direct;
+mod journal;
+mod legs;
+mod memory;
+mod offer;
+mod ports;
+mod talk;
+mod timers;
+mod waiting;
+
+pub use api::{
+    AcdRecord, AgentAccount, Answer, Command, Config, Count, Input, OpenContact, Output, QueueService, Refusal, Reply, Route, Start,
+    Token,
+};
+pub use event::{AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage};
+
+use contact::{Contact, Leg};
+use journal::Journal;
+use memory::Memory;
+use ports::Ports;
+use timers::{Kind, Timers};
+
+/// The whole of signalling and routing: one owner, no locks.
+pub struct Engine {
+    config: Arc<Config>,
+    sip: sip::Endpoint,
+    acd: acd::Acd,
+    journal: Journal,
+    timers: Timers,
+    ports: Ports,
+    contacts: HashMap<acd::ContactId, Contact>,
+    legs: HashMap<sip::LegId, Leg>,
+    /// Offers that wait for their pop to be delivered, by the sequence of `contact.offered`.
+    pops: VecDeque<(u64, acd::ContactId)>,
+    audience: usize,
+    next_play: u64,
+    ssrc_seed: u32,
+    draining: bool,
+    memory: Memory,
+}
+
+impl Engine {
+    /// An engine that has not started: give it [`Input::Start`] first. `seed` feeds tags, branches and nonces and comes from a CSPRNG.
+    pub fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
+        Engine {
+            sip: sip::Endpoint::new(Arc::new(config.sip.clone()), seed),
+            acd: acd::Acd::new(),
+            journal: Journal::new(config.node.clone()),
+            timers: Timers::default(),
+            ports: Ports::default(),
+            contacts: HashMap::new(),
+            legs: HashMap::new(),
+            pops: VecDeque::new(),
+            audience: 0,
+            next_play: 1,
+            ssrc_seed: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
+            draining: false,
+            memory: Memory::default(),
+            config,
+        }
+    }
+
+    /// Something has happened. Drain [`Engine::poll_output`] before the next call.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Sip(input) => {
+                self.memory.received(now, &input);
+                self.sip.handle(now, input);
+            }
+            Input::Media(event) => self.on_media(now, event),
+            Input::PortsGranted(ports) => self.ports.granted(ports),
+            Input::LookedUp { look_up, pop } => self.looked_up(now, acd::ContactId(look_up), pop),
+            Input::Delivered { sequence } => self.delivered(now, sequence),
+            Input::Audience { count } => self.audience_changed(now, count),
+            Input::Command { token, command } => self.command(now, token, command),
+            Input::Configure { config, by, summary } => self.configure(now, config, by, summary),
+            Input::Drain { within } => self.drain(now, within),
+            Input::Start(start) => self.start(now, start),
+        }
+        self.settle(now);
+    }
+
+    /// The time that [`Engine::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.sip.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.sip.handle_timeout(now);
+        }
+        if self.acd.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.journal.acd(now, AcdRecord::Timeout);
+            self.acd.handle_timeout(now);
+        }
+        self.settle(now);
+        while let Some((number, kind)) = self.timers.due(now) {
+            self.deadline(now, number, kind);
+            self.settle(now);
+        }
+    }
+
+    /// What the engine wants done next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.journal.take()
+    }
+
+    /// When [`Engine::handle_timeout`] wants to be called, and why.
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        [self.sip.poll_timeout(), self.acd.poll_timeout(), self.timers.next()].into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// Contacts that are not closed.
+    pub fn open_contacts(&self) -> usize {
+        self.contacts.len()
+    }
+
+    /// Legs that are not gone.
+    pub fn open_legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// The distributor, to look at (tests, invariants).
+    pub fn acd(&self) -> &acd::Acd {
+        &self.acd
+    }
+
+    /// Lets SIP and ACD have their say until nothing is left.
+    fn settle(&mut self, now: Time) {
+        loop {
+            if let Some(output) = self.sip.poll_output() {
+                self.on_sip(now, output);
+            } else if let Some(output) = self.acd.poll_output() {
+                self.on_acd(now, output);
+            } else {
+                break;
+            }
+        }
+        while let Some(plane) = self.ports.low() {
+            self.journal.put(Output::PortsLow { plane });
+        }
+    }
+
+    fn on_sip(&mut self, now: Time, output: sip::Output) {
+        match output {
+            sip::Output::Transmit { peer, bytes } => {
+                self.memory.sent(now, peer, &bytes);
+                self.journal.put(Output::Transmit { peer, bytes });
+            }
+            sip::Output::Event(event) => self.on_sip_event(now, event),
+        }
+    }
+
+    fn on_sip_event(&mut self, now: Time, event: sip::Event) {
+        match event {
+            sip::Event::Incoming(incoming) => self.arrive(now, incoming),
+            sip::Event::Ringing { leg, .. } => self.rings(now, leg),
+            sip::Event::Answered { leg, sdp } => self.answered(now, leg, sdp),
+            sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),
+            sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),
+            // We never offer anew in an established dialog; a stray answer changes nothing.
+            sip::Event::ReofferAccepted { .. } | sip::Event::ReofferRejected { .. } => {}
+            sip::Event::Info { leg, content_type, body } => self.info(now, leg, &content_type, &body),
+            sip::Event::Gone { leg, cause } => self.gone(now, leg, cause),
+            sip::Event::Registration(registration) => {
+                if self.config.agents.contains_key(&registration.user) {
+                    self.tell_acd(now, acd::Input::Presence { agent: registration.user, reachable: registration.reachable });
+                }
+            }
+            sip::Event::Counted { what } => self.journal.put(Output::Count(Count::SipRefused { what })),
+            sip::Event::Traffic { outbound, method, class } => {
+                self.journal.put(Output::Count(Count::SipMessage { outbound, method, class }));
+            }
+        }
+    }
+
+    fn on_acd(&mut self, now: Time, output: acd::Output) {
+        match output {
+            acd::Output::Offered { contact, queue, agent, ring, decision } => {
+                self.memory.decided(now, contact, &queue, &decision);
+                self.journal.acd(now, AcdRecord::Decision { contact, queue: queue.clone(), decision: *decision });
+                self.offered(now, contact, queue, agent, ring);
+            }
+            acd::Output::OfferEnded { contact, agent, reason, .. } => self.offer_ended(now, contact, &agent, reason),
+            acd::Output::Agent { agent, state, .. } => self.agent_changed(now, agent, &state),
+            acd::Output::Refused { contact, queue, known } => self.refused(now, contact, &queue, known),
+        }
+    }
+
+    fn on_media(&mut self, now: Time, event: media::Event) {
+        match event {
+            media::Event::Dtmf { stream, digit } => self.digit(now, sip::LegId(stream.0), digit),
+            media::Event::Played { stream, play } => self.played(now, sip::LegId(stream.0), play),
+            media::Event::Flowing { .. } => {}
+            media::Event::Starved { stream } => self.starved(now, sip::LegId(stream.0)),
+            media::Event::Closed { close } => {
+                self.ports.put(close.port);
+                let media::Stats { packets_in, packets_out, lost, rejected, .. } = close.stats;
+                self.journal.put(Output::Count(Count::Media { packets_in, packets_out, lost, rejected }));
+                self.journal.put(Output::Count(Count::RtpStreams { active: -1 }));
+            }
+        }
+    }
+
+    fn deadline(&mut self, now: Time, number: acd::ContactId, kind: Kind) {
+        match kind {
+            Kind::LookUp => self.look_up_late(now, number),
+            Kind::Pop => self.call_agent(now, number),
+            Kind::Ivr => self.ivr_deadline(now, number),
+            Kind::Announce => self.announce(now, number),
+            Kind::Direct => self.direct_unanswered(now, number),
+            Kind::MaxCall => self.close(now, number, "max_call"),
+            Kind::Drain => self.drain_over(now),
+        }
+    }
+
+    /// Gives the distributor an input, and the log a copy of it.
+    fn tell_acd(&mut self, now: Time, input: acd::Input) {
+        self.journal.acd(now, AcdRecord::Input(input.clone()));
+        self.acd.handle(now, input);
+    }
+
+    fn tell_sip(&mut self, now: Time, command: sip::Command) {
+        self.sip.handle(now, sip::Input::Command(command));
+    }
+
+    /// Writes an event of a contact.
+    fn note(&mut self, now: Time, number: acd::ContactId, kind: EventKind) -> u64 {
+        let person = self.contacts.get(&number).map(|contact| &contact.person);
+        self.journal.event(now, person, kind)
+    }
+
+    fn group_of(&self, agent: &str) -> Arc<str> {
+        self.config.agents.get(agent).map_or_else(|| "all".into(), |account| account.group.clone())
+    }
+}

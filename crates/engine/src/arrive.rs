@@ -1,0 +1,240 @@
+//! A new call: let in or refused, answered by what its number leads to, and its caller looked up.
+
+use std::sync::Arc;
+
+use clock::Time;
+use sip::{Identity, Incoming};
+
+use crate::api::{Count, Output, Route};
+use crate::contact::{Ask, Contact, Leg, LegState, LookUp, Stage};
+use crate::event::{Direction, EventKind};
+use crate::timers::Kind;
+use crate::Engine;
+
+type Name = Arc<str>;
+
+/// Seconds after which a refused caller may try again: spread, so that they do not all come back at once.
+const RETRY_AFTER: std::ops::Range<u64> = 4..12;
+
+impl Engine {
+    /// RFC 3261 section 13.3: a call wants an answer.
+    pub(crate) fn arrive(&mut self, now: Time, incoming: Incoming) {
+        if let Err((status, headers)) = self.admit(&incoming) {
+            return self.tell_sip(now, sip::Command::Reject { leg: incoming.leg, status, reason: None, headers });
+        }
+        let route = self.config.routes.get(&*incoming.dialled).cloned();
+        if let Some(status) = self.forbidden(&incoming, route.as_ref()) {
+            return self.tell_sip(now, sip::Command::Reject { leg: incoming.leg, status, reason: None, headers: vec![] });
+        }
+        let Some(port) = self.ports.take_any() else {
+            self.journal.put(Output::Count(Count::OverloadRejected { reason: "rtp_ports" }));
+            let headers = self.retry_after(incoming.leg);
+            return self.tell_sip(now, sip::Command::Reject { leg: incoming.leg, status: 503, reason: None, headers });
+        };
+        let (leg, offer) = (incoming.leg, incoming.sdp.clone());
+        self.legs.insert(leg, Leg::new(Some(port), LegState::Inviting, offer));
+        self.open_stream(leg, port);
+        if let Err(status) = self.prepare_answer(leg) {
+            self.drop_leg(leg);
+            return self.tell_sip(now, sip::Command::Reject { leg, status, reason: None, headers: vec![] });
+        }
+        let number = self.make_contact(now, &incoming, route.as_ref());
+        if let Some(leg) = self.legs.get_mut(&leg) {
+            leg.contact = Some(number);
+        }
+        self.lead(now, number, route);
+    }
+
+    /// What keeps any call out: drain, and the bound on calls.
+    fn admit(&mut self, incoming: &Incoming) -> Result<(), (u16, Vec<(String, String)>)> {
+        let reason = if self.draining {
+            "drain"
+        } else if self.contacts.len() >= self.config.max_calls {
+            "max_calls"
+        } else {
+            return Ok(());
+        };
+        self.journal.put(Output::Count(Count::OverloadRejected { reason }));
+        Err((503, self.retry_after(incoming.leg)))
+    }
+
+    fn retry_after(&self, leg: sip::LegId) -> Vec<(String, String)> {
+        let seconds = RETRY_AFTER.start + leg.0 % (RETRY_AFTER.end - RETRY_AFTER.start);
+        vec![("Retry-After".into(), seconds.to_string())]
+    }
+
+    /// What keeps this caller from this number. Callers from trunks may not dial extensions.
+    fn forbidden(&self, incoming: &Incoming, route: Option<&Route>) -> Option<u16> {
+        match (route, &incoming.identity) {
+            (None, _) if !self.config.announce_unknown => Some(404),
+            (Some(Route::Agent(_)), Identity::Trunk(_)) => Some(403),
+            (Some(Route::Agent(agent)), Identity::User(user)) if agent == user => Some(486),
+            _ => None,
+        }
+    }
+
+    fn make_contact(&mut self, now: Time, incoming: &Incoming, route: Option<&Route>) -> acd::ContactId {
+        let (number, id) = self.journal.new_contact();
+        let ani = crm::Number::parse(&incoming.caller.user, &self.config.country);
+        let shown = ani.e164.clone().unwrap_or_else(|| ani.raw.clone());
+        let (trunk, by) = match &incoming.identity {
+            Identity::Trunk(trunk) => (Some(trunk.clone()), None),
+            Identity::User(user) => (None, Some(user.clone())),
+        };
+        let direction = if by.is_some() { Direction::Internal } else { Direction::Inbound };
+        let dnis: Name = incoming.dialled.as_str().into();
+        let contact = Contact {
+            id: id.clone(),
+            direction,
+            arrived: now,
+            person: format!("tel:{shown}").into(),
+            ani,
+            dnis: dnis.clone(),
+            trunk: trunk.clone(),
+            by: by.clone(),
+            caller: incoming.leg,
+            caller_display: incoming.caller.display.clone(),
+            look_up: LookUp::Pending { since: now, late: false },
+            class: None,
+            stage: Stage::Greeting,
+            session: None,
+            playing: None,
+            lang: self.config.default_lang,
+            flow_data: Default::default(),
+            visit: None,
+            visits: 0,
+            offers: 0,
+            entered_ivr: false,
+            goal: false,
+            answered_agent: None,
+            last_queue: None,
+            wait_ms: 0,
+            talk_ms: 0,
+            hold_ms: 0,
+        };
+        self.contacts.insert(number, contact);
+        self.timers.set(number, Kind::MaxCall, now + self.config.max_call);
+        let kind = EventKind::ContactArrived {
+            contact: id,
+            channel: "voice".into(),
+            direction,
+            entry: entry_name(route),
+            trunk,
+            by: by.clone(),
+            ani: Some(shown),
+            dnis,
+        };
+        self.note(now, number, kind);
+        if let Some(agent) = by
+            && self.config.agents.contains_key(&agent)
+        {
+            self.tell_acd(now, acd::Input::Occupy { agent, call: number });
+        }
+        number
+    }
+
+    /// Starts what the number leads to.
+    fn lead(&mut self, now: Time, number: acd::ContactId, route: Option<Route>) {
+        match route {
+            Some(Route::Flow(flow)) => {
+                self.look_up(now, number);
+                self.enter_flow(now, number, &flow);
+            }
+            Some(Route::Queue(queue)) => {
+                self.look_up(now, number);
+                if self.config.queues.get(&queue).is_some_and(|queue| queue.answer_on_agent) {
+                    self.ring_caller(now, number);
+                } else {
+                    self.answer_caller(now, number);
+                }
+                self.ask_for_queue(now, number, Ask { queue, skills: Default::default(), priority: 0 });
+            }
+            Some(Route::Agent(agent)) => self.call_extension(now, number, agent),
+            Some(Route::Echo) => self.test_call(now, number, media::Source::Echo),
+            Some(Route::Tone { hertz }) => self.test_call(now, number, media::Source::Tone { hertz }),
+            None => self.refuse_aloud(now, number),
+        }
+    }
+
+    fn test_call(&mut self, now: Time, number: acd::ContactId, source: media::Source) {
+        self.answer_caller(now, number);
+        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        contact.stage = Stage::Testing;
+        let caller = contact.caller;
+        self.set_source(caller, source);
+    }
+
+    /// "The number you have dialled is not in service" as early media, then 404.
+    fn refuse_aloud(&mut self, now: Time, number: acd::ContactId) {
+        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else { return };
+        let sdp = self.legs.get(&caller).and_then(|leg| leg.local.clone());
+        self.tell_sip(now, sip::Command::Ring { leg: caller, status: 183, sdp, headers: vec![] });
+        let items = [media::Lang::ZhCn, media::Lang::En].map(|lang| media::Item::Prompt { lang, name: "system/not_in_service".into() });
+        let play = self.play(caller, items.to_vec(), false);
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.stage = Stage::Refusing { play, status: 404 };
+        }
+    }
+
+    /// Asks the store who is calling; a caller without a number is nobody.
+    fn look_up(&mut self, now: Time, number: acd::ContactId) {
+        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        if !contact.ani.raw.bytes().any(|byte| byte.is_ascii_digit()) {
+            contact.look_up = LookUp::Done(crm::Pop::default());
+            return;
+        }
+        let ask = contact.ani.clone();
+        self.journal.put(Output::LookUp { look_up: number.0, number: ask });
+        self.timers.set(number, Kind::LookUp, now + self.config.look_up_patience);
+    }
+
+    /// The store has answered, perhaps late.
+    pub(crate) fn looked_up(&mut self, now: Time, number: acd::ContactId, pop: Option<crm::Pop>) {
+        self.timers.clear(number, Kind::LookUp);
+        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let LookUp::Pending { since, late } = contact.look_up else { return };
+        let pop = pop.unwrap_or_default();
+        contact.class = pop.customers.first().map(|best| best.class.as_str()).filter(|class| !class.is_empty()).map(Into::into);
+        let kind = EventKind::ContactIdentified {
+            contact: contact.id.clone(),
+            customers: pop.customers.iter().map(|customer| customer.id.clone()).collect(),
+            class: contact.class.clone(),
+            took_ms: crate::journal::millis(now - since),
+            late,
+        };
+        contact.look_up = LookUp::Done(pop);
+        self.note(now, number, kind);
+        self.tell_session_customer(now, number);
+        self.identified(now, number);
+    }
+
+    /// The store is slow: the call goes on without it.
+    pub(crate) fn look_up_late(&mut self, now: Time, number: acd::ContactId) {
+        if let Some(contact) = self.contacts.get_mut(&number)
+            && let LookUp::Pending { late, .. } = &mut contact.look_up
+        {
+            *late = true;
+            self.identified(now, number);
+        }
+    }
+
+    /// A caller who waited for the look-up goes into the queue.
+    fn identified(&mut self, now: Time, number: acd::ContactId) {
+        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        if let Stage::Identifying(ask) = &contact.stage {
+            let ask = ask.clone();
+            self.enqueue(now, number, ask);
+        }
+    }
+}
+
+fn entry_name(route: Option<&Route>) -> Name {
+    match route {
+        Some(Route::Flow(flow)) => format!("flow:{flow}").into(),
+        Some(Route::Queue(queue)) => format!("queue:{queue}").into(),
+        Some(Route::Agent(agent)) => format!("agent:{agent}").into(),
+        Some(Route::Echo) => "echo".into(),
+        Some(Route::Tone { .. }) => "tone".into(),
+        None => "unknown".into(),
+    }
+}

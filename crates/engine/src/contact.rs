@@ -1,0 +1,163 @@
+//! What the engine knows of one contact and of one leg.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clock::Time;
+use sip::LegId;
+
+use crate::event::{ContactId, Direction};
+
+type Name = Arc<str>;
+
+/// One contact, from its arrival to its closing.
+#[derive(Debug)]
+pub(crate) struct Contact {
+    pub(crate) id: ContactId,
+    pub(crate) direction: Direction,
+    pub(crate) arrived: Time,
+    pub(crate) ani: crm::Number,
+    /// Seals what is personal in this contact's events.
+    pub(crate) person: Name,
+    pub(crate) dnis: Name,
+    pub(crate) trunk: Option<Name>,
+    /// The agent who placed the call, occupied by it.
+    pub(crate) by: Option<Name>,
+    pub(crate) caller: LegId,
+    pub(crate) caller_display: Option<String>,
+    pub(crate) look_up: LookUp,
+    pub(crate) class: Option<Name>,
+    pub(crate) stage: Stage,
+    /// The flow, kept while its caller is in a queue or at an extension, for when that does not work out.
+    pub(crate) session: Option<Box<ivr::Session>>,
+    pub(crate) playing: Option<(media::PlayId, ivr::PlayToken)>,
+    pub(crate) lang: media::Lang,
+    /// What the flow gave the desk.
+    pub(crate) flow_data: BTreeMap<String, String>,
+    pub(crate) visit: Option<Visit>,
+    pub(crate) visits: u32,
+    pub(crate) offers: u32,
+    pub(crate) entered_ivr: bool,
+    pub(crate) goal: bool,
+    pub(crate) answered_agent: Option<Name>,
+    pub(crate) last_queue: Option<Name>,
+    pub(crate) wait_ms: u64,
+    pub(crate) talk_ms: u64,
+    pub(crate) hold_ms: u64,
+}
+
+/// The customer look-up of a contact.
+#[derive(Debug)]
+pub(crate) enum LookUp {
+    Pending { since: Time, late: bool },
+    Done(crm::Pop),
+}
+
+impl LookUp {
+    pub(crate) fn pop(&self) -> Option<&crm::Pop> {
+        match self {
+            LookUp::Pending { .. } => None,
+            LookUp::Done(pop) => Some(pop),
+        }
+    }
+}
+
+/// One stay in one queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    pub(crate) queue: Name,
+    pub(crate) number: u32,
+    pub(crate) since: Time,
+}
+
+/// What a caller wants of a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) queue: Name,
+    pub(crate) skills: BTreeMap<Name, u8>,
+    pub(crate) priority: i32,
+}
+
+/// Where a contact stands. Each stage names what it waits for.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// The answer is on its way: the caller's ACK starts the flow.
+    Greeting,
+    /// In the flow.
+    Ivr,
+    /// Wants a queue, waits for the customer look-up (deadline: `LookUp`).
+    Identifying(Ask),
+    /// In a queue.
+    Waiting,
+    /// Reserved for an agent, who is not called before the pop is delivered (deadline: `Pop`).
+    Popping(Offer),
+    /// The agent's phone is called (deadline: the ACD's ring time).
+    Ringing(Offer),
+    /// An extension is called (deadline: `Direct`).
+    Direct { agent: Name, leg: LegId, since: Time },
+    /// Two legs talk; `queue` is absent for calls outside the distributor.
+    Talking(Talk),
+    /// Echo or tone, until hang-up.
+    Testing,
+    /// Hears that the number is not in service; then `404`.
+    Refusing { play: media::PlayId, status: u16 },
+}
+
+/// An offer to an agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) queue: Name,
+    pub(crate) agent: Name,
+    pub(crate) number: u32,
+    pub(crate) reserved: Time,
+    pub(crate) ring: std::time::Duration,
+    /// Sequence of `contact.offered`.
+    pub(crate) sequence: u64,
+    /// `None` until the agent's phone is called.
+    pub(crate) leg: Option<LegId>,
+}
+
+/// Two legs that talk.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    pub(crate) agent: Name,
+    pub(crate) leg: LegId,
+    pub(crate) queue: Option<Name>,
+    pub(crate) since: Time,
+    pub(crate) hold: Option<Hold>,
+}
+
+/// A hold: who asked for it, and since when.
+#[derive(Debug, Clone)]
+pub(crate) struct Hold {
+    pub(crate) by: LegId,
+    pub(crate) since: Time,
+}
+
+/// One leg. Its media stream bears the same number.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    /// `None` once its contact is closed.
+    pub(crate) contact: Option<acd::ContactId>,
+    pub(crate) port: Option<media::Port>,
+    pub(crate) state: LegState,
+    pub(crate) sdp_version: u64,
+    /// The far end's offer that waits for our answer.
+    pub(crate) offer: Option<Bytes>,
+    /// Our SDP answer or offer as last sent.
+    pub(crate) local: Option<Bytes>,
+    pub(crate) negotiated: Option<sip::sdp::Negotiated>,
+}
+
+/// Leg: `Inviting → Ringing → Up → Ending → Gone`; gone legs are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LegState {
+    /// Called, or calling, and not answered.
+    Inviting,
+    Ringing,
+    /// Our 2xx is out and its ACK has not come.
+    Answering,
+    Up,
+    Ending,
+}

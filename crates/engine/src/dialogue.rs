@@ -1,0 +1,217 @@
+//! The flow and its caller: what the session says goes to media, what the caller presses goes to the session.
+
+use std::collections::BTreeMap;
+
+use clock::Time;
+use sip::LegId;
+
+use crate::api::Route;
+use crate::contact::{Ask, LookUp, Stage};
+use crate::event::EventKind;
+use crate::timers::Kind;
+use crate::Engine;
+
+fn lang_in_media(lang: ivr::Lang) -> media::Lang {
+    match lang {
+        ivr::Lang::ZhCn => media::Lang::ZhCn,
+        ivr::Lang::En => media::Lang::En,
+    }
+}
+
+fn lang_in_flow(lang: media::Lang) -> ivr::Lang {
+    match lang {
+        media::Lang::ZhCn => ivr::Lang::ZhCn,
+        media::Lang::En => ivr::Lang::En,
+    }
+}
+
+fn item(prompt: ivr::Prompt) -> media::Item {
+    match prompt {
+        ivr::Prompt::File { lang, name } => media::Item::Prompt { lang: lang_in_media(lang), name },
+        ivr::Prompt::Number { lang, value } => media::Item::Number { lang: lang_in_media(lang), value },
+        ivr::Prompt::Digits { lang, digits } => media::Item::Digits { lang: lang_in_media(lang), digits: digits.into() },
+        ivr::Prompt::Silence { ms } => media::Item::Silence(std::time::Duration::from_millis(ms.into())),
+    }
+}
+
+/// What a flow may read of the customer: the best of those on the number.
+fn facts(pop: &crm::Pop) -> BTreeMap<String, ivr::Value> {
+    let Some(best) = pop.customers.first() else { return BTreeMap::new() };
+    let text = |text: &str| ivr::Value::Text(text.to_owned());
+    BTreeMap::from([
+        ("known".to_owned(), ivr::Value::Bool(true)),
+        ("id".to_owned(), text(&best.id.0)),
+        ("name".to_owned(), text(&best.name)),
+        ("class".to_owned(), text(&best.class)),
+        ("language".to_owned(), text(&best.language)),
+        ("tags".to_owned(), ivr::Value::List(best.tags.iter().map(|tag| text(tag)).collect())),
+        ("count".to_owned(), ivr::Value::Number(pop.customers.len() as f64)),
+    ])
+}
+
+impl Engine {
+    /// Answers the caller and makes the flow's session; it begins to speak with the caller's ACK.
+    pub(crate) fn enter_flow(&mut self, now: Time, number: acd::ContactId, flow: &str) {
+        self.answer_caller(now, number);
+        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let facts = ivr::Facts {
+            ani: contact.ani.e164.clone().unwrap_or_else(|| contact.ani.raw.clone()),
+            dnis: contact.dnis.to_string(),
+            lang: Some(lang_in_flow(contact.lang)),
+            customer: contact.look_up.pop().map(facts),
+        };
+        contact.entered_ivr = true;
+        contact.session = ivr::Session::new(&self.config.flows, flow, facts).map(Box::new);
+        if contact.session.is_none() {
+            self.close(now, number, "no_flow");
+        }
+    }
+
+    pub(crate) fn begin_flow(&mut self, now: Time, number: acd::ContactId) {
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.stage = Stage::Ivr;
+        }
+        self.tell_session(now, number, ivr::Input::Start);
+    }
+
+    /// The look-up has come back while the flow runs.
+    pub(crate) fn tell_session_customer(&mut self, now: Time, number: acd::ContactId) {
+        let Some(contact) = self.contacts.get(&number) else { return };
+        if let (true, LookUp::Done(pop)) = (contact.session.is_some(), &contact.look_up) {
+            let facts = facts(pop);
+            self.tell_session(now, number, ivr::Input::Customer(facts));
+        }
+    }
+
+    /// A queue or an extension did not work out: the flow goes on, if there is one.
+    pub(crate) fn return_to_flow(&mut self, now: Time, number: acd::ContactId, word: &str) -> bool {
+        let Some(contact) = self.contacts.get_mut(&number) else { return false };
+        if contact.session.is_none() {
+            return false;
+        }
+        contact.stage = Stage::Ivr;
+        let caller = contact.caller;
+        self.set_source(caller, media::Source::Silence);
+        self.tell_session(now, number, ivr::Input::Returned(word.to_owned()));
+        true
+    }
+
+    pub(crate) fn digit(&mut self, now: Time, leg: LegId, digit: char) {
+        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else { return };
+        let Some(contact) = self.contacts.get(&number) else { return };
+        if contact.caller == leg && matches!(contact.stage, Stage::Ivr) {
+            self.tell_session(now, number, ivr::Input::Digit(digit));
+        }
+    }
+
+    pub(crate) fn played(&mut self, now: Time, leg: LegId, play: media::PlayId) {
+        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        match contact.stage {
+            Stage::Refusing { play: refusing, status } if refusing == play => {
+                self.tell_sip(now, sip::Command::Reject { leg, status, reason: None, headers: vec![] });
+                self.close(now, number, "unknown_number");
+            }
+            Stage::Ivr => {
+                if let Some((_, token)) = contact.playing.take_if(|&mut (playing, _)| playing == play) {
+                    self.tell_session(now, number, ivr::Input::Played(token));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn ivr_deadline(&mut self, now: Time, number: acd::ContactId) {
+        let Some(mut session) = self.contacts.get_mut(&number).and_then(|contact| contact.session.take()) else { return };
+        session.handle_timeout(now);
+        self.drive(now, number, session);
+    }
+
+    fn tell_session(&mut self, now: Time, number: acd::ContactId, input: ivr::Input) {
+        let Some(mut session) = self.contacts.get_mut(&number).and_then(|contact| contact.session.take()) else { return };
+        session.handle(now, input);
+        self.drive(now, number, session);
+    }
+
+    /// Carries out what the session wants, then puts it back and sets its deadline.
+    fn drive(&mut self, now: Time, number: acd::ContactId, mut session: Box<ivr::Session>) {
+        let mut exit = None;
+        while let Some(output) = session.poll_output() {
+            match output {
+                ivr::Output::Play { token, prompts, barge_in } => self.say(number, token, prompts, barge_in),
+                ivr::Output::StopPlay => {
+                    if let Some(contact) = self.contacts.get_mut(&number) {
+                        contact.playing = None;
+                        let caller = contact.caller;
+                        self.media(caller, media::Command::StopPlay { stream: crate::legs::stream(caller) });
+                    }
+                }
+                ivr::Output::Step { flow, state, verb, input } => {
+                    let Some(contact) = self.contacts.get(&number).map(|contact| contact.id.clone()) else { continue };
+                    self.note(now, number, EventKind::IvrStep { contact, flow, state, verb: verb.into(), input });
+                }
+                ivr::Output::Language(lang) => {
+                    if let Some(contact) = self.contacts.get_mut(&number) {
+                        contact.lang = lang_in_media(lang);
+                    }
+                }
+                ivr::Output::Exit(wanted) => exit = Some(wanted),
+            }
+        }
+        let deadline = session.poll_timeout();
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.session = Some(session);
+            match deadline {
+                Some((at, _)) => self.timers.set(number, Kind::Ivr, at),
+                None => self.timers.clear(number, Kind::Ivr),
+            }
+        }
+        if let Some(exit) = exit {
+            self.leave_flow(now, number, exit);
+        }
+    }
+
+    fn say(&mut self, number: acd::ContactId, token: ivr::PlayToken, prompts: Vec<ivr::Prompt>, barge_in: bool) {
+        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else { return };
+        let play = self.play(caller, prompts.into_iter().map(item).collect(), barge_in);
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.playing = Some((play, token));
+        }
+    }
+
+    /// The flow hands its caller over.
+    fn leave_flow(&mut self, now: Time, number: acd::ContactId, exit: ivr::Exit) {
+        match exit {
+            ivr::Exit::Queue { queue, skills, priority, data } => {
+                if let Some(contact) = self.contacts.get_mut(&number) {
+                    contact.flow_data.extend(data);
+                }
+                let skills = skills.into_iter().map(|(skill, level)| (skill.into(), level)).collect();
+                self.ask_for_queue(now, number, Ask { queue, skills, priority });
+            }
+            ivr::Exit::Transfer { to } => self.transfer_from_flow(now, number, &to),
+            ivr::Exit::Hangup { goal } => {
+                if let Some(contact) = self.contacts.get_mut(&number) {
+                    contact.goal |= goal;
+                }
+                self.close(now, number, "flow_end");
+            }
+        }
+    }
+
+    /// Class of service of a flow: internal numbers.
+    fn transfer_from_flow(&mut self, now: Time, number: acd::ContactId, to: &str) {
+        let Some(contact) = self.contacts.get(&number).map(|contact| contact.id.clone()) else { return };
+        let route = self.config.routes.get(to).cloned();
+        if route.is_some() {
+            self.note(now, number, EventKind::ContactTransferred { contact, kind: "flow".into(), from: None, to: to.into() });
+        }
+        match route {
+            Some(Route::Agent(agent)) => self.call_extension(now, number, agent),
+            Some(Route::Queue(queue)) => self.ask_for_queue(now, number, Ask { queue, skills: BTreeMap::new(), priority: 0 }),
+            Some(Route::Flow(_) | Route::Echo | Route::Tone { .. }) | None => {
+                self.return_to_flow(now, number, "failed");
+            }
+        }
+    }
+}
