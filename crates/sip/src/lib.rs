@@ -6,7 +6,10 @@
 //! Absent on purpose: sockets, DNS, threads, clocks, media, and any idea of queues or agents.
 
 pub mod api;
+pub mod digest;
+pub mod framing;
 pub mod message;
+pub mod sdp;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity, Incoming, Input, Invite,

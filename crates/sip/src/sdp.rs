@@ -1,0 +1,436 @@
+//! Session descriptions: an offer, its answer, and what both sides agreed on (RFC 3264, RFC 8866, RFC 4733).
+//!
+//! One audio stream. Absent on purpose: ICE, DTLS and SRTP (browser legs come later, with their own attributes), RTCP
+//! addresses (RTCP goes to the next port), multicast, and host names in `c=`, since nothing here can resolve them.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sdp_types::{Connection, Media, RtpMap, Session};
+
+/// Largest description that is read, in bytes.
+pub const MAX_SDP: usize = 16 * 1024;
+/// Most media lines; each must be answered (RFC 3264 section 6).
+pub const MAX_MEDIA: usize = 32;
+/// Payload type of telephone events in our offers; every phone uses it.
+const TELEPHONE_EVENT: u8 = 101;
+/// Packet times that a far end may ask us to send.
+const PTIME_MIN: u64 = 10;
+const PTIME_MAX: u64 = 60;
+
+/// An audio codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Codec {
+    Pcmu,
+    Pcma,
+}
+
+impl Codec {
+    /// Every codec, in the order of our preference.
+    pub const ALL: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
+
+    /// The encoding name of `a=rtpmap`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Codec::Pcmu => "PCMU",
+            Codec::Pcma => "PCMA",
+        }
+    }
+
+    /// The clock rate of `a=rtpmap`, in Hz.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Codec::Pcmu | Codec::Pcma => 8000,
+        }
+    }
+
+    /// The payload type that we offer it with: the static one of RFC 3551 where there is one.
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Codec::Pcmu => 0,
+            Codec::Pcma => 8,
+        }
+    }
+
+    /// What a static payload type means without `a=rtpmap` (RFC 3551 section 6).
+    fn of_static(payload_type: u8) -> Option<Codec> {
+        match payload_type {
+            0 => Some(Codec::Pcmu),
+            8 => Some(Codec::Pcma),
+            _ => None,
+        }
+    }
+
+    fn of_map(map: &RtpMap) -> Option<Codec> {
+        let mono = map
+            .encoding_params
+            .as_deref()
+            .is_none_or(|channels| channels == "1");
+        let matches = |codec: &Codec| {
+            mono && map.encoding_name.eq_ignore_ascii_case(codec.name())
+                && map.clock_rate == codec.clock_rate()
+        };
+        Codec::ALL.into_iter().find(matches)
+    }
+}
+
+/// Which way the stream flows, seen from us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Direction {
+    #[default]
+    SendRecv,
+    SendOnly,
+    RecvOnly,
+    Inactive,
+}
+
+impl Direction {
+    /// From its two halves.
+    pub const fn of(sends: bool, receives: bool) -> Direction {
+        match (sends, receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
+    /// We send.
+    pub const fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    /// We receive.
+    pub const fn receives(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+
+    /// The attribute's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Direction> {
+        [
+            Direction::SendRecv,
+            Direction::SendOnly,
+            Direction::RecvOnly,
+            Direction::Inactive,
+        ]
+        .into_iter()
+        .find(|direction| direction.as_str() == name)
+    }
+}
+
+/// Our side of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Local<'a> {
+    /// Where we receive.
+    pub address: IpAddr,
+    pub port: u16,
+    /// `o=`: the same for the whole dialog.
+    pub session_id: u64,
+    /// `o=`: one more with each changed description (RFC 3264 section 8).
+    pub version: u64,
+    /// What we can speak, in the order of preference when we offer.
+    pub codecs: &'a [Codec],
+    /// RFC 4733 events at 8000 Hz.
+    pub telephone_event: bool,
+    /// Packet time that we like to receive, and send when the far end has no wish.
+    pub ptime: Duration,
+    /// What we want at most.
+    pub direction: Direction,
+}
+
+/// What both sides agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Where we send. The address may be unspecified while the far end holds; then [`Negotiated::direction`] does not send.
+    pub remote: SocketAddr,
+    pub codec: Codec,
+    pub payload_type: u8,
+    /// Packet time to send, 10 to 60 ms in steps of 10 ms.
+    pub send_ptime: Duration,
+    /// Payload type of RFC 4733 events.
+    pub telephone_event: Option<u8>,
+    /// Seen from us.
+    pub direction: Direction,
+}
+
+/// Why there is no session: answer 488 (RFC 3261 section 21.4.26), or end the call when it was an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    #[error("malformed session description")]
+    Malformed,
+    #[error("session description larger than the bound")]
+    TooLarge,
+    #[error("no audio over RTP/AVP")]
+    NoAudio,
+    #[error("no codec in common")]
+    NoCodec,
+    #[error("no usable address")]
+    Address,
+}
+
+/// An offer of what we can speak.
+pub fn offer(local: &Local<'_>) -> Bytes {
+    let mut text = session(local);
+    let Local { port, codecs, .. } = local;
+    let _ = write!(text, "m=audio {port} RTP/AVP");
+    for codec in *codecs {
+        let _ = write!(text, " {}", codec.payload_type());
+    }
+    let events = local.telephone_event.then_some(TELEPHONE_EVENT);
+    if let Some(events) = events {
+        let _ = write!(text, " {events}");
+    }
+    text.push_str("\r\n");
+    for codec in *codecs {
+        rtpmap(&mut text, *codec, codec.payload_type());
+    }
+    attributes(&mut text, local, events, local.direction);
+    text.into()
+}
+
+/// The answer to an offer, and what it agrees on. The codec is the first of the offer that we speak; media lines that we
+/// do not take are refused in their place (RFC 3264 section 6).
+///
+/// # Errors
+/// [`SdpError`] when there is nothing to agree on: answer 488.
+pub fn answer(offer: &[u8], local: &Local<'_>) -> Result<(Bytes, Negotiated), SdpError> {
+    let offered = parse(offer)?;
+    let mut fault = SdpError::NoAudio;
+    let mut taken = None;
+    for (position, media) in offered.medias.iter().enumerate() {
+        match agree(&offered, media, local) {
+            Ok(agreed) => {
+                taken = Some((position, agreed));
+                break;
+            }
+            // What is wrong with a stream that we could have taken says more than that there are others.
+            Err(SdpError::NoAudio) => {}
+            Err(error) => fault = error,
+        }
+    }
+    let (taken, agreed) = taken.ok_or(fault)?;
+    let mut text = session(local);
+    for (position, media) in offered.medias.iter().enumerate() {
+        if position != taken {
+            let _ = write!(
+                text,
+                "m={} 0 {} {}\r\n",
+                media.media, media.proto, media.fmt
+            );
+            continue;
+        }
+        let _ = write!(
+            text,
+            "m=audio {} {} {}",
+            local.port, media.proto, agreed.payload_type
+        );
+        if let Some(events) = agreed.telephone_event {
+            let _ = write!(text, " {events}");
+        }
+        text.push_str("\r\n");
+        rtpmap(&mut text, agreed.codec, agreed.payload_type);
+        attributes(&mut text, local, agreed.telephone_event, agreed.direction);
+    }
+    Ok((text.into(), agreed))
+}
+
+/// What an answer to our [`offer`] agrees on.
+///
+/// # Errors
+/// [`SdpError`] when the far end refused the stream or answered with what was not offered.
+pub fn accept(answer: &[u8], local: &Local<'_>) -> Result<Negotiated, SdpError> {
+    let answered = parse(answer)?;
+    let media = answered.medias.first().ok_or(SdpError::NoAudio)?;
+    agree(&answered, media, local)
+}
+
+fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
+    if bytes.len() > MAX_SDP {
+        return Err(SdpError::TooLarge);
+    }
+    // Session names in other encodings are not worth a refusal.
+    let text = String::from_utf8_lossy(bytes);
+    let session = Session::parse(text.as_bytes()).map_err(|_| SdpError::Malformed)?;
+    if session.medias.len() > MAX_MEDIA {
+        return Err(SdpError::TooLarge);
+    }
+    Ok(session)
+}
+
+/// What can be agreed on one media line of the far end.
+fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiated, SdpError> {
+    let plain = ["RTP/AVP", "RTP/AVPF"]
+        .iter()
+        .any(|proto| media.proto.eq_ignore_ascii_case(proto));
+    if !media.media.eq_ignore_ascii_case("audio") || media.port == 0 || !plain {
+        return Err(SdpError::NoAudio);
+    }
+    let maps = Maps::of(media);
+    let (payload_type, codec) = maps
+        .codecs()
+        .find(|(_, codec)| local.codecs.contains(codec))
+        .ok_or(SdpError::NoCodec)?;
+    let remote = remote(session, media)?;
+    let theirs = direction_of(session, media);
+    let reachable = !remote.ip().is_unspecified();
+    Ok(Negotiated {
+        remote,
+        codec,
+        payload_type,
+        send_ptime: send_ptime(media, local.ptime),
+        telephone_event: maps
+            .telephone_event(codec.clock_rate())
+            .filter(|_| local.telephone_event),
+        direction: Direction::of(
+            local.direction.sends() && theirs.receives() && reachable,
+            local.direction.receives() && theirs.sends(),
+        ),
+    })
+}
+
+/// Payload types of a media line, in its order, with what they mean.
+struct Maps<'a> {
+    formats: &'a str,
+    maps: Vec<RtpMap>,
+}
+
+impl<'a> Maps<'a> {
+    fn of(media: &'a Media) -> Self {
+        Maps {
+            formats: &media.fmt,
+            maps: media
+                .attributes_typed::<RtpMap>()
+                .filter_map(Result::ok)
+                .collect(),
+        }
+    }
+
+    fn payload_types(&self) -> impl Iterator<Item = u8> {
+        self.formats
+            .split_ascii_whitespace()
+            .filter_map(|text| text.parse().ok())
+            .filter(|number| *number < 128)
+    }
+
+    fn map(&self, payload_type: u8) -> Option<&RtpMap> {
+        self.maps
+            .iter()
+            .find(|map| map.payload_type == payload_type)
+    }
+
+    fn codecs(&self) -> impl Iterator<Item = (u8, Codec)> {
+        self.payload_types().filter_map(|number| {
+            let codec = match self.map(number) {
+                Some(map) => Codec::of_map(map),
+                None => Codec::of_static(number),
+            };
+            Some((number, codec?))
+        })
+    }
+
+    /// Events must have the clock of the codec (RFC 4733 section 2.1): browsers offer several.
+    fn telephone_event(&self, clock_rate: u32) -> Option<u8> {
+        self.payload_types().find(|number| {
+            self.map(*number).is_some_and(|map| {
+                map.encoding_name.eq_ignore_ascii_case("telephone-event")
+                    && map.clock_rate == clock_rate
+            })
+        })
+    }
+}
+
+/// Where the far end receives.
+fn remote(session: &Session, media: &Media) -> Result<SocketAddr, SdpError> {
+    let connection: &Connection = media
+        .connections
+        .first()
+        .or(session.connection.as_ref())
+        .ok_or(SdpError::Address)?;
+    let ip = connection.try_address().map_err(|_| SdpError::Address)?.ip;
+    if ip.is_multicast() {
+        return Err(SdpError::Address);
+    }
+    Ok(SocketAddr::new(ip, media.port))
+}
+
+/// The far end's direction, seen from it; the media line's attribute comes before the session's.
+fn direction_of(session: &Session, media: &Media) -> Direction {
+    let lists = [&media.attributes, &session.attributes];
+    let mut directions = lists
+        .into_iter()
+        .flatten()
+        .filter_map(|attribute| Direction::parse(&attribute.attribute));
+    directions.next().unwrap_or_default()
+}
+
+/// The packet time that the far end asks for, as far as we can send it.
+fn send_ptime(media: &Media, ours: Duration) -> Duration {
+    let value = |name: &str| -> Option<u64> {
+        let text = media.get_first_attribute_value(name).flatten()?.trim();
+        // Some write 20.0.
+        text.split('.').next()?.parse().ok()
+    };
+    let ours = u64::try_from(ours.as_millis()).unwrap_or(PTIME_MAX);
+    let wanted = value("ptime").filter(|ptime| *ptime > 0).unwrap_or(ours);
+    let bounded = wanted.min(
+        value("maxptime")
+            .filter(|ptime| *ptime > 0)
+            .unwrap_or(PTIME_MAX),
+    );
+    Duration::from_millis((bounded / 10 * 10).clamp(PTIME_MIN, PTIME_MAX))
+}
+
+/// The lines above the first media line.
+fn session(local: &Local<'_>) -> String {
+    let Local {
+        address,
+        session_id,
+        version,
+        ..
+    } = local;
+    let family = if address.is_ipv4() { "IP4" } else { "IP6" };
+    let mut text = String::with_capacity(320);
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "v=0\r\no=- {session_id} {version} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n"
+    );
+    text
+}
+
+fn rtpmap(text: &mut String, codec: Codec, payload_type: u8) {
+    let _ = write!(
+        text,
+        "a=rtpmap:{payload_type} {}/{}\r\n",
+        codec.name(),
+        codec.clock_rate()
+    );
+}
+
+/// The lines behind the codecs of our media line.
+fn attributes(text: &mut String, local: &Local<'_>, events: Option<u8>, direction: Direction) {
+    if let Some(events) = events {
+        // 0-15: the digits of RFC 4733 section 3.2, without flash.
+        let _ = write!(
+            text,
+            "a=rtpmap:{events} telephone-event/8000\r\na=fmtp:{events} 0-15\r\n"
+        );
+    }
+    let _ = write!(
+        text,
+        "a=ptime:{}\r\na={}\r\n",
+        local.ptime.as_millis(),
+        direction.as_str()
+    );
+}
