@@ -1,0 +1,451 @@
+//! The files as they are written: one struct a file. Their JSON Schemas are what `check` checks against and what editors read (`docs/schema/`).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::value::{Length, Level, Placed};
+
+/// `cordboard.toml`: the node.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Centre {
+    /// The node's name: part of every contact's id.
+    pub node: Option<Placed<String>>,
+    /// Where the database, the log and recordings are.
+    pub data_dir: Option<PathBuf>,
+    /// The address that all listeners bind where they do not say otherwise.
+    pub bind: Option<Placed<IpAddr>>,
+    /// Agents without credentials get the password `demo-ID`. Refused unless every listener is on loopback.
+    pub demo_passwords: Placed<bool>,
+    pub sip: Sip,
+    pub http: Http,
+    pub rtp: Rtp,
+    pub ivr: Ivr,
+    pub media: Media,
+    pub locale: Locale,
+    pub customers: Customers,
+    pub limits: Limits,
+    pub log: Log,
+}
+
+/// SIP listeners and digest.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sip {
+    /// UDP and TCP port; 0 picks a free one.
+    pub port: u16,
+    /// TLS port: listens only with a certificate.
+    pub tls_port: u16,
+    /// The address to bind, when it is not `bind`.
+    pub bind: Option<Placed<IpAddr>>,
+    /// The address that phones are told (Contact, Via), when it is not the one bound.
+    pub public: Option<Placed<IpAddr>>,
+    /// Offered in this order.
+    pub digest: Placed<Vec<Digest>>,
+    /// Realm of the challenges; stored HA1 values are bound to it.
+    pub realm: String,
+    /// Shortest and longest registration.
+    pub expires_min: Length,
+    pub expires_max: Length,
+    /// How long a nonce is good.
+    pub nonce_lifetime: Length,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Sip {
+            port: 5060,
+            tls_port: 5061,
+            bind: None,
+            public: None,
+            digest: Placed { value: vec![Digest::Sha256, Digest::Md5], span: 0..0 },
+            realm: "cordboard".to_owned(),
+            expires_min: Length::secs(60),
+            expires_max: Length::secs(3600),
+            nonce_lifetime: Length::secs(300),
+        }
+    }
+}
+
+/// Digest algorithms of RFC 8760.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Digest {
+    #[serde(rename = "MD5")]
+    Md5,
+    #[serde(rename = "SHA-256")]
+    Sha256,
+}
+
+/// Pages, API, metrics.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// 0 picks a free one.
+    pub port: u16,
+    /// The address to bind, when it is not `bind`.
+    pub bind: Option<Placed<IpAddr>>,
+    /// Bearer token that `/metrics` wants; needed when HTTP listens beyond loopback.
+    #[serde(skip_serializing)]
+    pub metrics_token: Option<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { port: 8080, bind: None, metrics_token: None }
+    }
+}
+
+/// RTP ports.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rtp {
+    /// First UDP port; 0 lets the system pick each.
+    pub first: Placed<u16>,
+    /// Last UDP port.
+    pub last: Placed<u16>,
+    /// The address to bind, when it is not `bind`.
+    pub bind: Option<Placed<IpAddr>>,
+    /// The address that SDP tells, when it is not the one bound.
+    pub public: Option<Placed<IpAddr>>,
+    /// Media threads; 0 is one a core.
+    #[schemars(range(max = 256))]
+    pub threads: u16,
+}
+
+impl Default for Rtp {
+    fn default() -> Self {
+        Rtp { first: Placed { value: 10_000, span: 0..0 }, last: Placed { value: 31_999, span: 0..0 }, bind: None, public: None, threads: 0 }
+    }
+}
+
+/// Flows and prompts.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ivr {
+    /// Flows and prompts; `ivr-scripts` beside the configuration directory when not given. Relative to the configuration directory.
+    pub dir: Option<Placed<PathBuf>>,
+    /// Say that the number is not in service before the 404.
+    pub announce_unknown: bool,
+}
+
+/// Codecs and time-outs of streams.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// In the order of preference.
+    pub codecs: Placed<Vec<Codec>>,
+    /// Packet time.
+    pub ptime: Placed<Length>,
+    /// A leg without media for this long is ended; `"0s"` is never.
+    pub timeout: Length,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Media {
+            codecs: Placed { value: vec![Codec::Pcma, Codec::Pcmu], span: 0..0 },
+            ptime: Placed { value: Length::millis(20), span: 0..0 },
+            timeout: Length::secs(0),
+        }
+    }
+}
+
+/// Audio codecs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Codec {
+    #[serde(rename = "PCMU")]
+    Pcmu,
+    #[serde(rename = "PCMA")]
+    Pcma,
+}
+
+/// Country, time zone, language.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Locale {
+    /// Two letters: numbers without a country code are this country's.
+    pub country: Placed<String>,
+    /// IANA name: where the day begins for today's numbers.
+    pub time_zone: Placed<String>,
+    /// Language of prompts until the caller chose one.
+    pub language: Language,
+}
+
+impl Default for Locale {
+    fn default() -> Self {
+        Locale {
+            country: Placed { value: "CN".to_owned(), span: 0..0 },
+            time_zone: Placed { value: "Asia/Shanghai".to_owned(), span: 0..0 },
+            language: Language::ZhCn,
+        }
+    }
+}
+
+/// Languages of prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub enum Language {
+    #[serde(rename = "zh-CN")]
+    ZhCn,
+    #[serde(rename = "en")]
+    En,
+}
+
+/// The customer store.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Customers {
+    /// A CSV file that an empty store begins with. Relative to the configuration directory.
+    pub first_import: Option<Placed<PathBuf>>,
+}
+
+/// Bounds.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Calls in progress at most; 503 with Retry-After beyond.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub calls: u32,
+    /// Longest call.
+    pub call: Length,
+    /// How long a drain waits for calls in progress.
+    pub drain: Length,
+    /// How long a call waits for the customer look-up.
+    pub look_up: Length,
+    /// How long the INVITE to an agent waits for the screen pop's delivery.
+    pub pop: Length,
+    /// How long a contact and an agent are kept apart after busy or failure.
+    pub back_off: Length,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            calls: 20_000,
+            call: Length::secs(4 * 3600),
+            drain: Length::secs(60),
+            look_up: Length::millis(300),
+            pop: Length::millis(20),
+            back_off: Length::secs(10),
+        }
+    }
+}
+
+/// Talk on stderr.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A level, or a filter like `info,engine=debug`.
+    pub level: String,
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { level: "info".to_owned(), json: false }
+    }
+}
+
+/// `queues.toml`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queues {
+    pub queue: Vec<Placed<Queue>>,
+}
+
+/// A queue.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Flows, events and metrics name the queue so.
+    pub name: Placed<String>,
+    /// Dialled directly.
+    #[serde(default)]
+    pub number: Option<Placed<String>>,
+    /// Required of an agent, at least this level.
+    #[serde(default)]
+    pub skills: BTreeMap<String, Placed<Level>>,
+    /// How long one agent's phone rings.
+    #[serde(default = "default_ring")]
+    pub ring: Placed<Length>,
+    /// After-call work; an agent's own overrides it.
+    #[serde(default = "default_wrap_up")]
+    pub wrap_up: Length,
+    /// T of the service level.
+    #[serde(default = "default_service_level")]
+    pub service_level: Length,
+    /// Callers who leave before this did not give the centre a chance.
+    #[serde(default = "default_short_abandon")]
+    pub short_abandon: Length,
+    /// When the caller is answered.
+    #[serde(default)]
+    pub answer: Answer,
+    /// Music while waiting: a file under `prompts/`.
+    #[serde(default)]
+    pub music: Option<Placed<String>>,
+    /// How often the caller is told the position; not at all when absent or `"0s"`.
+    #[serde(default)]
+    pub announce_every: Option<Length>,
+    /// Seconds of waiting that a contact of this queue is ahead of others.
+    #[serde(default)]
+    #[schemars(range(min = -86_400, max = 86_400))]
+    pub priority: i32,
+    /// Seconds of waiting that a customer class is ahead.
+    #[serde(default)]
+    pub class_credit: BTreeMap<String, i32>,
+    /// Most who may wait.
+    #[serde(default = "default_max_waiting")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_waiting: u32,
+}
+
+fn default_ring() -> Placed<Length> {
+    Placed { value: Length::secs(20), span: 0..0 }
+}
+fn default_wrap_up() -> Length {
+    Length::secs(10)
+}
+fn default_service_level() -> Length {
+    Length::secs(20)
+}
+fn default_short_abandon() -> Length {
+    Length::secs(5)
+}
+fn default_max_waiting() -> u32 {
+    10_000
+}
+
+/// When a queue answers its callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Answer {
+    /// 200 at once, with music.
+    #[default]
+    OnQueue,
+    /// 180 while waiting, 200 when the agent answers.
+    OnAgent,
+}
+
+/// `agents.toml`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Agents {
+    pub agent: Vec<Placed<Agent>>,
+}
+
+/// An agent, a supervisor, an administrator, or a program.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// SIP user, extension, and name at sign-in.
+    pub id: Placed<String>,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub role: Role,
+    /// Level 1 to 10.
+    #[serde(default)]
+    pub skills: BTreeMap<String, Placed<Level>>,
+    /// Ready as soon as the phone is reachable.
+    #[serde(default)]
+    pub auto_ready: bool,
+    /// Overrides the queue's.
+    #[serde(default)]
+    pub wrap_up: Option<Length>,
+    /// A fixed SIP URI instead of registration.
+    #[serde(default)]
+    pub contact: Option<Placed<String>>,
+    /// For metrics and reports.
+    #[serde(default = "default_group")]
+    pub group: String,
+    /// Of the password at the desk (PHC string); `cordboard agent passwd` makes it.
+    #[serde(default, skip_serializing)]
+    pub password_argon2: Option<Placed<String>>,
+    /// HA1 of the phone's password with MD5, 32 hex digits.
+    #[serde(default, skip_serializing)]
+    pub ha1_md5: Option<Placed<String>>,
+    /// HA1 of the phone's password with SHA-256, 64 hex digits.
+    #[serde(default, skip_serializing)]
+    pub ha1_sha256: Option<Placed<String>>,
+}
+
+fn default_group() -> String {
+    "all".to_owned()
+}
+
+/// What somebody may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Role {
+    #[default]
+    Agent,
+    Supervisor,
+    Admin,
+    Service,
+}
+
+/// `trunks.toml`: who may call in, and which number leads where.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trunks {
+    pub trunk: Vec<Placed<Trunk>>,
+    pub route: Vec<Placed<Route>>,
+}
+
+/// A carrier or PBX.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    pub name: Placed<String>,
+    /// Calls from here are trusted as the carrier's.
+    pub addresses: Vec<Placed<IpAddr>>,
+    /// At once.
+    #[serde(default = "default_max_calls")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_calls: u32,
+}
+
+fn default_max_calls() -> u32 {
+    1000
+}
+
+/// A dialled number and the one thing that answers.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// User part of the Request-URI.
+    pub number: Placed<String>,
+    /// A flow by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Placed<String>>,
+    /// A queue by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Placed<String>>,
+    /// An agent by id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Placed<String>>,
+    /// An echo test.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub echo: bool,
+    /// A test tone of this frequency in hertz.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 20, max = 3900))]
+    pub tone: Option<u32>,
+}
+
+/// The files, read.
+#[derive(Clone, Debug, Default)]
+pub struct Forms {
+    pub centre: Centre,
+    pub queues: Queues,
+    pub agents: Agents,
+    pub trunks: Trunks,
+}
