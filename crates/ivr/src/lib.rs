@@ -1,13 +1,22 @@
-//! IVR flows: parse, check, run. A flow is named states, each with exactly one verb.
+//! IVR flows: parse, check, run. A flow is named states, each with exactly one verb; `docs/flows.md` is the language's reference.
 //!
-//! [`Session`] runs one caller through a [`Flows`] set with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`.
+//! [`Flows::load`] takes the texts of flow files and what they may refer to, and gives a checked set with every error found.
+//! [`Session`] runs one caller through it with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`.
+//! [`testing::run`] runs a flow's tests in virtual time.
 //!
-//! Absent on purpose: media, telephones, customers' records, clocks.
+//! Absent on purpose: media, telephones, customers' records, files, clocks.
 
 pub mod api;
+mod check;
+mod expr;
+mod flow;
+mod hours;
+mod load;
+mod parse;
+mod read;
+mod session;
 
 pub use api::{Diagnostic, Exit, Facts, Input, Lang, Output, PlayToken, Prompt, Severity, Value};
-
-/// A checked set of flows by name.
-#[derive(Clone, Debug, Default)]
-pub struct Flows {}
+pub use flow::Flow;
+pub use load::{Flows, Surroundings};
+pub use session::Session;

@@ -1,0 +1,325 @@
+//! A flow as it runs: states by number, texts compiled, targets resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use minijinja::value::Value as Jinja;
+
+use crate::api::Lang;
+use crate::expr::{Expr, Text};
+use crate::hours::Calendar;
+
+/// Index of a state in its flow.
+pub(crate) type StateId = usize;
+
+/// One checked flow.
+#[derive(Debug)]
+pub struct Flow {
+    pub(crate) name: Arc<str>,
+    pub(crate) file: PathBuf,
+    /// The first is the one spoken until the caller's own is known.
+    pub(crate) languages: Vec<Lang>,
+    pub(crate) start: StateId,
+    pub(crate) states: Vec<State>,
+    /// Keys that work in every state that listens.
+    pub(crate) keys: BTreeMap<char, Command>,
+    pub(crate) transfers: Transfers,
+    /// What a caller of this flow may hand in, with the values it has otherwise.
+    pub(crate) arguments: BTreeMap<Arc<str>, Jinja>,
+    pub(crate) variables: BTreeMap<Arc<str>, Jinja>,
+    pub(crate) defaults: Defaults,
+}
+
+impl Flow {
+    /// Its name, by which numbers and other flows lead to it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file it was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Languages it speaks, the default one first.
+    pub fn languages(&self) -> &[Lang] {
+        &self.languages
+    }
+
+    /// Names of its states in the file's order.
+    pub fn states(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().map(|state| &*state.name)
+    }
+
+    /// Names of the flows that it calls.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().filter_map(|state| match &state.verb {
+            Verb::Call { flow, .. } => Some(&**flow),
+            _ => None,
+        })
+    }
+}
+
+/// What holds where a state says nothing else.
+#[derive(Debug)]
+pub(crate) struct Defaults {
+    pub(crate) asking: Asking,
+    pub(crate) inter_digit: Duration,
+    pub(crate) wait_customer: Duration,
+    pub(crate) barge_in: bool,
+    pub(crate) goodbye: Vec<Say>,
+    pub(crate) error: Vec<Say>,
+    pub(crate) on_error: Option<StateId>,
+    pub(crate) on_returned: Option<StateId>,
+}
+
+/// Where a transfer may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transfers {
+    /// Only to numbers of this centre.
+    Internal,
+    /// To any telephone number as well.
+    External,
+}
+
+/// One state: a name and exactly one verb.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) name: Arc<str>,
+    pub(crate) span: Range<usize>,
+    /// Entering it is what the caller came for.
+    pub(crate) goal: bool,
+    pub(crate) verb: Verb,
+}
+
+/// What a state does.
+#[derive(Debug)]
+pub(crate) enum Verb {
+    Say { speech: Speech, next: StateId },
+    Menu { speech: Speech, keys: BTreeMap<char, Command>, asking: Asking },
+    Collect { speech: Speech, collect: Collect, asking: Asking, next: StateId },
+    Confirm { speech: Speech, yes: (char, StateId), no: (char, StateId), asking: Asking },
+    Decide { cases: Vec<(Expr, StateId)>, otherwise: StateId, wait_customer: Option<Duration> },
+    Set { values: Vec<(Arc<str>, Text)>, constants: Vec<(Arc<str>, Jinja)>, language: Option<Lang>, next: StateId },
+    Hours { calendar: Calendar, open: StateId, closed: StateId },
+    Queue { queue: Arc<str>, skills: BTreeMap<String, u8>, priority: Text, data: Vec<(String, Text)>, returned: Returned },
+    Transfer { to: Text, returned: Returned },
+    Call { flow: Arc<str>, with: Vec<(Arc<str>, Text)>, results: Vec<(Arc<str>, Arc<str>)>, next: StateId },
+    Return { results: Vec<(Arc<str>, Text)> },
+    Hangup { speech: Option<Speech> },
+}
+
+/// Names of all verbs, as they stand in a file.
+pub(crate) const VERBS: [&str; 12] = [
+    "say", "menu", "collect", "confirm", "decide", "set", "hours", "queue", "transfer", "call", "return", "hangup",
+];
+
+impl Verb {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Verb::Say { .. } => "say",
+            Verb::Menu { .. } => "menu",
+            Verb::Collect { .. } => "collect",
+            Verb::Confirm { .. } => "confirm",
+            Verb::Decide { .. } => "decide",
+            Verb::Set { .. } => "set",
+            Verb::Hours { .. } => "hours",
+            Verb::Queue { .. } => "queue",
+            Verb::Transfer { .. } => "transfer",
+            Verb::Call { .. } => "call",
+            Verb::Return { .. } => "return",
+            Verb::Hangup { .. } => "hangup",
+        }
+    }
+
+    /// What the state listens for, when it listens.
+    pub(crate) fn asking(&self) -> Option<(&Speech, &Asking)> {
+        match self {
+            Verb::Menu { speech, asking, .. }
+            | Verb::Collect { speech, asking, .. }
+            | Verb::Confirm { speech, asking, .. } => Some((speech, asking)),
+            Verb::Say { .. }
+            | Verb::Decide { .. }
+            | Verb::Set { .. }
+            | Verb::Hours { .. }
+            | Verb::Queue { .. }
+            | Verb::Transfer { .. }
+            | Verb::Call { .. }
+            | Verb::Return { .. }
+            | Verb::Hangup { .. } => None,
+        }
+    }
+
+    /// Every way out of the state with its target; `None` is the goodbye that ends the call. What keys of the whole flow do is apart.
+    pub(crate) fn branches(&self, defaults: &Defaults) -> Vec<(Branch, Option<StateId>)> {
+        let mut branches = match self {
+            Verb::Say { next, .. } | Verb::Collect { next, .. } | Verb::Set { next, .. } | Verb::Call { next, .. } => {
+                vec![(Branch::Next, Some(*next))]
+            }
+            Verb::Menu { keys, .. } => keys
+                .iter()
+                .filter_map(|(key, command)| match command {
+                    Command::Go(target) => Some((Branch::Key(*key), Some(*target))),
+                    Command::Repeat | Command::Back => None,
+                })
+                .collect(),
+            Verb::Confirm { yes, no, .. } => vec![(Branch::Key(yes.0), Some(yes.1)), (Branch::Key(no.0), Some(no.1))],
+            Verb::Decide { cases, otherwise, .. } => {
+                let cases = cases.iter().enumerate().map(|(number, (_, target))| (Branch::Case(number), Some(*target)));
+                cases.chain([(Branch::Otherwise, Some(*otherwise))]).collect()
+            }
+            Verb::Hours { open, closed, .. } => vec![(Branch::Open, Some(*open)), (Branch::Closed, Some(*closed))],
+            Verb::Queue { returned, .. } | Verb::Transfer { returned, .. } => returned.branches(defaults),
+            Verb::Return { .. } | Verb::Hangup { .. } => Vec::new(),
+        };
+        if let Some((_, asking)) = self.asking() {
+            branches.push((Branch::Unanswered, asking.on_retries));
+        }
+        branches
+    }
+
+    /// Whether a call can end here.
+    pub(crate) fn ends(&self) -> bool {
+        matches!(self, Verb::Queue { .. } | Verb::Transfer { .. } | Verb::Return { .. } | Verb::Hangup { .. })
+    }
+}
+
+/// A way out of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Branch {
+    Next,
+    Key(char),
+    Case(usize),
+    Otherwise,
+    Open,
+    Closed,
+    /// Retries are used up.
+    Unanswered,
+    Returned(Word),
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Branch::Next => f.write_str("next"),
+            Branch::Key(key) => write!(f, "key {key}"),
+            Branch::Case(number) => write!(f, "case {}", number + 1),
+            Branch::Otherwise => f.write_str("otherwise"),
+            Branch::Open => f.write_str("open"),
+            Branch::Closed => f.write_str("closed"),
+            Branch::Unanswered => f.write_str("on_retries"),
+            Branch::Returned(word) => f.write_str(word.key()),
+        }
+    }
+}
+
+/// Why a caller came back from a queue or transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Word {
+    Full,
+    Closed,
+    NoAgent,
+    Busy,
+    NoAnswer,
+    Failed,
+    /// Anything that has no path of its own.
+    Other,
+}
+
+impl Word {
+    pub(crate) const ALL: [Word; 7] =
+        [Word::Full, Word::Closed, Word::NoAgent, Word::Busy, Word::NoAnswer, Word::Failed, Word::Other];
+
+    pub(crate) fn parse(word: &str) -> Word {
+        Word::ALL.into_iter().find(|known| &known.key()["on_".len()..] == word).unwrap_or(Word::Other)
+    }
+
+    /// The key that declares its path.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Word::Full => "on_full",
+            Word::Closed => "on_closed",
+            Word::NoAgent => "on_no_agent",
+            Word::Busy => "on_busy",
+            Word::NoAnswer => "on_no_answer",
+            Word::Failed => "on_failed",
+            Word::Other => "on_other",
+        }
+    }
+}
+
+/// Where to go with a caller who came back.
+#[derive(Debug, Default)]
+pub(crate) struct Returned {
+    pub(crate) paths: BTreeMap<Word, StateId>,
+}
+
+impl Returned {
+    /// The branch taken for a word: its own, else `on_other`, else the flow's default.
+    pub(crate) fn branch(&self, word: Word, defaults: &Defaults) -> (Branch, Option<StateId>) {
+        match (self.paths.get(&word), self.paths.get(&Word::Other)) {
+            (Some(target), _) => (Branch::Returned(word), Some(*target)),
+            (None, Some(target)) => (Branch::Returned(Word::Other), Some(*target)),
+            (None, None) => (Branch::Returned(Word::Other), defaults.on_returned),
+        }
+    }
+
+    fn branches(&self, defaults: &Defaults) -> Vec<(Branch, Option<StateId>)> {
+        let words: BTreeSet<Word> = self.paths.keys().copied().chain([Word::Other]).collect();
+        words.into_iter().map(|word| self.branch(word, defaults)).collect()
+    }
+}
+
+/// What a key does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Go(StateId),
+    /// Say this state's prompt again.
+    Repeat,
+    /// To the state that listened before this one.
+    Back,
+}
+
+/// How a state listens.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) first_digit: Duration,
+    /// How often it asks again after silence or a wrong key.
+    pub(crate) retries: u8,
+    pub(crate) no_input: Vec<Say>,
+    pub(crate) wrong_key: Vec<Say>,
+    pub(crate) on_retries: Option<StateId>,
+}
+
+/// What is collected.
+#[derive(Debug)]
+pub(crate) struct Collect {
+    pub(crate) variable: Arc<str>,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) terminator: Option<char>,
+    pub(crate) secret: bool,
+    pub(crate) inter_digit: Duration,
+}
+
+/// Something to say and how.
+#[derive(Debug)]
+pub(crate) struct Speech {
+    pub(crate) items: Vec<Say>,
+    pub(crate) every_language: bool,
+    pub(crate) barge_in: bool,
+}
+
+/// One element of what is said.
+#[derive(Clone, Debug)]
+pub(crate) enum Say {
+    /// `lang` where the author fixed it.
+    File { name: Arc<str>, lang: Option<Lang> },
+    Number(Arc<Text>),
+    Digits(Arc<Text>),
+    Silence { ms: u32 },
+}
