@@ -1,0 +1,157 @@
+//! Facts for `/metrics` that are no events: counted since the process began, never in the log.
+
+use std::collections::BTreeMap;
+
+use engine::api::Count;
+use serde::{Deserialize, Serialize};
+
+/// A histogram over microseconds, in integers so that a snapshot gives back the same numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Upper edges in microseconds, ascending.
+    edges_us: Vec<u64>,
+    /// One more than edges: the last is what lies above all of them.
+    counts: Vec<u64>,
+    sum_us: u64,
+}
+
+impl Histogram {
+    /// An empty histogram with these upper edges in microseconds.
+    pub fn new(edges_us: &[u64]) -> Histogram {
+        let mut edges_us = edges_us.to_vec();
+        edges_us.sort_unstable();
+        edges_us.dedup();
+        Histogram { counts: vec![0; edges_us.len() + 1], edges_us, sum_us: 0 }
+    }
+
+    /// Adds an edge. What was observed before stays in the bucket above it, as nobody knows on which side it lay.
+    pub fn add_edge(&mut self, edge_us: u64) {
+        if let Err(place) = self.edges_us.binary_search(&edge_us) {
+            self.edges_us.insert(place, edge_us);
+            self.counts.insert(place, 0);
+        }
+    }
+
+    /// Counts one observation.
+    pub fn observe_us(&mut self, us: u64) {
+        let place = self.edges_us.partition_point(|edge| *edge < us);
+        self.counts[place] += 1;
+        self.sum_us += us;
+    }
+
+    /// Counts one observation in seconds; what is no finite positive number counts as zero.
+    pub fn observe(&mut self, seconds: f64) {
+        self.observe_us((seconds * 1e6) as u64);
+    }
+
+    /// Number of observations.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Sum in seconds.
+    pub fn sum(&self) -> f64 {
+        self.sum_us as f64 / 1e6
+    }
+
+    /// Upper edges in seconds, each with the number of observations up to it.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let mut below = 0;
+        self.edges_us.iter().zip(&self.counts).map(move |(edge, count)| {
+            below += count;
+            (*edge as f64 / 1e6, below)
+        })
+    }
+}
+
+const SETUP_EDGES_US: [u64; 10] = [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
+/// 20 ms is the patience of the ring, 50 ms the budget.
+const POP_EDGES_US: [u64; 9] = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000];
+const COMMIT_EDGES_US: [u64; 10] = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000];
+
+/// What the process counted since it began.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    /// By outbound, method and status class (`request` for requests).
+    pub sip_messages: BTreeMap<(bool, &'static str, &'static str), u64>,
+    pub sip_refused: BTreeMap<&'static str, u64>,
+    pub overload_rejected: BTreeMap<&'static str, u64>,
+    pub call_setup: Histogram,
+    pub screen_pop: Histogram,
+    pub store_commit: Histogram,
+    pub rtp_streams_active: i64,
+    pub rtp_packets_in: u64,
+    pub rtp_packets_out: u64,
+    pub rtp_lost: u64,
+    pub rtp_rejected: BTreeMap<&'static str, u64>,
+    pub websocket_clients: u64,
+    /// Clients closed with 4008 because they could not keep up.
+    pub websocket_slow_closed: u64,
+    /// Last event on disk.
+    pub events_sequence: u64,
+    /// The store could not write when last it tried.
+    pub store_failing: bool,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            sip_messages: BTreeMap::new(),
+            sip_refused: BTreeMap::new(),
+            overload_rejected: BTreeMap::new(),
+            call_setup: Histogram::new(&SETUP_EDGES_US),
+            screen_pop: Histogram::new(&POP_EDGES_US),
+            store_commit: Histogram::new(&COMMIT_EDGES_US),
+            rtp_streams_active: 0,
+            rtp_packets_in: 0,
+            rtp_packets_out: 0,
+            rtp_lost: 0,
+            rtp_rejected: BTreeMap::new(),
+            websocket_clients: 0,
+            websocket_slow_closed: 0,
+            events_sequence: 0,
+            store_failing: false,
+        }
+    }
+}
+
+impl Counters {
+    /// Counts what the engine tells. `Count::Media` holds increments, `Count::RtpStreams` the present number.
+    pub fn apply(&mut self, count: &Count) {
+        match count {
+            Count::SipMessage { outbound, method, class } => {
+                *self.sip_messages.entry((*outbound, method, class)).or_default() += 1;
+            }
+            Count::SipRefused { what } => *self.sip_refused.entry(what).or_default() += 1,
+            Count::OverloadRejected { reason } => *self.overload_rejected.entry(reason).or_default() += 1,
+            Count::CallSetup { seconds } => self.call_setup.observe(*seconds),
+            Count::ScreenPop { seconds } => self.screen_pop.observe(*seconds),
+            Count::Media { packets_in, packets_out, lost, rejected } => {
+                self.rtp_packets_in += packets_in;
+                self.rtp_packets_out += packets_out;
+                self.rtp_lost += lost;
+                *self.rtp_rejected.entry("not_the_stream").or_default() += rejected;
+            }
+            Count::RtpStreams { active } => self.rtp_streams_active = *active,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_on_an_edge_is_within_it() {
+        let mut histogram = Histogram::new(&[2_000_000, 1_000_000]);
+        histogram.observe(1.0);
+        histogram.observe(1.5);
+        histogram.observe(9.0);
+        histogram.observe(f64::NAN);
+        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [(1.0, 2), (2.0, 3)]);
+        assert_eq!((histogram.count(), histogram.sum()), (4, 11.5));
+        histogram.add_edge(1_200_000);
+        histogram.observe(1.1);
+        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [(1.0, 2), (1.2, 3), (2.0, 4)]);
+    }
+}
