@@ -6,12 +6,17 @@
 //! Absent on purpose: sockets, DNS, threads, clocks, media, and any idea of queues or agents.
 
 pub mod api;
+mod dialog;
 pub mod digest;
+pub mod endpoint;
 pub mod framing;
 pub mod message;
+pub mod registrar;
 pub mod sdp;
+mod transaction;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity, Incoming, Input, Invite,
     LegId, Output, Peer, Registration, Target, Transport, Trunk,
 };
+pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};

@@ -1,0 +1,298 @@
+//! A leg: one INVITE dialog from its first message to its [`Event::Gone`], and what all states have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clock::Time;
+
+use super::keys::Key;
+use super::layer::{Layer, Purpose};
+use super::timers::TimerId;
+use super::{Alarm, Endpoint};
+use crate::api::{Cause, Event, FlowId, LegId, Peer};
+use crate::dialog::Dialog;
+use crate::message::{Builder, HeaderName, Message, Method};
+
+/// One leg.
+#[derive(Debug)]
+pub struct Leg {
+    pub dialog: Dialog,
+    pub state: State,
+    /// Whose call limit it counts against.
+    pub trunk: Option<Arc<str>>,
+    /// The deadline of the state: the minute of [`State::Alerting`], timer C of [`State::Calling`].
+    pub alarm: Option<TimerId>,
+    /// A 2xx of ours that waits for its ACK.
+    pub unacked: Option<Unacked>,
+    pub offer: Offer,
+    /// New media that we want to offer as soon as nothing is in the way; the latest wish counts.
+    pub wish: Option<Bytes>,
+}
+
+/// Where a leg stands.
+#[derive(Debug)]
+pub enum State {
+    /// Our INVITE has no final response.
+    Calling { tx: Key, provisional: bool, hangup: Hangup },
+    /// Their INVITE has no final response of ours.
+    Alerting { tx: Key, minutes: u16 },
+    /// Answered.
+    Up,
+    /// Our BYE has no final response.
+    Closing,
+}
+
+/// Whether an unanswered call of ours is to end.
+#[derive(Debug)]
+pub enum Hangup {
+    No,
+    /// Before a provisional, hence not yet cancelled (section 9.1).
+    Wanted(Option<String>),
+    /// CANCEL is sent; what the leg's end will be called.
+    Cancelled(Cause),
+}
+
+/// A 2xx of ours without an ACK (section 13.3.1.4).
+#[derive(Debug)]
+pub struct Unacked {
+    pub response: Bytes,
+    pub peer: Peer,
+    pub cseq: u32,
+    /// Of the INVITE that made the dialog: a BYE must wait for its ACK (section 15).
+    pub initial: bool,
+    pub interval: Duration,
+    pub repeat: TimerId,
+    pub give_up: TimerId,
+    /// A BYE that waits, and its Reason.
+    pub hangup: Option<Option<String>>,
+}
+
+/// Offers and answers after the first (section 14).
+#[derive(Debug)]
+pub enum Offer {
+    Idle,
+    /// Our re-INVITE is out.
+    Ours(Bytes),
+    /// 491 came: wait, then try again.
+    BackOff { sdp: Bytes, timer: TimerId },
+    /// Their re-INVITE or UPDATE waits for the engine.
+    Theirs { tx: Key, invite: bool, cseq: u32, contact: Option<String> },
+}
+
+/// What a leg's timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LegAlarm {
+    /// A minute without an answer of ours.
+    Minute,
+    /// Three minutes without news from whom we call.
+    TimerC,
+    /// The 2xx goes out again.
+    RepeatAnswer,
+    /// The ACK will not come any more.
+    NoAck,
+    /// After a 491.
+    BackOff,
+}
+
+impl Leg {
+    pub fn new(dialog: Dialog, state: State, trunk: Option<Arc<str>>) -> Box<Leg> {
+        Box::new(Leg { dialog, state, trunk, alarm: None, unacked: None, offer: Offer::Idle, wish: None })
+    }
+}
+
+/// A 2xx that is now unacknowledged, with both its timers running.
+pub fn unacked(
+    layer: &mut Layer,
+    now: Time,
+    leg: LegId,
+    cseq: u32,
+    initial: bool,
+    (response, peer): (Bytes, Peer),
+) -> Unacked {
+    let (t1, name) = (layer.config.t1, "2xx without ACK");
+    let repeat = layer.timers.set(now + t1, "2xx repeat", Alarm::Leg(leg, LegAlarm::RepeatAnswer));
+    let give_up = layer.timers.set(now + t1 * 64, name, Alarm::Leg(leg, LegAlarm::NoAck));
+    Unacked { response, peer, cseq, initial, interval: t1, repeat, give_up, hangup: None }
+}
+
+/// A request inside a dialog (section 12.2.1.1) up to its Contact, and the branch it carries.
+pub fn in_dialog(layer: &mut Layer, dialog: &Dialog, method: &Method, cseq: u32) -> (String, Builder) {
+    let branch = layer.keys.branch();
+    let transport = dialog.peer.transport;
+    let (target, routes) = dialog.request_target();
+    let mut builder = Builder::request(method, target).header(HeaderName::Via, layer.local.via(transport, &branch));
+    for route in routes {
+        builder = builder.header(HeaderName::Route, route);
+    }
+    if let Some(tail) = dialog.strict_tail() {
+        builder = builder.header(HeaderName::Route, tail);
+    }
+    let builder = builder
+        .header(HeaderName::MaxForwards, 70)
+        .header(HeaderName::From, &dialog.local)
+        .header(HeaderName::To, &dialog.remote)
+        .header(HeaderName::CallId, &dialog.call_id)
+        .header(HeaderName::CSeq, format_args!("{cseq} {method}"))
+        .header(HeaderName::UserAgent, &layer.config.product);
+    (branch, builder)
+}
+
+impl Endpoint {
+    /// The leg is over: forgotten, counted off, told.
+    pub(super) fn gone(&mut self, id: LegId, cause: Cause) {
+        let Some(leg) = self.legs.remove(&id) else { return };
+        let key = self.dialog_key(&leg.dialog.call_id, &leg.dialog.local_tag);
+        self.dialogs.remove(&key);
+        self.cancel_timers(*leg);
+        self.layer.emit(Event::Gone { leg: id, cause });
+    }
+
+    fn cancel_timers(&mut self, leg: Leg) {
+        let timers = &mut self.layer.timers;
+        if let Some(alarm) = leg.alarm {
+            timers.cancel(alarm);
+        }
+        if let Some(unacked) = leg.unacked {
+            timers.cancel(unacked.repeat);
+            timers.cancel(unacked.give_up);
+        }
+        if let Offer::BackOff { timer, .. } = leg.offer {
+            timers.cancel(timer);
+        }
+        if let Some(trunk) = leg.trunk
+            && let Some(calls) = self.trunk_calls.get_mut(&trunk)
+        {
+            *calls -= 1;
+            if *calls == 0 {
+                self.trunk_calls.remove(&trunk);
+            }
+        }
+    }
+
+    pub(super) fn dialog_key(&self, call_id: &str, local_tag: &str) -> Key {
+        self.layer.keys.key(&[b"dialog", call_id.as_bytes(), local_tag.as_bytes()])
+    }
+
+    pub(super) fn leg_alarm(&mut self, now: Time, id: LegId, alarm: LegAlarm) {
+        match alarm {
+            LegAlarm::Minute => self.minute_unanswered(now, id),
+            LegAlarm::TimerC => self.timer_c(now, id),
+            LegAlarm::RepeatAnswer => self.repeat_answer(now, id),
+            LegAlarm::NoAck => self.no_ack(now, id),
+            LegAlarm::BackOff => self.back_off_over(now, id),
+        }
+    }
+
+    /// [`crate::Command::Hangup`], by what the state demands.
+    pub(super) fn hangup(&mut self, now: Time, id: LegId, cause: Option<String>) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        match &mut leg.state {
+            State::Calling { tx, provisional, hangup } => {
+                if !matches!(hangup, Hangup::No) {
+                    return;
+                }
+                if *provisional {
+                    *hangup = Hangup::Cancelled(Cause::HungUp);
+                    let tx = *tx;
+                    self.layer.cancel(now, tx, cause.as_deref());
+                } else {
+                    *hangup = Hangup::Wanted(cause);
+                }
+            }
+            State::Alerting { tx, .. } => {
+                let (tx, tag) = (*tx, leg.dialog.local_tag.clone());
+                self.layer.respond(now, tx, 480, None, Some(&tag), |builder, _| match cause {
+                    Some(cause) => builder.header(HeaderName::Reason, cause),
+                    None => builder,
+                });
+                self.gone(id, Cause::HungUp);
+            }
+            State::Up => match &mut leg.unacked {
+                Some(unacked) if unacked.initial => unacked.hangup = Some(cause),
+                _ => self.bye(now, id, cause.as_deref()),
+            },
+            State::Closing => {}
+        }
+    }
+
+    /// Sends BYE; the leg is gone when that is answered.
+    pub(super) fn bye(&mut self, now: Time, id: LegId, cause: Option<&str>) {
+        self.refuse_pending_offer(now, id);
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        leg.state = State::Closing;
+        for timer in leg.unacked.take().into_iter().flat_map(|unacked| [unacked.repeat, unacked.give_up]) {
+            self.layer.timers.cancel(timer);
+        }
+        if let Offer::BackOff { timer, .. } = std::mem::replace(&mut leg.offer, Offer::Idle) {
+            self.layer.timers.cancel(timer);
+        }
+        send_bye(&mut self.layer, now, &mut leg.dialog, cause, Purpose::Bye(id));
+    }
+
+    pub(super) fn bye_response(&mut self, id: LegId, message: &Message) {
+        if message.status().is_some_and(|status| status >= 200) {
+            self.gone(id, Cause::HungUp);
+        }
+    }
+
+    /// The dialog is of no use any more (section 12.2.1.2): [`Cause::Lost`], unless it is ending anyway.
+    pub(super) fn dialog_died(&mut self, now: Time, id: LegId, bye: bool) {
+        self.refuse_pending_offer(now, id);
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        match leg.state {
+            State::Up => {
+                if bye {
+                    send_bye(&mut self.layer, now, &mut leg.dialog, None, Purpose::Loose);
+                }
+                self.gone(id, Cause::Lost);
+            }
+            State::Calling { .. } | State::Alerting { .. } | State::Closing => {}
+        }
+    }
+
+    pub(super) fn send_info(&mut self, now: Time, id: LegId, content_type: &str, body: &[u8]) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        if !matches!(leg.state, State::Up) {
+            return;
+        }
+        let cseq = leg.dialog.next_cseq();
+        let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &Method::Info, cseq);
+        let bytes = builder.body(content_type, body).finish();
+        self.layer.request(now, leg.dialog.peer, &branch, &Method::Info, bytes, Purpose::Info(id));
+    }
+
+    pub(super) fn info_response(&mut self, now: Time, id: LegId, message: &Message) {
+        match message.status() {
+            Some(481) => self.dialog_died(now, id, false),
+            Some(408) => self.dialog_died(now, id, true),
+            _ => {}
+        }
+    }
+
+    /// Calls that wait on a connection that is gone cannot be answered any more; others will be heard of on a new one.
+    pub(super) fn legs_of_closed_flow(&mut self, flow: FlowId) {
+        let mut unanswered = Vec::new();
+        for (id, leg) in &mut self.legs {
+            if leg.dialog.peer.flow == Some(flow) {
+                leg.dialog.peer.flow = None;
+                if matches!(leg.state, State::Alerting { .. }) {
+                    unanswered.push(*id);
+                }
+            }
+        }
+        for id in unanswered {
+            self.gone(id, Cause::Unreachable);
+        }
+    }
+}
+
+/// One BYE in this dialog.
+pub fn send_bye(layer: &mut Layer, now: Time, dialog: &mut Dialog, cause: Option<&str>, purpose: Purpose) {
+    let cseq = dialog.next_cseq();
+    let (branch, mut builder) = in_dialog(layer, dialog, &Method::Bye, cseq);
+    if let Some(cause) = cause {
+        builder = builder.header(HeaderName::Reason, cause);
+    }
+    layer.request(now, dialog.peer, &branch, &Method::Bye, builder.finish(), purpose);
+}

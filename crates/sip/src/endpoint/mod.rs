@@ -1,0 +1,297 @@
+//! The SIP user agent of the engine: transactions, dialogs, registrar and access behind the four methods.
+//!
+//! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
+//! [`layer`] the transactions, [`access`] who may, [`requests`] what starts something, [`register`] the registrar's wire side,
+//! [`uas`] calls to us, [`uac`] calls of ours, [`within`] requests in dialogs, [`reoffer`] changes of media, [`leg`] the states.
+
+mod access;
+mod keys;
+mod layer;
+mod leg;
+mod local;
+mod overload;
+mod register;
+mod reoffer;
+mod requests;
+mod timers;
+mod uac;
+mod uas;
+mod within;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use clock::Time;
+
+use crate::api::{Cause, Command, Config, Event, Input, LegId, Output, Peer};
+use crate::digest::NonceBook;
+use crate::message::{Message, best_effort_response};
+use crate::registrar::{Binding, Registrar};
+use crate::transaction::Fired;
+use keys::{Key, Table};
+use layer::{Layer, Purpose};
+use leg::{Leg, LegAlarm};
+use timers::TimerId;
+
+pub use overload::{is_new_work, overload_response};
+
+/// Methods that we understand, for Allow.
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
+
+/// Bounds of the random Retry-After in seconds of a 503: far enough apart that those refused don't come back together.
+const RETRY_AFTER: (u32, u32) = (5, 15);
+
+/// The endpoint: see the module.
+pub struct Endpoint {
+    layer: Layer,
+    legs: BTreeMap<LegId, Box<Leg>>,
+    /// Call-ID and local tag.
+    dialogs: Table<LegId>,
+    registrar: Registrar,
+    /// The timer of each user's next expiry.
+    expiries: BTreeMap<Arc<str>, TimerId>,
+    nonces: NonceBook,
+    /// Calls in progress of each trunk.
+    trunk_calls: BTreeMap<Arc<str>, usize>,
+    legs_made: u64,
+}
+
+/// What a timer is for.
+#[derive(Clone, Debug)]
+pub enum Alarm {
+    Server(Key, Fired),
+    Client(Key, Fired),
+    Leg(LegId, LegAlarm),
+    Binding(Arc<str>),
+}
+
+/// How much the endpoint holds; all zero when it is idle and every timer has run out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub server_transactions: usize,
+    pub client_transactions: usize,
+    pub dialogs: usize,
+    pub legs: usize,
+    pub timers: usize,
+    pub bindings: usize,
+    pub trunk_calls: usize,
+}
+
+impl Endpoint {
+    /// An endpoint whose tags, branches, nonces and back-offs all come from `seed`.
+    pub fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
+        let lifetime = config.nonce_lifetime;
+        let mut layer = Layer::new(config, seed);
+        let secret = layer.keys.bytes();
+        Endpoint {
+            layer,
+            legs: BTreeMap::new(),
+            dialogs: Table::default(),
+            registrar: Registrar::default(),
+            expiries: BTreeMap::new(),
+            nonces: NonceBook::new(secret, lifetime),
+            trunk_calls: BTreeMap::new(),
+            legs_made: 0,
+        }
+    }
+
+    /// A name for a leg that [`Command::Invite`] will make.
+    pub fn new_leg(&mut self) -> LegId {
+        self.legs_made += 1;
+        LegId(self.legs_made)
+    }
+
+    /// Takes one input. Drain [`Endpoint::poll_output`] afterwards.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Message { peer, message } if message.is_request() => self.request(now, peer, message),
+            Input::Message { message, .. } => self.response(now, &message),
+            Input::Malformed { peer, bytes } => self.malformed(peer, &bytes),
+            Input::Unreachable { peer } => {
+                for purpose in self.layer.unreachable(&peer) {
+                    self.failed(now, purpose, Cause::Unreachable);
+                }
+            }
+            Input::FlowClosed { flow } => {
+                for purpose in self.layer.flow_closed(flow) {
+                    self.failed(now, purpose, Cause::Unreachable);
+                }
+                for user in self.registrar.flow_closed(flow) {
+                    self.bindings_changed(&user);
+                }
+                self.legs_of_closed_flow(flow);
+            }
+            Input::Command(command) => self.command(now, command),
+            Input::Configure(config) => {
+                self.nonces.set_lifetime(config.nonce_lifetime);
+                self.layer.configure(config);
+            }
+        }
+    }
+
+    /// Runs every timer that is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some(alarm) = self.layer.timers.pop_due(now) {
+            match alarm {
+                Alarm::Server(key, fired) => self.layer.server_fired(now, key, fired),
+                Alarm::Client(key, fired) => {
+                    if let Some(purpose) = self.layer.client_fired(now, key, fired) {
+                        self.failed(now, purpose, Cause::NoResponse);
+                    }
+                }
+                Alarm::Leg(leg, alarm) => self.leg_alarm(now, leg, alarm),
+                Alarm::Binding(user) => {
+                    self.expiries.remove(&user);
+                    self.registrar.expire(now, &user);
+                    self.bindings_changed(&user);
+                }
+            }
+        }
+    }
+
+    /// The next output, in the order in which they were decided.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.layer.out.pop_front()
+    }
+
+    /// When [`Endpoint::handle_timeout`] is wanted next, and what for.
+    pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
+        self.layer.timers.next()
+    }
+
+    /// All live registrations, in the users' order, to be kept over a restart.
+    pub fn bindings(&self) -> impl Iterator<Item = (&Arc<str>, &Binding)> {
+        self.registrar.bindings()
+    }
+
+    /// Puts a registration back that was kept over a restart.
+    pub fn restore(&mut self, user: Arc<str>, binding: Binding) {
+        self.registrar.restore(user.clone(), binding);
+        self.bindings_changed(&user);
+    }
+
+    /// What is held at the moment.
+    pub fn counts(&self) -> Counts {
+        let (server_transactions, client_transactions) = self.layer.transactions();
+        Counts {
+            server_transactions,
+            client_transactions,
+            dialogs: self.dialogs.len(),
+            legs: self.legs.len(),
+            timers: self.layer.timers.len(),
+            bindings: self.registrar.bindings().count(),
+            trunk_calls: self.trunk_calls.values().sum(),
+        }
+    }
+
+    fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Invite(invite) => self.invite(now, invite),
+            Command::Ring { leg, status, sdp, headers } => self.ring(now, leg, status, sdp, &headers),
+            Command::Answer { leg, sdp, headers } => self.answer(now, leg, &sdp, &headers),
+            Command::Reject { leg, status, reason, headers } => self.reject(now, leg, status, reason.as_deref(), &headers),
+            Command::Reinvite { leg, sdp } => self.wish_reinvite(now, leg, sdp),
+            Command::AcceptReoffer { leg, sdp } => self.accept_reoffer(now, leg, &sdp),
+            Command::RejectReoffer { leg, status } => self.reject_reoffer(now, leg, status),
+            Command::Hangup { leg, reason } => self.hangup(now, leg, reason),
+            Command::Info { leg, content_type, body } => self.send_info(now, leg, &content_type, &body),
+        }
+    }
+
+    fn response(&mut self, now: Time, message: &Message) {
+        let method = message.cseq().map_or("OTHER", |(_, method)| method.label());
+        let class = layer::class(message.status().unwrap_or_default());
+        self.layer.emit(Event::Traffic { outbound: false, method, class });
+        if let Some((key, purpose)) = self.layer.response(now, message) {
+            match purpose {
+                Purpose::Invite(leg) => self.invite_response(now, leg, key, message),
+                Purpose::Reinvite(leg) => self.reinvite_response(now, leg, key, message),
+                Purpose::Bye(leg) => self.bye_response(leg, message),
+                Purpose::Info(leg) => self.info_response(now, leg, message),
+                Purpose::Loose => {}
+            }
+        }
+    }
+
+    /// A request of ours has come to nothing: no response, or no way to send.
+    fn failed(&mut self, now: Time, purpose: Purpose, cause: Cause) {
+        match purpose {
+            Purpose::Invite(leg) => self.invite_failed(leg, cause),
+            Purpose::Reinvite(leg) | Purpose::Info(leg) => self.dialog_died(now, leg, true),
+            Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
+            Purpose::Loose => {}
+        }
+    }
+
+    /// Bytes that would not parse: 400 where anything can be read at all.
+    fn malformed(&mut self, peer: Peer, bytes: &[u8]) {
+        self.layer.count("malformed");
+        let Some(response) = best_effort_response(bytes, peer.remote, 400, reason(400)) else { return };
+        // The response carries the request's Via, which says where it goes.
+        let Ok(parsed) = Message::parse(response.clone()) else { return };
+        let Ok(via) = parsed.top_via() else { return };
+        self.layer.transmit(Layer::reply_peer(&via, peer), response, "OTHER", "4xx");
+    }
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// The reason phrase of a status (section 21), in the words of the RFC.
+fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        200 => "OK",
+        202 => "Accepted",
+        302 => "Moved Temporarily",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Request Entity Too Large",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        _ => match status / 100 {
+            1 => "Progress",
+            2 => "OK",
+            3 => "Redirected",
+            4 => "Request Failed",
+            5 => "Server Failed",
+            _ => "Declined",
+        },
+    }
+}

@@ -1,0 +1,101 @@
+//! REGISTER on the wire: read it, let the registrar judge it, tell the phone and the engine (section 10.3).
+
+use std::sync::Arc;
+
+use clock::Time;
+
+use super::keys::Key;
+use super::{Alarm, Endpoint};
+use crate::api::{Event, Identity, Peer, Registration};
+use crate::message::{HeaderName, Message};
+use crate::registrar::{Change, Refusal, Register, Wish, Wishes};
+
+impl Endpoint {
+    /// A REGISTER whose digest was right, its transaction open.
+    pub(super) fn register(&mut self, now: Time, peer: Peer, message: &Message, key: Key, identity: &Identity) {
+        let Identity::User(user) = identity else { return };
+        let tag = self.layer.keys.tag();
+        let aor = message.to().ok().and_then(|to| to.uri.user());
+        if aor.as_deref() != Some(user) {
+            self.layer.count("forbidden");
+            return self.layer.answer(now, key, 403, Some(&tag));
+        }
+        let Some(register) = read(message, peer) else { return self.layer.answer(now, key, 400, Some(&tag)) };
+        let config = self.layer.config.clone();
+        match self.registrar.register(now, user, register, &config) {
+            Ok(change) => {
+                self.registered(now, key, &tag, user);
+                self.watch_expiry(user);
+                if change == Change::Bindings {
+                    self.tell_registration(user);
+                }
+            }
+            Err(Refusal::TooBrief(seconds)) => {
+                let least = |builder: crate::message::Builder, _: &Message| builder.header(HeaderName::MinExpires, seconds);
+                self.layer.respond(now, key, 423, None, Some(&tag), least);
+            }
+            Err(Refusal::OutOfOrder) => {
+                self.layer.count("cseq_order");
+                self.layer.answer(now, key, 500, Some(&tag));
+            }
+            Err(Refusal::TooMany) => self.layer.answer(now, key, 403, Some(&tag)),
+        }
+    }
+
+    /// 200 with every binding and the seconds it has left.
+    fn registered(&mut self, now: Time, key: Key, tag: &str, user: &str) {
+        let bindings = self.registrar.of(user);
+        self.layer.respond(now, key, 200, None, Some(tag), |mut builder, request| {
+            for binding in bindings {
+                // Rounded up: a phone that asked for 60 s is told 60, not 59.
+                let left = (binding.expires.since(now).as_millis()).div_ceil(1000);
+                builder = builder.header(HeaderName::Contact, format_args!("<{}>;expires={left}", binding.uri));
+            }
+            builder.copy(request, HeaderName::Path)
+        });
+    }
+
+    /// After any change from outside a REGISTER: the timer and the engine learn it.
+    pub(super) fn bindings_changed(&mut self, user: &Arc<str>) {
+        self.watch_expiry(user);
+        self.tell_registration(user);
+    }
+
+    fn watch_expiry(&mut self, user: &Arc<str>) {
+        if let Some(timer) = self.expiries.remove(user) {
+            self.layer.timers.cancel(timer);
+        }
+        if let Some(at) = self.registrar.next_expiry(user) {
+            let timer = self.layer.timers.set(at, "registration expiry", Alarm::Binding(user.clone()));
+            self.expiries.insert(user.clone(), timer);
+        }
+    }
+
+    fn tell_registration(&mut self, user: &Arc<str>) {
+        let contacts = self.registrar.of(user).len() as u32;
+        let registration = Registration { user: user.clone(), reachable: contacts > 0, contacts };
+        self.layer.emit(Event::Registration(registration));
+    }
+}
+
+/// What a REGISTER asks for; `None` when it is malformed (400).
+fn read(message: &Message, peer: Peer) -> Option<Register> {
+    let (cseq, _) = message.cseq().ok()?;
+    let expires = message.expires();
+    let wishes = if message.is_wildcard_contact() {
+        // Section 10.2.2: only with Expires: 0, and alone.
+        if expires != Some(0) || message.headers(HeaderName::Contact).count() > 1 {
+            return None;
+        }
+        Wishes::RemoveAll
+    } else {
+        let mut wishes = Vec::new();
+        for contact in message.contacts() {
+            let contact = contact.ok()?;
+            wishes.push(Wish { uri: contact.uri_text.to_owned(), q: contact.q(), expires: contact.expires() });
+        }
+        if wishes.is_empty() { Wishes::Fetch } else { Wishes::Set(wishes) }
+    };
+    let path = message.values(HeaderName::Path).map(str::to_owned).collect();
+    Some(Register { call_id: message.call_id().to_owned(), cseq, peer, path, wishes, expires })
+}

@@ -1,0 +1,85 @@
+//! Requests inside dialogs (section 12.2.2).
+
+use clock::Time;
+
+use super::Endpoint;
+use super::keys::Key;
+use super::leg::State;
+use super::requests::{content_refusal, sdp_of};
+use crate::api::{Event, LegId, Peer};
+use crate::dialog::Order;
+use crate::message::{HeaderName, Message, Method};
+
+impl Endpoint {
+    /// A request with a To tag that is no ACK, no CANCEL and no repetition.
+    pub(super) fn within(&mut self, now: Time, peer: Peer, message: Message, key: Key, method: &Method) {
+        let Some(id) = self.dialog_of(&message) else { return self.no_dialog(&message, peer) };
+        if self.layer.is_brimful() {
+            return self.overloaded(&message, peer, "transactions_full");
+        }
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        // Heard from on another connection: that is the one that works.
+        if peer.flow.is_some() && leg.dialog.routes.is_empty() {
+            leg.dialog.peer = peer;
+        }
+        let cseq = message.cseq().map_or(0, |(number, _)| number);
+        let order = leg.dialog.sequence(cseq);
+        self.layer.open(key, &message, method, peer, None, Some(id));
+        if order == Order::OutOfOrder {
+            self.layer.count("cseq_order");
+            return self.layer.answer(now, key, 500, None);
+        }
+        if message.require().next().is_some() && method != &Method::Bye {
+            let unsupported: Vec<&str> = message.require().collect();
+            let unsupported = unsupported.join(", ");
+            self.layer.respond(now, key, 420, None, None, |builder, _| builder.header(HeaderName::Unsupported, unsupported));
+            return;
+        }
+        match method {
+            Method::Bye => self.ended_by_peer(now, key, id),
+            Method::Invite => self.reinvited(now, id, key, &message),
+            Method::Update => self.updated(now, id, key, &message),
+            Method::Info => self.info(now, id, key, &message),
+            Method::Options => self.options(now, key, None),
+            Method::Other(_) => self.not_allowed(now, key, 501),
+            _ => self.not_allowed(now, key, 405),
+        }
+    }
+
+    fn not_allowed(&mut self, now: Time, key: Key, status: u16) {
+        self.layer.respond(now, key, status, None, None, |builder, _| builder.header(HeaderName::Allow, super::ALLOW));
+    }
+
+    fn info(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+        self.layer.answer(now, key, 200, None);
+        let Some(leg) = self.legs.get(&id) else { return };
+        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
+        if matches!(leg.state, State::Up) && !content_type.is_empty() {
+            let content_type = content_type.to_owned();
+            self.layer.emit(Event::Info { leg: id, content_type, body: message.body() });
+        }
+    }
+
+    fn reinvited(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+        match content_refusal(message) {
+            Some(status) => self.layer.answer(now, key, status, None),
+            None => self.their_offer(now, id, key, message, true),
+        }
+    }
+
+    /// UPDATE (RFC 3311): without an offer only a sign of life and a target refresh.
+    fn updated(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+        if let Some(status) = content_refusal(message) {
+            return self.layer.answer(now, key, status, None);
+        }
+        if sdp_of(message).is_some() {
+            return self.their_offer(now, id, key, message, false);
+        }
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        if let Some(contact) = message.values(HeaderName::Contact).next() {
+            leg.dialog.refresh(crate::dialog::uri_of(contact));
+        }
+        let contact = self.layer.local.contact(leg.dialog.peer.transport);
+        self.layer.respond(now, key, 200, None, None, |builder, _| builder.header(HeaderName::Contact, contact));
+    }
+}

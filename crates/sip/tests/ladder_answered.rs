@@ -1,0 +1,207 @@
+//! Calls that are answered, both ways, with everything that the network does to them.
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use expect_test::expect;
+use sip::{Command, Input, LegId};
+use world::*;
+
+#[test]
+fn a_caller_is_answered_and_hangs_up() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    let leg = world.leg();
+    world.command(Command::Ring { leg, status: 180, sdp: None, headers: vec![] });
+    world.receive(caller.address, &invite);
+    world.pass(1.0);
+    world.answer();
+    caller.learn(&world.last(caller.address).clone());
+    world.receive(caller.address, &invite);
+    let ack = caller.ack();
+    world.receive(caller.address, &ack);
+    world.receive(caller.address, &ack);
+    world.pass(5.0);
+    let bye = caller.request("BYE", "", "");
+    world.receive(caller.address, &bye);
+    world.pass(0.5);
+    world.receive(caller.address, &bye);
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn we_hang_up_on_a_caller_and_the_bye_is_repeated() {
+    let mut world = World::new();
+    let caller = call_up(&mut world);
+    let leg = world.leg();
+    world.command(Command::Hangup { leg, reason: Some("Q.850;cause=16".into()) });
+    world.pass(2.0);
+    let bye = world.last(caller.address).clone();
+    world.receive(caller.address, &respond(&bye, "200 OK", "", "", false));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_bye_without_any_response_ends_by_timer_f() {
+    let mut world = World::new();
+    call_up(&mut world);
+    let leg = world.leg();
+    world.hangup(leg);
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_lost_ack_ends_in_a_bye() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    world.answer();
+    world.pass(32.0);
+    let bye = world.last(caller.address).clone();
+    world.receive(caller.address, &respond(&bye, "481 Gone", "", "", false));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_hangup_before_the_ack_waits_for_it() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    world.answer();
+    caller.learn(&world.last(caller.address).clone());
+    let leg = world.leg();
+    world.hangup(leg);
+    world.pass(0.7);
+    let ack = caller.ack();
+    world.receive(caller.address, &ack);
+    let bye = world.last(caller.address).clone();
+    world.receive(caller.address, &respond(&bye, "200 OK", "", "", false));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn byes_cross() {
+    let mut world = World::new();
+    let mut caller = call_up(&mut world);
+    let leg = world.leg();
+    world.hangup(leg);
+    let ours = world.last(caller.address).clone();
+    let theirs = caller.request("BYE", "", "");
+    world.receive(caller.address, &theirs);
+    world.receive(caller.address, &respond(&ours, "481 Gone", "", "", false));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn an_unanswered_caller_hears_from_us_each_minute() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:2000@10.9.9.9");
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    let leg = world.leg();
+    world.command(Command::Ring { leg, status: 180, sdp: None, headers: vec![] });
+    world.pass(125.0);
+    world.hangup(leg);
+    let ack = caller.same("ACK", "", "");
+    world.receive(caller.address, &ack);
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn an_invite_without_offer_is_offered_in_the_200() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.request("INVITE", "P-Asserted-Identity: \"Alice\" <sip:+8613800138000@carrier>\r\nPrivacy: id\r\n", "");
+    world.receive(caller.address, &invite);
+    world.answer();
+    caller.learn(&world.last(caller.address).clone());
+    caller.cseq -= 1;
+    let ack = caller.request("ACK", "", SDP);
+    world.receive(caller.address, &ack);
+    let bye = caller.request("BYE", "", "");
+    world.receive(caller.address, &bye);
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_phone_answers_our_call_and_hangs_up() {
+    let mut world = World::new();
+    let leg = world.call("sip:agent@10.0.0.2:5060");
+    let invite = world.last("10.0.0.2:5060").clone();
+    expect![[]].assert_eq(&String::from_utf8_lossy(invite.as_bytes()).replace("\r\n", "\n"));
+    world.receive("10.0.0.2:5060", &respond(&invite, "100 Trying", "", "", false));
+    world.receive("10.0.0.2:5060", &respond(&invite, "180 Ringing", "far", "sip:agent@10.0.0.2:5060", false));
+    world.pass(3.0);
+    let ok = respond(&invite, "200 OK", "far", "sip:agent@10.0.0.2:5060", true);
+    world.receive("10.0.0.2:5060", &ok);
+    world.receive("10.0.0.2:5060", &ok);
+    let mut phone = Phone::called("10.0.0.2:5060", &invite, "far");
+    world.pass(1.0);
+    let bye = phone.request("BYE", "", "");
+    world.receive(phone.address, &bye);
+    world.receive("10.0.0.2:5060", &ok);
+    assert_eq!(leg, LegId(1));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_lost_200_is_found_by_the_repeated_invite() {
+    let mut world = World::new();
+    world.call("sip:agent@10.0.0.2:5060");
+    world.pass(4.0);
+    let invite = world.last("10.0.0.2:5060").clone();
+    world.receive("10.0.0.2:5060", &respond(&invite, "200 OK", "far", "sip:agent@10.0.0.2:5060", true));
+    let mut phone = Phone::called("10.0.0.2:5060", &invite, "far");
+    let bye = phone.request("BYE", "", "");
+    world.receive(phone.address, &bye);
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn every_fork_but_the_first_is_acked_and_ended() {
+    let mut world = World::new();
+    let leg = world.call("sip:agent@10.0.0.2:5060");
+    let invite = world.last("10.0.0.2:5060").clone();
+    for tag in ["one", "two", "two"] {
+        world.receive("10.0.0.2:5060", &respond(&invite, "200 OK", tag, "sip:agent@10.0.0.2:5060", true));
+    }
+    let bye = world.last("10.0.0.2:5060").clone();
+    world.receive("10.0.0.2:5060", &respond(&bye, "200 OK", "", "", false));
+    world.hangup(leg);
+    let bye = world.last("10.0.0.2:5060").clone();
+    world.receive("10.0.0.2:5060", &respond(&bye, "200 OK", "", "", false));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn streams_repeat_nothing_but_the_2xx_and_linger_nowhere() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.3:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    world.answer();
+    caller.learn(&world.last(caller.address).clone());
+    world.pass(0.6);
+    let ack = caller.ack();
+    world.receive(caller.address, &ack);
+    let leg = world.leg();
+    world.hangup(leg);
+    world.pass(5.0);
+    let bye = world.last(caller.address).clone();
+    world.receive(caller.address, &respond(&bye, "200 OK", "", "", false));
+    expect![[]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_closed_connection_ends_what_waits_on_it() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.3:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    world.input("flow 3 closes", Input::FlowClosed { flow: sip::FlowId(3) });
+    expect![[]].assert_eq(&world.end());
+}
