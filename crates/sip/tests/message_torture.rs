@@ -13,7 +13,9 @@ fn parse(text: &str) -> Message {
 }
 
 fn refused(text: &str) -> ParseError {
-    Message::parse(wire(text)).err().unwrap_or_else(|| panic!("was taken:\n{text}"))
+    Message::parse(wire(text))
+        .err()
+        .unwrap_or_else(|| panic!("was taken:\n{text}"))
 }
 
 fn ill_typed(text: &str) -> FieldError {
@@ -65,23 +67,50 @@ a=rtpmap:31 LPC
     );
     message.check().unwrap();
     let to = message.to().unwrap();
-    assert_eq!((to.uri_text, to.tag()), ("sip:vivekg@chair-dnrc.example.com", Some("1918181833n")));
+    assert_eq!(
+        (to.uri_text, to.tag()),
+        ("sip:vivekg@chair-dnrc.example.com", Some("1918181833n"))
+    );
     let from = message.from().unwrap();
-    assert_eq!((from.display().as_deref(), from.tag()), Some("J Rosenberg \\\"").map(|name| (Some(name), Some("98asjd8"))).unwrap());
+    assert_eq!(
+        (from.display().as_deref(), from.tag()),
+        Some("J Rosenberg \\\"")
+            .map(|name| (Some(name), Some("98asjd8")))
+            .unwrap()
+    );
     assert_eq!(message.max_forwards().unwrap(), Some(68));
     assert_eq!(message.cseq().unwrap(), (9, Method::Invite));
     assert_eq!(message.header(HeaderName::Subject), Some(""));
-    assert_eq!(message.header_named("newfangledheader"), Some("newfangled value   continued newfangled value"));
-    assert_eq!(message.header_named("UnknownHeaderWithUnusualValue"), Some(";;,,;;,;"));
-    assert_eq!(message.request_uri().unwrap().param("unknownparam"), Some(""));
+    assert_eq!(
+        message.header_named("newfangledheader"),
+        Some("newfangled value   continued newfangled value")
+    );
+    assert_eq!(
+        message.header_named("UnknownHeaderWithUnusualValue"),
+        Some(";;,,;;,;")
+    );
+    assert_eq!(
+        message.request_uri().unwrap().param("unknownparam"),
+        Some("")
+    );
     assert!(message.routes().next().unwrap().unwrap().uri.is_loose());
     let vias: Vec<_> = message.vias().map(Result::unwrap).collect();
     let branches: Vec<_> = vias.iter().map(|via| via.branch().unwrap()).collect();
     assert_eq!(branches, ["390skdjuw", "z9hG4bK9ikj8", "z9hG4bK30239"]);
-    assert_eq!((vias[1].host, vias[1].transport_text), (Host::Name("spindle.example.com"), "TCP"));
+    assert_eq!(
+        (vias[1].host, vias[1].transport_text),
+        (Host::Name("spindle.example.com"), "TCP")
+    );
     let contact = message.contacts().next().unwrap().unwrap();
     assert_eq!(contact.display().as_deref(), Some("Quoted string \"\""));
-    assert_eq!((contact.params.get("newparam"), contact.params.get("secondparam"), contact.q()), (Some("newvalue"), Some(""), 330));
+    assert_eq!(
+        (
+            contact.params.get("newparam"),
+            contact.params.get("secondparam"),
+            contact.q()
+        ),
+        (Some("newvalue"), Some(""), 330)
+    );
     assert_eq!(message.body().len(), 150);
 }
 
@@ -101,17 +130,41 @@ fn a_wide_range_of_valid_characters() {
     ));
     message.check().unwrap();
     let method = message.method().unwrap();
-    assert_eq!((method.as_str(), method.label()), ("!interesting-Method0123456789_*+`.%indeed'~", "OTHER"));
+    assert_eq!(
+        (method.as_str(), method.label()),
+        ("!interesting-Method0123456789_*+`.%indeed'~", "OTHER")
+    );
     let uri = message.request_uri().unwrap();
-    assert_eq!(uri.raw_user, Some("1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"));
-    assert_eq!(uri.password, Some("&it+has=1,weird!*pas$wo~d_too.(doesn't-it)"));
-    assert_eq!(message.to().unwrap().display().as_deref(), Some("BEL:\u{7} NUL:\u{0} DEL:\u{7f}"));
+    assert_eq!(
+        uri.raw_user,
+        Some("1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*")
+    );
+    assert_eq!(
+        uri.password,
+        Some("&it+has=1,weird!*pas$wo~d_too.(doesn't-it)")
+    );
+    assert_eq!(
+        message.to().unwrap().display().as_deref(),
+        Some("BEL:\u{7} NUL:\u{0} DEL:\u{7f}")
+    );
     let from = message.from().unwrap();
-    assert_eq!(from.display().as_deref(), Some("token1~` token2'+_ token3*%!.-"));
-    assert_eq!(from.params.get("fromparam''~+*_!.-%"), Some("\"работающий\""));
+    assert_eq!(
+        from.display().as_deref(),
+        Some("token1~` token2'+_ token3*%!.-")
+    );
+    assert_eq!(
+        from.params.get("fromparam''~+*_!.-%"),
+        Some("\"работающий\"")
+    );
     assert_eq!(from.tag(), Some("_token~1'+`*%!-."));
-    assert_eq!(message.header_named("extensionHeader-!.%*+_`'~"), Some("大停電"));
-    assert_eq!(message.call_id(), "intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{");
+    assert_eq!(
+        message.header_named("extensionHeader-!.%*+_`'~"),
+        Some("大停電")
+    );
+    assert_eq!(
+        message.call_id(),
+        "intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{"
+    );
 }
 
 /// 3.1.1.3
@@ -133,9 +186,15 @@ Content-Length: 0
 ",
     );
     message.check().unwrap();
-    assert_eq!(message.request_uri().unwrap().user().as_deref(), Some("sips:user@example.com"));
+    assert_eq!(
+        message.request_uri().unwrap().user().as_deref(),
+        Some("sips:user@example.com")
+    );
     assert_eq!(message.to().unwrap().uri.user().as_deref(), Some("user"));
-    assert_eq!(message.from().unwrap().uri.user().as_deref(), Some("I have spaces"));
+    assert_eq!(
+        message.from().unwrap().uri.user().as_deref(),
+        Some("I have spaces")
+    );
     let contact = message.contacts().next().unwrap().unwrap();
     assert!(!contact.uri.is_loose(), "an escaped lr is not lr");
     assert_eq!(sip::message::unescape("v%61lue%25%34%31"), "value%41");
@@ -159,7 +218,10 @@ L:0
 ",
     );
     message.check().unwrap();
-    assert_eq!(message.to().unwrap().uri.user().as_deref(), Some("null-\0-null"));
+    assert_eq!(
+        message.to().unwrap().uri.user().as_deref(),
+        Some("null-\0-null")
+    );
     let contacts: Vec<_> = message.contacts().map(Result::unwrap).collect();
     assert_eq!(contacts.len(), 2);
     assert!(!contacts[0].uri.equivalent(&contacts[1].uri));
@@ -184,7 +246,10 @@ l: 0
 ",
     );
     message.check().unwrap();
-    assert_eq!(message.method(), Some(&Method::Other("RE%47IST%45R".into())));
+    assert_eq!(
+        message.method(),
+        Some(&Method::Other("RE%47IST%45R".into()))
+    );
     assert_eq!(message.to().unwrap().display().as_deref(), Some("%Z%45"));
     assert_eq!(message.contacts().count(), 2);
 }
@@ -235,7 +300,16 @@ l: 0
     let message = parse(&text);
     message.check().unwrap();
     assert_eq!(message.vias().map(Result::unwrap).count(), 34);
-    assert!(message.vias().last().unwrap().unwrap().branch().unwrap().ends_with("longbranchvalue"));
+    assert!(
+        message
+            .vias()
+            .last()
+            .unwrap()
+            .unwrap()
+            .branch()
+            .unwrap()
+            .ends_with("longbranchvalue")
+    );
     assert_eq!(message.to().unwrap().uri.port, Some(6000));
 }
 
@@ -348,7 +422,10 @@ Content-Length: 0
 
 ",
     );
-    assert_eq!(message.reason(), "= 2**3 * 5**2 но сто девяносто девять - простое");
+    assert_eq!(
+        message.reason(),
+        "= 2**3 * 5**2 но сто девяносто девять - простое"
+    );
 }
 
 /// 3.1.1.13
@@ -390,7 +467,10 @@ fn with(start: &str, changed: &[(&str, &str)]) -> String {
             None => lines.push((name, value)),
         }
     }
-    let head: String = lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let head: String = lines
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect();
     format!("{start}\n{head}\n")
 }
 
@@ -406,22 +486,46 @@ fn extraneous_header_separators() {
 /// 3.1.2.2 and 3.1.2.3
 #[test]
 fn content_length_larger_than_the_message_or_negative() {
-    assert_eq!(refused(&with(INVITE, &[("Content-Length", "9999")])), ParseError::ShortBody);
-    assert_eq!(refused(&with(INVITE, &[("Content-Length", "-999")])), ParseError::ContentLength);
-    assert_eq!(refused(&with(INVITE, &[("Content-Length", "4294967296")])), ParseError::ContentLength);
+    assert_eq!(
+        refused(&with(INVITE, &[("Content-Length", "9999")])),
+        ParseError::ShortBody
+    );
+    assert_eq!(
+        refused(&with(INVITE, &[("Content-Length", "-999")])),
+        ParseError::ContentLength
+    );
+    assert_eq!(
+        refused(&with(INVITE, &[("Content-Length", "4294967296")])),
+        ParseError::ContentLength
+    );
 }
 
 /// 3.1.2.4
 #[test]
 fn scalars_with_overlarge_values_in_a_request() {
     let number = "36893488147419103232";
-    assert_eq!(refused(&with("REGISTER sip:example.com SIP/2.0", &[("CSeq", &format!("{number} REGISTER"))])), ParseError::CSeq);
+    assert_eq!(
+        refused(&with(
+            "REGISTER sip:example.com SIP/2.0",
+            &[("CSeq", &format!("{number} REGISTER"))]
+        )),
+        ParseError::CSeq
+    );
     let message = parse(&with(
         "REGISTER sip:example.com SIP/2.0",
-        &[("Expires", "10000000000000"), ("Contact", "<sip:user@host129.example.com>;expires=280297596632815")],
+        &[
+            ("Expires", "10000000000000"),
+            (
+                "Contact",
+                "<sip:user@host129.example.com>;expires=280297596632815",
+            ),
+        ],
     ));
     assert_eq!(message.expires(), Some(u32::MAX));
-    assert_eq!(message.contacts().next().unwrap().unwrap().expires(), Some(u32::MAX));
+    assert_eq!(
+        message.contacts().next().unwrap().unwrap().expires(),
+        Some(u32::MAX)
+    );
     let error = ill_typed(&with(INVITE, &[("Max-Forwards", "300")]));
     assert_eq!(error.field, "Max-Forwards");
 }
@@ -430,18 +534,41 @@ fn scalars_with_overlarge_values_in_a_request() {
 #[test]
 fn responses_with_overlarge_numbers() {
     let response = |start: &str, cseq: &str| {
-        format!("{start}\nVia: SIP/2.0/TCP host129.example.com;branch=z9hG4bKzzxdiwo34sw\nTo: <sip:user@example.com>\nFrom: <sip:other@example.net>;tag=2easdjfejw\nCSeq: {cseq}\nCall-ID: x\nl: 0\n\n")
+        format!(
+            "{start}\nVia: SIP/2.0/TCP host129.example.com;branch=z9hG4bKzzxdiwo34sw\nTo: <sip:user@example.com>\nFrom: <sip:other@example.net>;tag=2easdjfejw\nCSeq: {cseq}\nCall-ID: x\nl: 0\n\n"
+        )
     };
-    assert_eq!(refused(&response("SIP/2.0 503 Service Unavailable", "9292394834772304023312 OPTIONS")), ParseError::CSeq);
-    assert_eq!(refused(&response("SIP/2.0 4294967301 better not break the receiver", "353494 INVITE")), ParseError::Status);
-    assert_eq!(refused(&response("SIP/2.0 099 low", "353494 INVITE")), ParseError::Status);
-    assert_eq!(refused(&response("SIP/2.0 2x0 odd", "353494 INVITE")), ParseError::StartLine);
+    assert_eq!(
+        refused(&response(
+            "SIP/2.0 503 Service Unavailable",
+            "9292394834772304023312 OPTIONS"
+        )),
+        ParseError::CSeq
+    );
+    assert_eq!(
+        refused(&response(
+            "SIP/2.0 4294967301 better not break the receiver",
+            "353494 INVITE"
+        )),
+        ParseError::Status
+    );
+    assert_eq!(
+        refused(&response("SIP/2.0 099 low", "353494 INVITE")),
+        ParseError::Status
+    );
+    assert_eq!(
+        refused(&response("SIP/2.0 2x0 odd", "353494 INVITE")),
+        ParseError::StartLine
+    );
 }
 
 /// 3.1.2.6
 #[test]
 fn an_unterminated_quoted_string() {
-    let error = ill_typed(&with(INVITE, &[("To", "\"Mr. J. User <sip:j.user@example.com>")]));
+    let error = ill_typed(&with(
+        INVITE,
+        &[("To", "\"Mr. J. User <sip:j.user@example.com>")],
+    ));
     assert_eq!(error.field, "To");
 }
 
@@ -450,39 +577,77 @@ fn an_unterminated_quoted_string() {
 fn request_lines_that_are_wrong() {
     let error = ill_typed(&with("INVITE <sip:user@example.com> SIP/2.0", &[]));
     assert_eq!(error.field, "URI");
-    assert_eq!(refused(&with("INVITE sip:user@example.com; lr SIP/2.0", &[])), ParseError::StartLine);
-    assert_eq!(refused(&with("INVITE  sip:user@example.com  SIP/2.0", &[("CSeq", "8 INVITE")])), ParseError::StartLine);
-    assert_eq!(refused(&with("OPTIONS sip:remote-target@example.com SIP/2.0  ", &[])), ParseError::StartLine);
+    assert_eq!(
+        refused(&with("INVITE sip:user@example.com; lr SIP/2.0", &[])),
+        ParseError::StartLine
+    );
+    assert_eq!(
+        refused(&with(
+            "INVITE  sip:user@example.com  SIP/2.0",
+            &[("CSeq", "8 INVITE")]
+        )),
+        ParseError::StartLine
+    );
+    assert_eq!(
+        refused(&with(
+            "OPTIONS sip:remote-target@example.com SIP/2.0  ",
+            &[]
+        )),
+        ParseError::StartLine
+    );
 }
 
 /// 3.1.2.11
 #[test]
 fn escaped_headers_in_the_request_uri() {
-    let error = ill_typed(&with("INVITE sip:user@example.com?Route=%3Csip:example.com%3E SIP/2.0", &[]));
+    let error = ill_typed(&with(
+        "INVITE sip:user@example.com?Route=%3Csip:example.com%3E SIP/2.0",
+        &[],
+    ));
     assert_eq!(error.field, "Request-URI");
 }
 
 /// 3.1.2.12: a Date without meaning for the request does no harm.
 #[test]
 fn an_invalid_time_zone_in_date() {
-    parse(&with(INVITE, &[("Date", "Fri, 01 Jan 2010 16:00:00 EST")])).check().unwrap();
+    parse(&with(INVITE, &[("Date", "Fri, 01 Jan 2010 16:00:00 EST")]))
+        .check()
+        .unwrap();
 }
 
 /// 3.1.2.13 and 3.1.2.14
 #[test]
 fn addresses_that_need_angle_brackets() {
-    let message = parse(&with("REGISTER sip:example.com SIP/2.0", &[("Contact", "sip:user@example.com?Route=%3Csip:sip.example.com%3E")]));
+    let message = parse(&with(
+        "REGISTER sip:example.com SIP/2.0",
+        &[(
+            "Contact",
+            "sip:user@example.com?Route=%3Csip:sip.example.com%3E",
+        )],
+    ));
     assert!(message.contacts().next().unwrap().is_err());
-    let error = ill_typed(&with("OPTIONS sip:user@example.org SIP/2.0", &[("From", "sip:spaced caller@example.org;tag=1")]));
+    let error = ill_typed(&with(
+        "OPTIONS sip:user@example.org SIP/2.0",
+        &[("From", "sip:spaced caller@example.org;tag=1")],
+    ));
     assert_eq!(error.field, "From");
-    let error = ill_typed(&with("OPTIONS sip:user@example.org SIP/2.0", &[("To", "\"Watson, Thomas\" < sip:t.watson@example.org >, <sip:b@c>")]));
+    let error = ill_typed(&with(
+        "OPTIONS sip:user@example.org SIP/2.0",
+        &[(
+            "To",
+            "\"Watson, Thomas\" < sip:t.watson@example.org >, <sip:b@c>",
+        )],
+    ));
     assert_eq!(error.field, "To");
 }
 
 /// 3.1.2.15: outside quotes only tokens may stand in a display name; commas there would cut a list.
 #[test]
 fn characters_that_are_no_token_in_a_display_name() {
-    let error = ill_typed(&with("OPTIONS sip:t.watson@example.org SIP/2.0", &[("From", "Bell, Alexander <sip:a.g.bell@example.com>;tag=43")]));
+    let error = ill_typed(&with(
+        "OPTIONS sip:t.watson@example.org SIP/2.0",
+        &[("From", "Bell, Alexander <sip:a.g.bell@example.com>;tag=43")],
+    ));
     assert_eq!(error.field, "From");
 }
 
@@ -496,14 +661,29 @@ fn an_unknown_protocol_version() {
 /// 3.1.2.17 and 3.1.2.18
 #[test]
 fn start_line_and_cseq_disagree() {
-    assert_eq!(refused(&with("OPTIONS sip:user@example.com SIP/2.0", &[("CSeq", "8 INVITE")])), ParseError::CSeqMethod);
-    assert_eq!(refused(&with("NEWMETHOD sip:user@example.com SIP/2.0", &[("CSeq", "8 INVITE")])), ParseError::CSeqMethod);
+    assert_eq!(
+        refused(&with(
+            "OPTIONS sip:user@example.com SIP/2.0",
+            &[("CSeq", "8 INVITE")]
+        )),
+        ParseError::CSeqMethod
+    );
+    assert_eq!(
+        refused(&with(
+            "NEWMETHOD sip:user@example.com SIP/2.0",
+            &[("CSeq", "8 INVITE")]
+        )),
+        ParseError::CSeqMethod
+    );
 }
 
 /// 3.2.1: a branch that is nothing but the cookie.
 #[test]
 fn a_missing_transaction_identifier() {
-    let message = parse(&with("OPTIONS sip:user@example.com SIP/2.0", &[("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK")]));
+    let message = parse(&with(
+        "OPTIONS sip:user@example.com SIP/2.0",
+        &[("Via", "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK")],
+    ));
     assert_eq!(message.top_via().unwrap().branch(), Some("z9hG4bK"));
 }
 
@@ -517,42 +697,108 @@ fn missing_required_headers() {
 /// 3.3.2 to 3.3.4
 #[test]
 fn unknown_schemes_are_read_as_such() {
-    let message = parse(&with("OPTIONS nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0", &[("To", "isbn:2983792873")]));
+    let message = parse(&with(
+        "OPTIONS nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0",
+        &[("To", "isbn:2983792873")],
+    ));
     message.check().unwrap();
     let uri = message.request_uri().unwrap();
-    assert_eq!((uri.scheme, uri.opaque), (Scheme::Other("nobodyKnowsThisScheme"), "totallyopaquecontent"));
+    assert_eq!(
+        (uri.scheme, uri.opaque),
+        (
+            Scheme::Other("nobodyKnowsThisScheme"),
+            "totallyopaquecontent"
+        )
+    );
     let message = parse(&with("OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0", &[]));
-    assert_eq!(message.request_uri().unwrap().scheme, Scheme::Other("soap.beep"));
-    let message = parse(&with("INVITE tel:+1-201-555-0123;phone-context=example.com SIP/2.0", &[]));
-    assert_eq!(message.request_uri().unwrap().user().as_deref(), Some("+1-201-555-0123"));
+    assert_eq!(
+        message.request_uri().unwrap().scheme,
+        Scheme::Other("soap.beep")
+    );
+    let message = parse(&with(
+        "INVITE tel:+1-201-555-0123;phone-context=example.com SIP/2.0",
+        &[],
+    ));
+    assert_eq!(
+        message.request_uri().unwrap().user().as_deref(),
+        Some("+1-201-555-0123")
+    );
 }
 
 /// 3.3.8 and 3.3.9
 #[test]
 fn single_valued_headers_that_come_twice() {
-    for (name, value) in [("Call-ID ", "other"), ("CSeq ", "59 INVITE"), ("From ", "sip:a@b;tag=1"), ("t", "sip:b@c")] {
+    for (name, value) in [
+        ("Call-ID ", "other"),
+        ("CSeq ", "59 INVITE"),
+        ("From ", "sip:a@b;tag=1"),
+        ("t", "sip:b@c"),
+    ] {
         let error = refused(&with(INVITE, &[(name, value)]));
         assert!(matches!(error, ParseError::Repeated(_)), "{name}: {error}");
     }
-    assert_eq!(refused(&with(INVITE, &[("l", "3")])), ParseError::Repeated("Content-Length"));
+    assert_eq!(
+        refused(&with(INVITE, &[("l", "3")])),
+        ParseError::Repeated("Content-Length")
+    );
 }
 
 /// 3.3.12
 #[test]
 fn max_forwards_of_zero() {
-    assert_eq!(parse(&with(INVITE, &[("Max-Forwards", "0")])).max_forwards(), Ok(Some(0)));
+    assert_eq!(
+        parse(&with(INVITE, &[("Max-Forwards", "0")])).max_forwards(),
+        Ok(Some(0))
+    );
 }
 
 /// 3.3.13 and 3.3.14
 #[test]
 fn register_contacts_with_parameters_and_escaped_headers() {
-    let message = parse(&with("REGISTER sip:example.com SIP/2.0", &[("Contact", "<sip:+19725552222@gw1.example.net;unknownparam>")]));
-    assert_eq!(message.contacts().next().unwrap().unwrap().uri.param("unknownparam"), Some(""));
-    let message = parse(&with("REGISTER sip:example.com SIP/2.0", &[("Contact", "sip:+19725552222@gw1.example.net;unknownparam")]));
+    let message = parse(&with(
+        "REGISTER sip:example.com SIP/2.0",
+        &[("Contact", "<sip:+19725552222@gw1.example.net;unknownparam>")],
+    ));
+    assert_eq!(
+        message
+            .contacts()
+            .next()
+            .unwrap()
+            .unwrap()
+            .uri
+            .param("unknownparam"),
+        Some("")
+    );
+    let message = parse(&with(
+        "REGISTER sip:example.com SIP/2.0",
+        &[("Contact", "sip:+19725552222@gw1.example.net;unknownparam")],
+    ));
     let contact = message.contacts().next().unwrap().unwrap();
-    assert_eq!((contact.uri.param("unknownparam"), contact.params.get("unknownparam")), (None, Some("")));
-    let message = parse(&with("REGISTER sip:example.com SIP/2.0", &[("Contact", "<sip:user@example.com?Route=%3Csip:sip.example.com%3E>")]));
-    assert_eq!(message.contacts().next().unwrap().unwrap().uri.headers().count(), 1);
+    assert_eq!(
+        (
+            contact.uri.param("unknownparam"),
+            contact.params.get("unknownparam")
+        ),
+        (None, Some(""))
+    );
+    let message = parse(&with(
+        "REGISTER sip:example.com SIP/2.0",
+        &[(
+            "Contact",
+            "<sip:user@example.com?Route=%3Csip:sip.example.com%3E>",
+        )],
+    ));
+    assert_eq!(
+        message
+            .contacts()
+            .next()
+            .unwrap()
+            .unwrap()
+            .uri
+            .headers()
+            .count(),
+        1
+    );
 }
 
 /// 3.4.1
@@ -572,7 +818,13 @@ v=0
 ",
     );
     message.check().unwrap();
-    assert_eq!((message.top_via().unwrap().branch(), message.from().unwrap().tag()), (None, None));
+    assert_eq!(
+        (
+            message.top_via().unwrap().branch(),
+            message.from().unwrap().tag()
+        ),
+        (None, None)
+    );
     assert_eq!(message.max_forwards(), Ok(None));
     assert_eq!(message.body(), "v=0\r\n");
 }
@@ -582,11 +834,20 @@ v=0
 fn ipv6_references() {
     let message = parse(&with(
         "REGISTER sip:[2001:db8::10] SIP/2.0",
-        &[("Via", "SIP/2.0/UDP [2001:db8::9:1]:5070;received=[2001:db8::9:255];branch=z9hG4bKas3-111"), ("Contact", "\"Caller\" <sip:caller@[2001:db8::1]>")],
+        &[
+            (
+                "Via",
+                "SIP/2.0/UDP [2001:db8::9:1]:5070;received=[2001:db8::9:255];branch=z9hG4bKas3-111",
+            ),
+            ("Contact", "\"Caller\" <sip:caller@[2001:db8::1]>"),
+        ],
     ));
     message.check().unwrap();
     let via = message.top_via().unwrap();
-    assert_eq!((via.host.to_string().as_str(), via.port), ("[2001:db8::9:1]", Some(5070)));
+    assert_eq!(
+        (via.host.to_string().as_str(), via.port),
+        ("[2001:db8::9:1]", Some(5070))
+    );
     assert_eq!(via.received(), Some("2001:db8::9:255".parse().unwrap()));
     let error = ill_typed(&with("REGISTER sip:2001:db8::10 SIP/2.0", &[]));
     assert_eq!(error.field, "URI");

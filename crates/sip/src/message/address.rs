@@ -26,7 +26,16 @@ impl<'a> Params<'a> {
             return Err(bad("text after the address"));
         }
         let params = Params { text };
-        for (name, value) in params {
+        let mut pieces = params.into_iter();
+        while let Some(pair) = pieces.piece() {
+            if pair.is_empty() {
+                // One semicolon too many at the end is common and harmless.
+                if pieces.rest.is_empty() {
+                    break;
+                }
+                return Err(bad("empty parameter"));
+            }
+            let (name, value) = name_value(pair);
             if !is_token(name.as_bytes()) {
                 return Err(bad("parameter name"));
             }
@@ -94,25 +103,35 @@ pub struct ParamsIter<'a> {
     rest: &'a str,
 }
 
+impl<'a> ParamsIter<'a> {
+    /// What stands up to the next semicolon, perhaps nothing.
+    fn piece(&mut self) -> Option<&'a str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let rest = self.rest.strip_prefix(';').unwrap_or(self.rest);
+        let end = find_outside(rest, b';').unwrap_or(rest.len());
+        self.rest = &rest[end..];
+        Some(trim(&rest[..end]))
+    }
+}
+
+fn name_value(pair: &str) -> (&str, Option<&str>) {
+    match pair.split_once('=') {
+        Some((name, value)) => (trim(name), Some(trim(value))),
+        None => (pair, None),
+    }
+}
+
 impl<'a> Iterator for ParamsIter<'a> {
     type Item = (&'a str, Option<&'a str>);
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let rest = self.rest.strip_prefix(';').unwrap_or(self.rest);
-            if rest.is_empty() {
-                return None;
+            match self.piece()? {
+                "" => {}
+                pair => return Some(name_value(pair)),
             }
-            let end = find_outside(rest, b';').unwrap_or(rest.len());
-            self.rest = &rest[end..];
-            let pair = trim(&rest[..end]);
-            if pair.is_empty() {
-                continue;
-            }
-            return Some(match pair.split_once('=') {
-                Some((name, value)) => (trim(name), Some(trim(value))),
-                None => (pair, None),
-            });
         }
     }
 }

@@ -319,6 +319,11 @@ impl Message {
         &self.parts.raw[..self.parts.body.end]
     }
 
+    /// The same, shared instead of borrowed.
+    pub fn raw(&self) -> Bytes {
+        self.parts.raw.slice(..self.parts.body.end)
+    }
+
     fn spans(&self, name: HeaderName) -> impl Iterator<Item = &Span> {
         self.parts
             .spans
