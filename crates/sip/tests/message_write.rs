@@ -20,7 +20,7 @@ const INVITE: &str = "INVITE sip:1000@192.0.2.10 SIP/2.0\r\n\
     Content-Length: 0\r\n\r\n";
 
 fn source() -> SocketAddr {
-    "198.51.100.7:40000".parse().unwrap()
+    "198.51.100.7:40000".parse().expect("an address")
 }
 
 #[test]
@@ -358,46 +358,44 @@ proptest! {
 
 /// Reads everything there is.
 fn touch(bytes: Bytes) {
-    let answered = best_effort_response(&bytes, source(), 400, "Bad Request");
-    if let Some(answer) = answered {
-        assert!(
-            Message::parse(answer.clone()).is_ok()
-                || answer
-                    .windows(5)
-                    .any(|window| window.eq_ignore_ascii_case(b"CSeq:"))
-        );
+    if let Some(answer) = best_effort_response(&bytes, source(), 400, "Bad Request") {
+        assert!(answer.starts_with(b"SIP/2.0 400 ") && answer.ends_with(b"\r\n\r\n"));
     }
     let Ok(message) = Message::parse(bytes) else {
         return;
     };
-    let _ = message.check();
+    assert!(message.cseq().is_ok(), "parse has checked it");
     let _ = (
+        message.check(),
         message.from(),
         message.to(),
-        message.cseq().unwrap(),
         message.expires(),
+    );
+    let _ = (
         message.require().count(),
         message.is_content("a/b"),
+        message.is_wildcard_contact(),
     );
-    let _ = message
-        .vias()
-        .flatten()
-        .map(|via| {
-            (
-                via.rport(),
-                via.received(),
-                via.transport(),
-                via.response_address(source()),
-            )
-        })
-        .count();
-    let _ = message
+    for via in message.vias().flatten() {
+        let _ = (
+            via.rport(),
+            via.received(),
+            via.transport(),
+            via.response_address(source()),
+        );
+    }
+    for address in message
         .contacts()
         .chain(message.routes())
         .chain(message.record_routes())
         .flatten()
-        .map(|address| address.display().is_some())
-        .count();
+    {
+        let _ = (
+            address.display(),
+            address.q(),
+            address.uri.equivalent(&address.uri),
+        );
+    }
     let response = Builder::response_via(&message, 200, "OK", Some("t"), source()).finish();
     let response = Message::parse(response).expect("a response to a readable request is readable");
     assert_eq!(response.call_id(), message.call_id());

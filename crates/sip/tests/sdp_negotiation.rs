@@ -28,7 +28,7 @@ fn wire(text: &str) -> Vec<u8> {
 const HEAD: &str = "v=0\no=a 1 1 IN IP4 192.0.2.20\ns=-\nc=IN IP4 192.0.2.20\nt=0 0\n";
 
 fn answered(media: &str) -> (String, Negotiated) {
-    let (bytes, agreed) = answer(&wire(&format!("{HEAD}{media}")), &local()).unwrap();
+    let (bytes, agreed) = answer(&wire(&format!("{HEAD}{media}")), &local()).expect("an answer");
     (
         String::from_utf8_lossy(&bytes).replace("\r\n", "\n"),
         agreed,
@@ -36,7 +36,7 @@ fn answered(media: &str) -> (String, Negotiated) {
 }
 
 fn refused(text: &str) -> SdpError {
-    answer(&wire(text), &local()).unwrap_err()
+    answer(&wire(text), &local()).expect_err("a refusal")
 }
 
 #[test]
