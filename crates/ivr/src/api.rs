@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Language of what is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Lang {
     #[serde(rename = "zh-CN")]
     ZhCn,
@@ -77,21 +79,41 @@ pub struct PlayToken(pub u32);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Prompt {
     /// A prompt file, `prompts/{lang}/{name}.flac`.
-    File { lang: Lang, name: Arc<str> },
-    Number { lang: Lang, value: u64 },
-    Digits { lang: Lang, digits: String },
-    Silence { ms: u32 },
+    File {
+        lang: Lang,
+        name: Arc<str>,
+    },
+    Number {
+        lang: Lang,
+        value: u64,
+    },
+    Digits {
+        lang: Lang,
+        digits: String,
+    },
+    Silence {
+        ms: u32,
+    },
 }
 
 /// What a session wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Say this; `Played` comes back unless a key cut it off (`barge_in`) or another play replaced it.
-    Play { token: PlayToken, prompts: Vec<Prompt>, barge_in: bool },
+    Play {
+        token: PlayToken,
+        prompts: Vec<Prompt>,
+        barge_in: bool,
+    },
     /// Stop what is being said.
     StopPlay,
     /// A state was entered (for `ivr.step`); `input` is masked where the state is secret.
-    Step { flow: Arc<str>, state: Arc<str>, verb: &'static str, input: Option<String> },
+    Step {
+        flow: Arc<str>,
+        state: Arc<str>,
+        verb: &'static str,
+        input: Option<String>,
+    },
     /// The caller's language from here on.
     Language(Lang),
     /// The session hands the caller over; it may get `Returned`.
@@ -101,7 +123,12 @@ pub enum Output {
 /// How a session hands its caller over.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Exit {
-    Queue { queue: Arc<str>, skills: BTreeMap<String, u8>, priority: i32, data: BTreeMap<String, String> },
+    Queue {
+        queue: Arc<str>,
+        skills: BTreeMap<String, u8>,
+        priority: i32,
+        data: BTreeMap<String, String>,
+    },
     /// To an extension or number, within the flow's class of service.
     Transfer { to: String },
     /// `goal` is true where the flow marked self-service as done.

@@ -23,12 +23,18 @@ pub(crate) fn paths(parsed: &Parsed, sink: &Sink<'_>) {
     if flow.states.is_empty() {
         return;
     }
-    let edges: Vec<Vec<Edge>> = (0..flow.states.len()).map(|state| edges(flow, state)).collect();
+    let edges: Vec<Vec<Edge>> = (0..flow.states.len())
+        .map(|state| edges(flow, state))
+        .collect();
     let reached = reached(flow, &edges);
     for (number, state) in flow.states.iter().enumerate() {
         if !reached.contains(&number) {
             let hint = Some("lead a path to it, or take it out".to_owned());
-            sink.error_with(state.span.clone(), format!("no path leads to state `{}`", state.name), hint);
+            sink.error_with(
+                state.span.clone(),
+                format!("no path leads to state `{}`", state.name),
+                hint,
+            );
         }
     }
     endings(flow, &edges, &reached, sink);
@@ -42,11 +48,21 @@ fn edges(flow: &Flow, state: StateId) -> Vec<Edge> {
     let by_caller = |branch: Branch| asks && branch != Branch::Unanswered;
     let own = verb.branches(&flow.defaults).into_iter();
     let mut edges: Vec<Edge> = own
-        .filter_map(|(branch, to)| Some(Edge { branch, to: to?, by_caller: by_caller(branch) }))
+        .filter_map(|(branch, to)| {
+            Some(Edge {
+                branch,
+                to: to?,
+                by_caller: by_caller(branch),
+            })
+        })
         .collect();
     if asks {
         edges.extend(flow.keys.iter().filter_map(|(key, command)| match command {
-            Command::Go(to) if hears(verb, *key) => Some(Edge { branch: Branch::Key(*key), to: *to, by_caller: true }),
+            Command::Go(to) if hears(verb, *key) => Some(Edge {
+                branch: Branch::Key(*key),
+                to: *to,
+                by_caller: true,
+            }),
             Command::Go(_) | Command::Repeat | Command::Back => None,
         }));
     }
@@ -73,7 +89,10 @@ pub(crate) fn hears(verb: &Verb, key: char) -> bool {
 
 /// Where a call can begin: the start, and the error path, which every state can take.
 fn roots(flow: &Flow) -> Vec<StateId> {
-    [Some(flow.start), flow.defaults.on_error].into_iter().flatten().collect()
+    [Some(flow.start), flow.defaults.on_error]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn reached(flow: &Flow, edges: &[Vec<Edge>]) -> BTreeSet<StateId> {
@@ -90,11 +109,17 @@ fn reached(flow: &Flow, edges: &[Vec<Edge>]) -> BTreeSet<StateId> {
 fn endings(flow: &Flow, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, sink: &Sink<'_>) {
     let ends_itself = |state: &StateId| {
         let verb = &flow.states[*state].verb;
-        verb.ends() || verb.branches(&flow.defaults).iter().any(|(_, to)| to.is_none())
+        verb.ends()
+            || verb
+                .branches(&flow.defaults)
+                .iter()
+                .any(|(_, to)| to.is_none())
     };
     let mut before: BTreeMap<StateId, Vec<StateId>> = BTreeMap::new();
     for (from, edges) in edges.iter().enumerate() {
-        edges.iter().for_each(|edge| before.entry(edge.to).or_default().push(from));
+        edges
+            .iter()
+            .for_each(|edge| before.entry(edge.to).or_default().push(from));
     }
     let mut ending = BTreeSet::new();
     let mut open: Vec<StateId> = (0..flow.states.len()).filter(ends_itself).collect();
@@ -106,7 +131,11 @@ fn endings(flow: &Flow, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, sink: 
     for state in reached.difference(&ending) {
         let state = &flow.states[*state];
         let hint = Some("lead a path to a `queue`, `transfer`, `return` or `hangup`".to_owned());
-        sink.error_with(state.span.clone(), format!("no path from state `{}` ends the call", state.name), hint);
+        sink.error_with(
+            state.span.clone(),
+            format!("no path from state `{}` ends the call", state.name),
+            hint,
+        );
     }
 }
 
@@ -132,8 +161,13 @@ fn silent_loops(flow: &Flow, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, s
                 continue;
             }
             if let Some(first) = path.iter().position(|state| *state == edge.to) {
-                let names: Vec<&str> = path[first..].iter().chain([&edge.to]).map(|state| &*flow.states[*state].name).collect();
-                let hint = Some("end it, or put a state that listens to the caller into it".to_owned());
+                let names: Vec<&str> = path[first..]
+                    .iter()
+                    .chain([&edge.to])
+                    .map(|state| &*flow.states[*state].name)
+                    .collect();
+                let hint =
+                    Some("end it, or put a state that listens to the caller into it".to_owned());
                 let message = format!("this loop turns without the caller: {}", names.join(" → "));
                 sink.error_with(flow.states[edge.to].span.clone(), message, hint);
             } else if !done.contains(&edge.to) {
@@ -149,9 +183,14 @@ type Names = BTreeSet<Arc<str>>;
 fn writes(verb: &Verb) -> Names {
     match verb {
         Verb::Collect { collect, .. } => [collect.variable.clone()].into(),
-        Verb::Set { values, constants, .. } => {
-            values.iter().map(|(name, _)| name).chain(constants.iter().map(|(name, _)| name)).cloned().collect()
-        }
+        Verb::Set {
+            values, constants, ..
+        } => values
+            .iter()
+            .map(|(name, _)| name)
+            .chain(constants.iter().map(|(name, _)| name))
+            .cloned()
+            .collect(),
         Verb::Call { results, .. } => results.iter().map(|(name, _)| name.clone()).collect(),
         Verb::Say { .. }
         | Verb::Menu { .. }
@@ -167,15 +206,27 @@ fn writes(verb: &Verb) -> Names {
 
 /// For each reached state, the variables that every path to it has set.
 fn set_before(flow: &Flow, edges: &[Vec<Edge>]) -> BTreeMap<StateId, Names> {
-    let declared: Names = flow.arguments.keys().chain(flow.variables.keys()).cloned().collect();
-    let mut set: BTreeMap<StateId, Names> = roots(flow).into_iter().map(|root| (root, declared.clone())).collect();
+    let declared: Names = flow
+        .arguments
+        .keys()
+        .chain(flow.variables.keys())
+        .cloned()
+        .collect();
+    let mut set: BTreeMap<StateId, Names> = roots(flow)
+        .into_iter()
+        .map(|root| (root, declared.clone()))
+        .collect();
     let mut open = roots(flow);
     while let Some(state) = open.pop() {
         let before = set[&state].clone();
         let mut after = before.clone();
         after.extend(writes(&flow.states[state].verb));
         for edge in &edges[state] {
-            let carried = if edge.branch == Branch::Next { &after } else { &before };
+            let carried = if edge.branch == Branch::Next {
+                &after
+            } else {
+                &before
+            };
             let merged: Names = match set.get(&edge.to) {
                 Some(known) => known.intersection(carried).cloned().collect(),
                 None => carried.clone(),
@@ -192,9 +243,16 @@ fn set_before(flow: &Flow, edges: &[Vec<Edge>]) -> BTreeMap<StateId, Names> {
 fn variables(parsed: &Parsed, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, sink: &Sink<'_>) {
     let flow = &parsed.flow;
     let set = set_before(flow, edges);
-    let declared: Names = flow.arguments.keys().chain(flow.variables.keys()).cloned().collect();
+    let declared: Names = flow
+        .arguments
+        .keys()
+        .chain(flow.variables.keys())
+        .cloned()
+        .collect();
     let mut ever = declared.clone();
-    flow.states.iter().for_each(|state| ever.extend(writes(&state.verb)));
+    flow.states
+        .iter()
+        .for_each(|state| ever.extend(writes(&state.verb)));
     for usage in &parsed.uses {
         let mut parts = usage.name.split('.');
         let (head, field) = (parts.next().unwrap_or_default(), parts.next());
@@ -204,15 +262,24 @@ fn variables(parsed: &Parsed, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, 
             "language" | "language_known" => {}
             name if !ever.contains(name) => {
                 let known = ever.iter().map(|name| &**name).chain(crate::expr::BUILT_IN);
-                let hint = suggest(name, known).or_else(|| Some("give it a first value in `[variables]`".to_owned()));
-                sink.error_with(usage.span.clone(), format!("no state sets the variable `{name}`"), hint);
+                let hint = suggest(name, known)
+                    .or_else(|| Some("give it a first value in `[variables]`".to_owned()));
+                sink.error_with(
+                    usage.span.clone(),
+                    format!("no state sets the variable `{name}`"),
+                    hint,
+                );
             }
             name => {
                 let before = usage.state.map_or(Some(&declared), |state| set.get(&state));
                 let unreached = usage.state.is_some_and(|state| !reached.contains(&state));
                 if !unreached && !before.is_some_and(|before| before.contains(name)) {
                     let hint = Some("give it a first value in `[variables]`".to_owned());
-                    sink.error_with(usage.span.clone(), format!("`{name}` is not set on every path to here"), hint);
+                    sink.error_with(
+                        usage.span.clone(),
+                        format!("`{name}` is not set on every path to here"),
+                        hint,
+                    );
                 }
             }
         }
@@ -222,33 +289,67 @@ fn variables(parsed: &Parsed, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, 
 fn check_field(usage: &Use, field: Option<&str>, known: &[&str], sink: &Sink<'_>) {
     let Some(field) = field else { return };
     if !known.contains(&field) {
-        let hint = suggest(field, known.iter().copied()).or_else(|| Some(format!("there are: {}", known.join(", "))));
-        sink.error_with(usage.span.clone(), format!("there is no `{}`", usage.name), hint);
+        let hint = suggest(field, known.iter().copied())
+            .or_else(|| Some(format!("there are: {}", known.join(", "))));
+        sink.error_with(
+            usage.span.clone(),
+            format!("there is no `{}`", usage.name),
+            hint,
+        );
     }
 }
 
 /// Checks one flow's calls of others: arguments, results, languages, and that no flow calls itself through others.
 pub(crate) fn calls(flow: &Flow, all: &BTreeMap<Arc<str>, &Flow>, sink: &Sink<'_>) {
     for state in &flow.states {
-        let Verb::Call { flow: name, with, results, .. } = &state.verb else { continue };
-        let Some(called) = all.get(name) else { continue };
+        let Verb::Call {
+            flow: name,
+            with,
+            results,
+            ..
+        } = &state.verb
+        else {
+            continue;
+        };
+        let Some(called) = all.get(name) else {
+            continue;
+        };
         let span = || state.span.clone();
-        for (argument, _) in with.iter().filter(|(argument, _)| !called.arguments.contains_key(argument)) {
+        for (argument, _) in with
+            .iter()
+            .filter(|(argument, _)| !called.arguments.contains_key(argument))
+        {
             let hint = suggest(argument, called.arguments.keys().map(|name| &**name));
-            sink.error_with(span(), format!("flow `{name}` takes no argument `{argument}`"), hint);
+            sink.error_with(
+                span(),
+                format!("flow `{name}` takes no argument `{argument}`"),
+                hint,
+            );
         }
         for (_, result) in results {
             if let Some(lacking) = lacking_result(called, result) {
-                let message = format!("flow `{name}` does not return `{result}` in its state `{lacking}`");
+                let message =
+                    format!("flow `{name}` does not return `{result}` in its state `{lacking}`");
                 sink.error(span(), message);
             }
         }
-        for language in flow.languages.iter().filter(|language| !called.languages.contains(language)) {
-            sink.error(span(), format!("flow `{name}` does not speak {}", code(*language)));
+        for language in flow
+            .languages
+            .iter()
+            .filter(|language| !called.languages.contains(language))
+        {
+            sink.error(
+                span(),
+                format!("flow `{name}` does not speak {}", code(*language)),
+            );
         }
         if calls_back(called, &flow.name, all, &mut BTreeSet::new()) {
             let hint = Some("a flow may not call itself; lead to a state instead".to_owned());
-            sink.error_with(span(), format!("flow `{name}` leads back to `{}`", flow.name), hint);
+            sink.error_with(
+                span(),
+                format!("flow `{name}` leads back to `{}`", flow.name),
+                hint,
+            );
         }
     }
 }
@@ -262,13 +363,20 @@ fn lacking_result<'f>(called: &'f Flow, result: &str) -> Option<&'f str> {
     lacking.map(|(state, _)| &*state.name)
 }
 
-fn calls_back(from: &Flow, to: &str, all: &BTreeMap<Arc<str>, &Flow>, seen: &mut BTreeSet<Arc<str>>) -> bool {
+fn calls_back(
+    from: &Flow,
+    to: &str,
+    all: &BTreeMap<Arc<str>, &Flow>,
+    seen: &mut BTreeSet<Arc<str>>,
+) -> bool {
     if &*from.name == to {
         return true;
     }
     seen.insert(from.name.clone())
         && from.states.iter().any(|state| match &state.verb {
-            Verb::Call { flow, .. } => all.get(flow).is_some_and(|called| calls_back(called, to, all, seen)),
+            Verb::Call { flow, .. } => all
+                .get(flow)
+                .is_some_and(|called| calls_back(called, to, all, seen)),
             _ => false,
         })
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::value::{Object, Value as Jinja};
-use minijinja::{Environment, Expression, UndefinedBehavior, filters, tests};
+use minijinja::{Environment, Expression, UndefinedBehavior, filters, tests as predicates};
 
 use crate::api::Value;
 
@@ -44,11 +44,11 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.add_filter("upper", filters::upper);
     environment.add_filter("trim", filters::trim);
     environment.add_filter("int", filters::int);
-    environment.add_test("defined", tests::is_defined);
-    environment.add_test("number", tests::is_number);
-    environment.add_test("string", tests::is_string);
-    environment.add_test("startingwith", tests::is_startingwith);
-    environment.add_test("endingwith", tests::is_endingwith);
+    environment.add_test("defined", predicates::is_defined);
+    environment.add_test("number", predicates::is_number);
+    environment.add_test("string", predicates::is_string);
+    environment.add_test("startingwith", predicates::is_startingwith);
+    environment.add_test("endingwith", predicates::is_endingwith);
     environment
 });
 
@@ -74,32 +74,56 @@ impl Object for Scope {
     }
 }
 
+/// Named values under one name: `customer.…`, `call.…`.
+#[derive(Debug)]
+struct Fields(BTreeMap<Box<str>, Jinja>);
+
+impl Object for Fields {
+    fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
+        self.0.get(key.as_str()?).cloned()
+    }
+}
+
 /// The call as expressions see it.
 pub(crate) fn call_value(ani: &str, dnis: &str) -> Jinja {
-    [("ani", Jinja::from(ani)), ("dnis", Jinja::from(dnis)), ("anonymous", Jinja::from(ani.is_empty()))]
-        .into_iter()
-        .collect()
+    let fields = [
+        ("ani", Jinja::from(ani)),
+        ("dnis", Jinja::from(dnis)),
+        ("anonymous", Jinja::from(ani.is_empty())),
+    ];
+    Jinja::from_object(Fields(
+        fields.map(|(name, value)| (Box::from(name), value)).into(),
+    ))
 }
 
 /// The customer as expressions see it: every field of [`CUSTOMER_FIELDS`] is there.
 pub(crate) fn customer_value(record: Option<&BTreeMap<String, Value>>) -> Jinja {
-    let mut fields: BTreeMap<&str, Jinja> = CUSTOMER_FIELDS
+    let empty = |field: &str| {
+        if field == "tags" {
+            Jinja::from(Vec::<Jinja>::new())
+        } else {
+            Jinja::from("")
+        }
+    };
+    let mut fields: BTreeMap<Box<str>, Jinja> = CUSTOMER_FIELDS
         .iter()
-        .map(|field| (*field, if *field == "tags" { Jinja::from(Vec::<Jinja>::new()) } else { Jinja::from("") }))
+        .map(|field| (Box::from(*field), empty(field)))
         .collect();
     for (name, value) in record.into_iter().flatten() {
-        fields.insert(name, to_jinja(value));
+        fields.insert(name.as_str().into(), to_jinja(value));
     }
     let known = record.is_some_and(|record| !record.is_empty());
-    fields.insert("known", Jinja::from(known));
-    fields.into_iter().collect()
+    fields.insert("known".into(), Jinja::from(known));
+    Jinja::from_object(Fields(fields))
 }
 
 /// Whole numbers become integers, so that they are spoken and compared as such.
 pub(crate) fn to_jinja(value: &Value) -> Jinja {
     match value {
         Value::Bool(truth) => Jinja::from(*truth),
-        Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Jinja::from(*number as i64),
+        Value::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            Jinja::from(*number as i64)
+        }
         Value::Number(number) => Jinja::from(*number),
         Value::Text(text) => Jinja::from(text.as_str()),
         Value::List(items) => items.iter().map(to_jinja).collect::<Vec<_>>().into(),
@@ -130,15 +154,29 @@ impl Expr {
     pub(crate) fn compile(source: &str) -> Result<Expr, Fault> {
         if source.len() > MAX_SOURCE {
             let message = format!("the expression is longer than {MAX_SOURCE} bytes");
-            return Err(Fault { message, range: 0..source.len() });
+            return Err(Fault {
+                message,
+                range: 0..source.len(),
+            });
         }
-        let compiled = ENVIRONMENT.compile_expression_owned(source.to_owned()).map_err(|error| Fault {
-            message: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-            range: error.range().filter(|range| range.end <= source.len()).unwrap_or(0..source.len()),
-        })?;
+        let compiled = ENVIRONMENT
+            .compile_expression_owned(source.to_owned())
+            .map_err(|error| Fault {
+                message: error
+                    .detail()
+                    .map_or_else(|| error.kind().to_string(), str::to_owned),
+                range: error
+                    .range()
+                    .filter(|range| range.end <= source.len())
+                    .unwrap_or(0..source.len()),
+            })?;
         let mut reads: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
         reads.sort();
-        Ok(Expr { compiled, source: source.into(), reads })
+        Ok(Expr {
+            compiled,
+            source: source.into(),
+            reads,
+        })
     }
 
     /// Variables read, e.g. `customer.class`, sorted.
@@ -149,7 +187,10 @@ impl Expr {
     /// Whether the answer may change when the customer look-up comes back.
     pub(crate) fn reads_customer(&self) -> bool {
         self.reads.iter().any(|name| {
-            matches!(name.split('.').next(), Some("customer" | "language" | "language_known"))
+            matches!(
+                name.split('.').next(),
+                Some("customer" | "language" | "language_known")
+            )
         })
     }
 
@@ -181,11 +222,17 @@ impl Text {
         let mut at = 0;
         if let Some(statement) = source.find("{%") {
             let message = "a text has no statements: branch with a `decide` state".to_owned();
-            return Err(Fault { message, range: statement..statement + 2 });
+            return Err(Fault {
+                message,
+                range: statement..statement + 2,
+            });
         }
         while let Some(open) = source[at..].find("{{").map(|found| found + at) {
             let Some(close) = source[open..].find("}}").map(|found| found + open) else {
-                return Err(Fault { message: "`{{` without `}}`".to_owned(), range: open..open + 2 });
+                return Err(Fault {
+                    message: "`{{` without `}}`".to_owned(),
+                    range: open..open + 2,
+                });
             };
             if open > at {
                 pieces.push(Piece::Literal(source[at..open].into()));
@@ -247,10 +294,56 @@ impl Text {
                 }
             }
         }
-        Ok(if text.len() > MAX_TEXT { shortened(&text) } else { text })
+        Ok(if text.len() > MAX_TEXT {
+            shortened(&text)
+        } else {
+            text
+        })
     }
 }
 
 fn shortened(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Arc<Scope> {
+        let record = [
+            ("class".to_owned(), Value::Text("A".into())),
+            (
+                "tags".to_owned(),
+                Value::List(vec![Value::Text("vip".into())]),
+            ),
+        ];
+        Arc::new(Scope {
+            call: call_value("+8613800138000", "1000"),
+            customer: customer_value(Some(&record.into())),
+            language: "en",
+            language_known: true,
+            locals: [
+                (Arc::from("credit"), Jinja::from(7)),
+                (Arc::from("big"), Jinja::from("x".repeat(1_000))),
+            ]
+            .into(),
+        })
+    }
+
+    fn truth(source: &str) -> bool {
+        Expr::compile(source).unwrap().truth(&scope()).unwrap()
+    }
+
+    #[test]
+    fn conditions() {
+        assert!(truth("customer.class == 'A'"));
+        assert!(truth("customer.class in ['A', 'B'] and not call.anonymous"));
+        assert!(truth("'vip' in customer.tags"));
+        assert!(truth("customer.name == '' and customer.known"));
+        assert!(truth("call.ani is startingwith '+86'"));
+        assert!(truth(
+            "credit + 1 > 7 and language == 'en' and language_known"
+        ));
+    }
 }

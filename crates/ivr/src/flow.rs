@@ -99,23 +99,72 @@ pub(crate) struct State {
 /// What a state does.
 #[derive(Debug)]
 pub(crate) enum Verb {
-    Say { speech: Speech, next: StateId },
-    Menu { speech: Speech, keys: BTreeMap<char, Command>, asking: Asking },
-    Collect { speech: Speech, collect: Collect, asking: Asking, next: StateId },
-    Confirm { speech: Speech, yes: (char, StateId), no: (char, StateId), asking: Asking },
-    Decide { cases: Vec<(Expr, StateId)>, otherwise: StateId, wait_customer: Option<Duration> },
-    Set { values: Vec<(Arc<str>, Text)>, constants: Vec<(Arc<str>, Jinja)>, language: Option<Lang>, next: StateId },
-    Hours { calendar: Calendar, open: StateId, closed: StateId },
-    Queue { queue: Arc<str>, skills: BTreeMap<String, u8>, priority: Text, data: Vec<(String, Text)>, returned: Returned },
-    Transfer { to: Text, returned: Returned },
-    Call { flow: Arc<str>, with: Vec<(Arc<str>, Text)>, results: Vec<(Arc<str>, Arc<str>)>, next: StateId },
-    Return { results: Vec<(Arc<str>, Text)> },
-    Hangup { speech: Option<Speech> },
+    Say {
+        speech: Speech,
+        next: StateId,
+    },
+    Menu {
+        speech: Speech,
+        keys: BTreeMap<char, Command>,
+        asking: Asking,
+    },
+    Collect {
+        speech: Speech,
+        collect: Collect,
+        asking: Asking,
+        next: StateId,
+    },
+    Confirm {
+        speech: Speech,
+        yes: (char, StateId),
+        no: (char, StateId),
+        asking: Asking,
+    },
+    Decide {
+        cases: Vec<(Expr, StateId)>,
+        otherwise: StateId,
+        wait_customer: Option<Duration>,
+    },
+    Set {
+        values: Vec<(Arc<str>, Text)>,
+        constants: Vec<(Arc<str>, Jinja)>,
+        language: Option<Lang>,
+        next: StateId,
+    },
+    Hours {
+        calendar: Calendar,
+        open: StateId,
+        closed: StateId,
+    },
+    Queue {
+        queue: Arc<str>,
+        skills: BTreeMap<String, u8>,
+        priority: Text,
+        data: Vec<(String, Text)>,
+        returned: Returned,
+    },
+    Transfer {
+        to: Text,
+        returned: Returned,
+    },
+    Call {
+        flow: Arc<str>,
+        with: Vec<(Arc<str>, Text)>,
+        results: Vec<(Arc<str>, Arc<str>)>,
+        next: StateId,
+    },
+    Return {
+        results: Vec<(Arc<str>, Text)>,
+    },
+    Hangup {
+        speech: Option<Speech>,
+    },
 }
 
 /// Names of all verbs, as they stand in a file.
 pub(crate) const VERBS: [&str; 12] = [
-    "say", "menu", "collect", "confirm", "decide", "set", "hours", "queue", "transfer", "call", "return", "hangup",
+    "say", "menu", "collect", "confirm", "decide", "set", "hours", "queue", "transfer", "call",
+    "return", "hangup",
 ];
 
 impl Verb {
@@ -157,7 +206,10 @@ impl Verb {
     /// Every way out of the state with its target; `None` is the goodbye that ends the call. What keys of the whole flow do is apart.
     pub(crate) fn branches(&self, defaults: &Defaults) -> Vec<(Branch, Option<StateId>)> {
         let mut branches = match self {
-            Verb::Say { next, .. } | Verb::Collect { next, .. } | Verb::Set { next, .. } | Verb::Call { next, .. } => {
+            Verb::Say { next, .. }
+            | Verb::Collect { next, .. }
+            | Verb::Set { next, .. }
+            | Verb::Call { next, .. } => {
                 vec![(Branch::Next, Some(*next))]
             }
             Verb::Menu { keys, .. } => keys
@@ -167,13 +219,27 @@ impl Verb {
                     Command::Repeat | Command::Back => None,
                 })
                 .collect(),
-            Verb::Confirm { yes, no, .. } => vec![(Branch::Key(yes.0), Some(yes.1)), (Branch::Key(no.0), Some(no.1))],
-            Verb::Decide { cases, otherwise, .. } => {
-                let cases = cases.iter().enumerate().map(|(number, (_, target))| (Branch::Case(number), Some(*target)));
-                cases.chain([(Branch::Otherwise, Some(*otherwise))]).collect()
+            Verb::Confirm { yes, no, .. } => vec![
+                (Branch::Key(yes.0), Some(yes.1)),
+                (Branch::Key(no.0), Some(no.1)),
+            ],
+            Verb::Decide {
+                cases, otherwise, ..
+            } => {
+                let cases = cases
+                    .iter()
+                    .enumerate()
+                    .map(|(number, (_, target))| (Branch::Case(number), Some(*target)));
+                cases
+                    .chain([(Branch::Otherwise, Some(*otherwise))])
+                    .collect()
             }
-            Verb::Hours { open, closed, .. } => vec![(Branch::Open, Some(*open)), (Branch::Closed, Some(*closed))],
-            Verb::Queue { returned, .. } | Verb::Transfer { returned, .. } => returned.branches(defaults),
+            Verb::Hours { open, closed, .. } => {
+                vec![(Branch::Open, Some(*open)), (Branch::Closed, Some(*closed))]
+            }
+            Verb::Queue { returned, .. } | Verb::Transfer { returned, .. } => {
+                returned.branches(defaults)
+            }
             Verb::Return { .. } | Verb::Hangup { .. } => Vec::new(),
         };
         if let Some((_, asking)) = self.asking() {
@@ -184,7 +250,10 @@ impl Verb {
 
     /// Whether a call can end here.
     pub(crate) fn ends(&self) -> bool {
-        matches!(self, Verb::Queue { .. } | Verb::Transfer { .. } | Verb::Return { .. } | Verb::Hangup { .. })
+        matches!(
+            self,
+            Verb::Queue { .. } | Verb::Transfer { .. } | Verb::Return { .. } | Verb::Hangup { .. }
+        )
     }
 }
 
@@ -231,11 +300,21 @@ pub(crate) enum Word {
 }
 
 impl Word {
-    pub(crate) const ALL: [Word; 7] =
-        [Word::Full, Word::Closed, Word::NoAgent, Word::Busy, Word::NoAnswer, Word::Failed, Word::Other];
+    pub(crate) const ALL: [Word; 7] = [
+        Word::Full,
+        Word::Closed,
+        Word::NoAgent,
+        Word::Busy,
+        Word::NoAnswer,
+        Word::Failed,
+        Word::Other,
+    ];
 
     pub(crate) fn parse(word: &str) -> Word {
-        Word::ALL.into_iter().find(|known| &known.key()["on_".len()..] == word).unwrap_or(Word::Other)
+        Word::ALL
+            .into_iter()
+            .find(|known| &known.key()["on_".len()..] == word)
+            .unwrap_or(Word::Other)
     }
 
     /// The key that declares its path.
@@ -270,7 +349,10 @@ impl Returned {
 
     fn branches(&self, defaults: &Defaults) -> Vec<(Branch, Option<StateId>)> {
         let words: BTreeSet<Word> = self.paths.keys().copied().chain([Word::Other]).collect();
-        words.into_iter().map(|word| self.branch(word, defaults)).collect()
+        words
+            .into_iter()
+            .map(|word| self.branch(word, defaults))
+            .collect()
     }
 }
 
@@ -318,8 +400,13 @@ pub(crate) struct Speech {
 #[derive(Clone, Debug)]
 pub(crate) enum Say {
     /// `lang` where the author fixed it.
-    File { name: Arc<str>, lang: Option<Lang> },
+    File {
+        name: Arc<str>,
+        lang: Option<Lang>,
+    },
     Number(Arc<Text>),
     Digits(Arc<Text>),
-    Silence { ms: u32 },
+    Silence {
+        ms: u32,
+    },
 }

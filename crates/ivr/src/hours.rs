@@ -28,7 +28,11 @@ pub(crate) struct Calendar {
 
 impl Calendar {
     pub(crate) fn new(zone: TimeZone) -> Self {
-        Calendar { zone, week: Default::default(), closed: Vec::new() }
+        Calendar {
+            zone,
+            week: Default::default(),
+            closed: Vec::new(),
+        }
     }
 
     /// The zone by its IANA name, from the data in the program.
@@ -73,17 +77,24 @@ impl Calendar {
             return false;
         };
         let local = timestamp.to_zoned(self.zone.clone());
-        if self.closed.iter().any(|(first, last)| (*first..=*last).contains(&local.date())) {
+        if self
+            .closed
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&local.date()))
+        {
             return false;
         }
         let minute = local.hour() as u16 * 60 + local.minute() as u16;
         let day = local.weekday().to_monday_zero_offset() as usize;
-        self.week[day].iter().any(|(start, end)| (*start..*end).contains(&minute))
+        self.week[day]
+            .iter()
+            .any(|(start, end)| (*start..*end).contains(&minute))
     }
 }
 
 fn weekday(name: &str) -> Option<usize> {
-    DAYS.iter().position(|(day, _)| day.eq_ignore_ascii_case(name))
+    DAYS.iter()
+        .position(|(day, _)| day.eq_ignore_ascii_case(name))
 }
 
 fn minutes(text: &str) -> Option<u16> {
@@ -107,10 +118,19 @@ mod tests {
         calendar.open("Mon-Fri 09:00-18:00").unwrap();
         calendar.open("Fri 22:00-02:00").unwrap();
         calendar.close("2026-10-01..2026-10-07").unwrap();
-        assert!(calendar.is_open(at("2026-11-20T01:00:00Z")), "Friday 9:00 in Shanghai");
+        assert!(
+            calendar.is_open(at("2026-11-20T01:00:00Z")),
+            "Friday 9:00 in Shanghai"
+        );
         assert!(!calendar.is_open(at("2026-11-20T00:59:59Z")));
-        assert!(!calendar.is_open(at("2026-11-20T10:00:00Z")), "the end is not included");
-        assert!(calendar.is_open(at("2026-11-20T17:59:00Z")), "Saturday 1:59");
+        assert!(
+            !calendar.is_open(at("2026-11-20T10:00:00Z")),
+            "the end is not included"
+        );
+        assert!(
+            calendar.is_open(at("2026-11-20T17:59:00Z")),
+            "Saturday 1:59"
+        );
         assert!(!calendar.is_open(at("2026-10-05T02:00:00Z")), "a holiday");
         assert!(calendar.open("Mon 9-18").is_none());
         assert!(calendar.open("Mon 09:00-25:00").is_none());

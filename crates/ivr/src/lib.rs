@@ -15,6 +15,7 @@ mod load;
 mod parse;
 mod read;
 mod session;
+pub mod testing;
 
 pub use api::{Diagnostic, Exit, Facts, Input, Lang, Output, PlayToken, Prompt, Severity, Value};
 pub use flow::Flow;

@@ -47,7 +47,10 @@ impl Flows {
     /// assert!(diagnostics.is_empty());
     /// assert_eq!(flows.names().collect::<Vec<_>>(), ["a"]);
     /// ```
-    pub fn load(files: &[(PathBuf, String)], surroundings: &Surroundings<'_>) -> (Flows, Vec<Diagnostic>) {
+    pub fn load(
+        files: &[(PathBuf, String)],
+        surroundings: &Surroundings<'_>,
+    ) -> (Flows, Vec<Diagnostic>) {
         let mut diagnostics = Vec::new();
         let mut documents = Vec::new();
         let mut names = BTreeSet::new();
@@ -64,8 +67,10 @@ impl Flows {
             }
             diagnostics.extend(sink.finish());
         }
-        let mut read: Vec<Read<'_>> =
-            documents.iter().map(|(path, text, document)| read(path, text, document, surroundings, &names)).collect();
+        let mut read: Vec<Read<'_>> = documents
+            .iter()
+            .map(|(path, text, document)| read(path, text, document, surroundings, &names))
+            .collect();
         check_calls(&mut read);
         let mut flows = BTreeMap::new();
         for Read { flow, sink } in read {
@@ -76,7 +81,15 @@ impl Flows {
             diagnostics.extend(found);
         }
         drop_calls_of_missing(&mut flows);
-        (Flows { set: Arc::new(Set { flows, numbers: surroundings.numbers.clone() }) }, diagnostics)
+        (
+            Flows {
+                set: Arc::new(Set {
+                    flows,
+                    numbers: surroundings.numbers.clone(),
+                }),
+            },
+            diagnostics,
+        )
     }
 
     /// Names of all flows, sorted.
@@ -134,8 +147,11 @@ fn read<'t>(
 }
 
 fn check_calls(read: &mut [Read<'_>]) {
-    let all: BTreeMap<Arc<str>, &Flow> =
-        read.iter().filter_map(|read| read.flow.as_ref()).map(|flow| (flow.name.clone(), flow)).collect();
+    let all: BTreeMap<Arc<str>, &Flow> = read
+        .iter()
+        .filter_map(|read| read.flow.as_ref())
+        .map(|flow| (flow.name.clone(), flow))
+        .collect();
     for Read { flow, sink } in read.iter() {
         if let Some(flow) = flow {
             check::calls(flow, &all, sink);
@@ -146,8 +162,12 @@ fn check_calls(read: &mut [Read<'_>]) {
 /// A flow whose callee has errors cannot run either; the callee's errors are the message.
 fn drop_calls_of_missing(flows: &mut BTreeMap<Arc<str>, Arc<Flow>>) {
     loop {
-        let broken = flows.values().find(|flow| flow.calls().any(|called| !flows.contains_key(called)));
-        let Some(name) = broken.map(|flow| flow.name.clone()) else { return };
+        let broken = flows
+            .values()
+            .find(|flow| flow.calls().any(|called| !flows.contains_key(called)));
+        let Some(name) = broken.map(|flow| flow.name.clone()) else {
+            return;
+        };
         flows.remove(&name);
     }
 }
@@ -162,7 +182,11 @@ impl std::fmt::Display for Diagnostic {
         let file = self.file.display();
         match self.line {
             0 => write!(f, "{file}: {severity}: {}", self.message)?,
-            line => write!(f, "{file}:{line}:{}: {severity}: {}", self.column, self.message)?,
+            line => write!(
+                f,
+                "{file}:{line}:{}: {severity}: {}",
+                self.column, self.message
+            )?,
         }
         match &self.hint {
             Some(hint) => write!(f, "\n    hint: {hint}"),

@@ -53,7 +53,11 @@ pub(crate) fn flow(
     flows: &BTreeSet<String>,
 ) -> Option<Parsed> {
     let mut root = Table::root(document);
-    let header = root.need(sink, "flow", "begin with `[flow]`, `name = …` and `start = …`");
+    let header = root.need(
+        sink,
+        "flow",
+        "begin with `[flow]`, `name = …` and `start = …`",
+    );
     let keys = root.take("keys");
     let defaults = root.take("defaults");
     let arguments = root.take("arguments");
@@ -68,7 +72,9 @@ pub(crate) fn flow(
     let arguments = parser.values("arguments", arguments);
     let variables = parser.values("variables", variables);
     let defaults = parser.defaults(defaults, header.span.clone());
-    let keys = keys.map(|value| parser.keys("keys", value)).unwrap_or_default();
+    let keys = keys
+        .map(|value| parser.keys("keys", value))
+        .unwrap_or_default();
     let states = parser.states(states, &defaults);
     let flow = Flow {
         name: header.name.as_str().into(),
@@ -82,12 +88,20 @@ pub(crate) fn flow(
         variables,
         defaults,
     };
-    Some(Parsed { flow, uses: parser.uses.into_inner() })
+    Some(Parsed {
+        flow,
+        uses: parser.uses.into_inner(),
+    })
 }
 
 /// The name that a file gives its flow.
 pub(crate) fn name<'d>(document: &'d Spanned<DeTable<'_>>) -> Option<(&'d str, Range<usize>)> {
-    let name = document.get_ref().get("flow")?.get_ref().as_table()?.get("name")?;
+    let name = document
+        .get_ref()
+        .get("flow")?
+        .get_ref()
+        .as_table()?
+        .get("name")?;
     Some((name.get_ref().as_str()?, name.span()))
 }
 
@@ -119,10 +133,17 @@ impl<'a> Parser<'a> {
         for (number, (name, span, _)) in states.entries().into_iter().enumerate() {
             names.insert(name, number);
             if COMMANDS.contains(&name) {
-                sink.error(span, format!("`{name}` is what a key can do, it cannot name a state"));
+                sink.error(
+                    span,
+                    format!("`{name}` is what a key can do, it cannot name a state"),
+                );
             } else if number == MAX_STATES {
                 let hint = Some("split it, and use `call`".to_owned());
-                sink.error_with(span, format!("a flow has at most {MAX_STATES} states"), hint);
+                sink.error_with(
+                    span,
+                    format!("a flow has at most {MAX_STATES} states"),
+                    hint,
+                );
             }
         }
         Parser {
@@ -156,7 +177,11 @@ impl<'a> Parser<'a> {
                 Some("external") => self.transfers = Transfers::External,
                 Some(other) => {
                     let hint = suggest(other, ["internal", "external"]);
-                    sink.error_with(value.span(), "`transfers` must be `internal` or `external`", hint);
+                    sink.error_with(
+                        value.span(),
+                        "`transfers` must be `internal` or `external`",
+                        hint,
+                    );
                 }
             }
         }
@@ -167,17 +192,23 @@ impl<'a> Parser<'a> {
     fn language_list(&self, value: &Spanned<DeValue<'_>>) -> Vec<Lang> {
         let mut languages = Vec::new();
         for item in self.sink.array("languages", value) {
-            let Some(language) = self.sink.string("languages", item).and_then(|text| self.language(text, item)) else {
+            let Some(language) = self
+                .sink
+                .string("languages", item)
+                .and_then(|text| self.language(text, item))
+            else {
                 continue;
             };
             if languages.contains(&language) {
-                self.sink.error(item.span(), format!("`{}` stands twice", code(language)));
+                self.sink
+                    .error(item.span(), format!("`{}` stands twice", code(language)));
             } else {
                 languages.push(language);
             }
         }
         if languages.is_empty() {
-            self.sink.error(value.span(), "a flow speaks at least one language");
+            self.sink
+                .error(value.span(), "a flow speaks at least one language");
             languages.push(Lang::ZhCn);
         }
         languages
@@ -186,17 +217,27 @@ impl<'a> Parser<'a> {
     fn language(&self, text: &str, value: &Spanned<DeValue<'_>>) -> Option<Lang> {
         let language = parse_language(text);
         if language.is_none() {
-            let hint = suggest(text, ["zh-CN", "en"]).or_else(|| Some("there are `zh-CN` and `en`".to_owned()));
-            self.sink.error_with(value.span(), format!("`{text}` is no language known here"), hint);
+            let hint = suggest(text, ["zh-CN", "en"])
+                .or_else(|| Some("there are `zh-CN` and `en`".to_owned()));
+            self.sink.error_with(
+                value.span(),
+                format!("`{text}` is no language known here"),
+                hint,
+            );
         }
         language
     }
 
     /// `[arguments]` and `[variables]`: names with their first values.
     fn values(&self, key: &str, value: Option<&Spanned<DeValue<'_>>>) -> BTreeMap<Arc<str>, Jinja> {
-        let Some(value) = value else { return BTreeMap::new() };
+        let Some(value) = value else {
+            return BTreeMap::new();
+        };
         let Some(table) = value.get_ref().as_table() else {
-            self.sink.error(value.span(), format!("`{key}` must be a table of names and first values"));
+            self.sink.error(
+                value.span(),
+                format!("`{key}` must be a table of names and first values"),
+            );
             return BTreeMap::new();
         };
         let mut values = BTreeMap::new();
@@ -216,19 +257,28 @@ impl<'a> Parser<'a> {
             DeValue::Float(number) => number.as_str().parse::<f64>().ok().map(Jinja::from),
             DeValue::String(text) => Some(Jinja::from(text.as_ref())),
             DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                self.sink.error(value.span(), format!("`{key}` must be a string, a number, true or false"));
+                self.sink.error(
+                    value.span(),
+                    format!("`{key}` must be a string, a number, true or false"),
+                );
                 None
             }
         }
     }
 
     fn variable_name(&self, name: &str, span: Range<usize>) {
-        let letters = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let letters = name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if !letters || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
             let hint = Some("use small letters, digits and `_`, a letter first".to_owned());
-            self.sink.error_with(span, format!("`{name}` cannot name a variable"), hint);
+            self.sink
+                .error_with(span, format!("`{name}` cannot name a variable"), hint);
         } else if expr::RESERVED.contains(&name) || expr::BUILT_IN.contains(&name) {
-            self.sink.error(span, format!("`{name}` has a meaning of its own, it cannot name a variable"));
+            self.sink.error(
+                span,
+                format!("`{name}` has a meaning of its own, it cannot name a variable"),
+            );
         }
     }
 
@@ -243,28 +293,62 @@ impl<'a> Parser<'a> {
         let wrong_key = self.default_speech(&mut table, "wrong_key", "system/invalid", &header);
         let goodbye = self.default_speech(&mut table, "goodbye", "system/goodbye", &header);
         let error = self.default_speech(&mut table, "error", "system/error", &header);
-        let mut time =
-            |key, otherwise| table.take(key).and_then(|value| sink.duration(key, value)).unwrap_or(otherwise);
+        let mut time = |key, otherwise| {
+            table
+                .take(key)
+                .and_then(|value| sink.duration(key, value))
+                .unwrap_or(otherwise)
+        };
         let first_digit = time("first_digit", Duration::from_secs(5));
         let inter_digit = time("inter_digit", Duration::from_secs(3));
         let wait_customer = time("wait_customer", Duration::from_millis(300));
-        let retries = table.take("retries").and_then(|value| sink.integer("retries", value, 0..10)).unwrap_or(3);
-        let barge_in = table.take("barge_in").and_then(|value| sink.boolean("barge_in", value)).unwrap_or(true);
+        let retries = table
+            .take("retries")
+            .and_then(|value| sink.integer("retries", value, 0..10))
+            .unwrap_or(3);
+        let barge_in = table
+            .take("barge_in")
+            .and_then(|value| sink.boolean("barge_in", value))
+            .unwrap_or(true);
         let mut path = |key| table.take(key).map(|value| self.target(key, value));
         let on_retries = path("on_retries");
         let on_error = path("on_error");
         let on_returned = path("on_returned");
         table.finish(sink, "`[defaults]`");
-        let asking = Asking { first_digit, retries: retries as u8, no_input, wrong_key, on_retries };
-        Defaults { asking, inter_digit, wait_customer, barge_in, goodbye, error, on_error, on_returned }
+        let asking = Asking {
+            first_digit,
+            retries: retries as u8,
+            no_input,
+            wrong_key,
+            on_retries,
+        };
+        Defaults {
+            asking,
+            inter_digit,
+            wait_customer,
+            barge_in,
+            goodbye,
+            error,
+            on_error,
+            on_returned,
+        }
     }
 
-    fn default_speech(&self, table: &mut Table<'_>, key: &'static str, built_in: &str, header: &Range<usize>) -> Vec<Say> {
+    fn default_speech(
+        &self,
+        table: &mut Table<'_>,
+        key: &'static str,
+        built_in: &str,
+        header: &Range<usize>,
+    ) -> Vec<Say> {
         match table.take(key) {
             Some(value) => self.speech_items(key, value),
             None => {
                 self.check_prompt(built_in, None, header.clone());
-                vec![Say::File { name: built_in.into(), lang: None }]
+                vec![Say::File {
+                    name: built_in.into(),
+                    lang: None,
+                }]
             }
         }
     }
@@ -272,10 +356,16 @@ impl<'a> Parser<'a> {
     /// `{ 1 = "state", "*" = "repeat" }`
     fn keys(&self, key: &str, value: &Spanned<DeValue<'_>>) -> BTreeMap<char, Command> {
         let mut keys = BTreeMap::new();
-        let Some(table) = self.sink.table(key, value) else { return keys };
+        let Some(table) = self.sink.table(key, value) else {
+            return keys;
+        };
         for (name, span, value) in table.entries() {
-            let Some(digit) = self.digit(name, span) else { continue };
-            let Some(text) = self.sink.string(name, value) else { continue };
+            let Some(digit) = self.digit(name, span) else {
+                continue;
+            };
+            let Some(text) = self.sink.string(name, value) else {
+                continue;
+            };
             let command = match text {
                 "repeat" => Command::Repeat,
                 "back" => Command::Back,
@@ -288,10 +378,13 @@ impl<'a> Parser<'a> {
 
     fn digit(&self, text: &str, span: Range<usize>) -> Option<char> {
         let mut letters = text.chars();
-        let digit = letters.next().filter(|c| is_key(*c) && letters.next().is_none());
+        let digit = letters
+            .next()
+            .filter(|c| is_key(*c) && letters.next().is_none());
         if digit.is_none() {
             let hint = Some("keys are `0` to `9`, `*`, `#` and `A` to `D`".to_owned());
-            self.sink.error_with(span, format!("`{text}` is no key"), hint);
+            self.sink
+                .error_with(span, format!("`{text}` is no key"), hint);
         }
         digit
     }
@@ -300,14 +393,22 @@ impl<'a> Parser<'a> {
         let mut states = Vec::new();
         for (number, (name, span, value)) in table.entries().into_iter().enumerate() {
             self.state = Some(number);
-            let verb = self.sink.table(name, value).map(|table| self.verb(name, table, span.clone(), defaults));
+            let verb = self
+                .sink
+                .table(name, value)
+                .map(|table| self.verb(name, table, span.clone(), defaults));
             let (goal, verb) = match verb {
                 Some((goal, Some(verb))) => (goal, verb),
                 // Already complained about; an end in its place keeps the paths from complaining too.
                 Some((goal, None)) => (goal, crate::flow::Verb::Hangup { speech: None }),
                 None => (false, crate::flow::Verb::Hangup { speech: None }),
             };
-            states.push(State { name: name.into(), span, goal, verb });
+            states.push(State {
+                name: name.into(),
+                span,
+                goal,
+                verb,
+            });
         }
         self.state = None;
         states
@@ -315,12 +416,15 @@ impl<'a> Parser<'a> {
 
     /// The state that a value names; 0 after a complaint.
     fn target(&self, key: &str, value: &Spanned<DeValue<'_>>) -> StateId {
-        let Some(name) = self.sink.string(key, value) else { return 0 };
+        let Some(name) = self.sink.string(key, value) else {
+            return 0;
+        };
         match self.names.get(name) {
             Some(state) => *state,
             None => {
                 let hint = suggest(name, self.names.keys().copied());
-                self.sink.error_with(value.span(), format!("there is no state `{name}`"), hint);
+                self.sink
+                    .error_with(value.span(), format!("there is no state `{name}`"), hint);
                 0
             }
         }
@@ -331,9 +435,15 @@ impl<'a> Parser<'a> {
         match value.get_ref() {
             DeValue::Array(items) => {
                 if items.is_empty() || items.len() > MAX_ITEMS {
-                    self.sink.error(value.span(), format!("`{key}` needs 1 to {MAX_ITEMS} prompts"));
+                    self.sink.error(
+                        value.span(),
+                        format!("`{key}` needs 1 to {MAX_ITEMS} prompts"),
+                    );
                 }
-                items.iter().filter_map(|item| self.speech_item(key, item)).collect()
+                items
+                    .iter()
+                    .filter_map(|item| self.speech_item(key, item))
+                    .collect()
             }
             _ => self.speech_item(key, value).into_iter().collect(),
         }
@@ -342,7 +452,10 @@ impl<'a> Parser<'a> {
     fn speech_item(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Say> {
         if let Some(name) = value.get_ref().as_str() {
             self.check_prompt(name, None, value.span());
-            return Some(Say::File { name: name.into(), lang: None });
+            return Some(Say::File {
+                name: name.into(),
+                lang: None,
+            });
         }
         let mut table = self.sink.table(key, value)?;
         let file = table.take("prompt");
@@ -354,19 +467,30 @@ impl<'a> Parser<'a> {
         match (file, number, digits, silence) {
             (Some(file), None, None, None) => {
                 let name = self.sink.string("prompt", file)?;
-                let lang = lang.and_then(|value| self.language(self.sink.string("lang", value)?, value));
+                let lang =
+                    lang.and_then(|value| self.language(self.sink.string("lang", value)?, value));
                 self.check_prompt(name, lang, file.span());
-                Some(Say::File { name: name.into(), lang })
+                Some(Say::File {
+                    name: name.into(),
+                    lang,
+                })
             }
-            (None, Some(number), None, None) => Some(Say::Number(self.text("number", number)?.into())),
-            (None, None, Some(digits), None) => Some(Say::Digits(self.text("digits", digits)?.into())),
+            (None, Some(number), None, None) => {
+                Some(Say::Number(self.text("number", number)?.into()))
+            }
+            (None, None, Some(digits), None) => {
+                Some(Say::Digits(self.text("digits", digits)?.into()))
+            }
             (None, None, None, Some(silence)) => {
                 let duration = self.sink.duration("silence", silence)?.min(MAX_SILENCE);
-                Some(Say::Silence { ms: duration.as_millis() as u32 })
+                Some(Say::Silence {
+                    ms: duration.as_millis() as u32,
+                })
             }
             _ => {
                 let hint = Some("write one of `prompt`, `number`, `digits`, `silence`".to_owned());
-                self.sink.error_with(value.span(), "a prompt says exactly one thing", hint);
+                self.sink
+                    .error_with(value.span(), "a prompt says exactly one thing", hint);
                 None
             }
         }
@@ -374,9 +498,19 @@ impl<'a> Parser<'a> {
 
     fn check_prompt(&self, name: &str, lang: Option<Lang>, span: Range<usize>) {
         let languages = lang.map_or_else(|| self.languages.clone(), |lang| vec![lang]);
-        for language in languages.into_iter().filter(|language| !(self.surroundings.has_prompt)(*language, name)) {
-            let hint = Some(format!("add `\"{name}\" = …` under `[{}]` in prompts/texts.toml, or a recording", code(language)));
-            self.sink.error_with(span.clone(), format!("there is no prompt `{name}` in {}", code(language)), hint);
+        for language in languages
+            .into_iter()
+            .filter(|language| !(self.surroundings.has_prompt)(*language, name))
+        {
+            let hint = Some(format!(
+                "add `\"{name}\" = …` under `[{}]` in prompts/texts.toml, or a recording",
+                code(language)
+            ));
+            self.sink.error_with(
+                span.clone(),
+                format!("there is no prompt `{name}` in {}", code(language)),
+                hint,
+            );
         }
     }
 
@@ -388,7 +522,8 @@ impl<'a> Parser<'a> {
         let source = self.sink.string(key, value)?;
         match Text::compile(source) {
             Ok(text) => {
-                text.exprs().for_each(|expr| self.note_uses(expr, value.span()));
+                text.exprs()
+                    .for_each(|expr| self.note_uses(expr, value.span()));
                 Some(text)
             }
             Err(fault) => {
@@ -415,15 +550,26 @@ impl<'a> Parser<'a> {
     fn note_uses(&self, expr: &Expr, span: Range<usize>) {
         for name in expr.reads() {
             let span = self.sink.find(span.clone(), name);
-            self.uses.borrow_mut().push(Use { state: self.state, name: name.clone(), span });
+            self.uses.borrow_mut().push(Use {
+                state: self.state,
+                name: name.clone(),
+                span,
+            });
         }
     }
 
     /// An expression's own place lies one quotation mark inside its string.
     fn fault(&self, fault: &Fault, source: &str, span: Range<usize>) {
         let plain = span.len() == source.len() + 2;
-        let start = if plain { span.start + 1 + fault.range.start } else { span.start };
-        self.sink.error(start..span.end, format!("in the expression: {}", fault.message));
+        let start = if plain {
+            span.start + 1 + fault.range.start
+        } else {
+            span.start
+        };
+        self.sink.error(
+            start..span.end,
+            format!("in the expression: {}", fault.message),
+        );
     }
 }
 

@@ -24,14 +24,23 @@ pub(crate) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(crate) fn new(file: &'a Path, text: &'a str) -> Self {
-        Sink { file, text, found: RefCell::default() }
+        Sink {
+            file,
+            text,
+            found: RefCell::default(),
+        }
     }
 
     pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) {
         self.push(Some(span), message.into(), None);
     }
 
-    pub(crate) fn error_with(&self, span: Range<usize>, message: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn error_with(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
         self.push(Some(span), message.into(), hint);
     }
 
@@ -43,8 +52,14 @@ impl<'a> Sink<'a> {
     fn push(&self, span: Option<Range<usize>>, message: String, hint: Option<String>) {
         let mut found = self.found.borrow_mut();
         let (line, column) = span.map_or((0, 0), |span| place(self.text, span.start));
-        let diagnostic =
-            Diagnostic { severity: Severity::Error, file: self.file.into(), line, column, message, hint };
+        let diagnostic = Diagnostic {
+            severity: Severity::Error,
+            file: self.file.into(),
+            line,
+            column,
+            message,
+            hint,
+        };
         if found.len() < MAX_DIAGNOSTICS && !found.contains(&diagnostic) {
             found.push(diagnostic);
         }
@@ -63,7 +78,9 @@ impl<'a> Sink<'a> {
 
     /// Where `word` stands within `span`, or the whole span.
     pub(crate) fn find(&self, span: Range<usize>, word: &str) -> Range<usize> {
-        let Some(slice) = self.text.get(span.clone()) else { return span };
+        let Some(slice) = self.text.get(span.clone()) else {
+            return span;
+        };
         let whole = |at: usize| {
             let part = |c: char| c.is_alphanumeric() || c == '_';
             !slice[..at].ends_with(part) && !slice[at + word.len()..].starts_with(part)
@@ -76,7 +93,10 @@ impl<'a> Sink<'a> {
 
     fn mismatch(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let is = value.get_ref().type_str();
-        self.error(value.span(), format!("`{key}` must be {wanted}, not {} {is}", article(is)));
+        self.error(
+            value.span(),
+            format!("`{key}` must be {wanted}, not {} {is}", article(is)),
+        );
     }
 
     pub(crate) fn string<'v>(&self, key: &str, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
@@ -95,14 +115,22 @@ impl<'a> Sink<'a> {
         truth
     }
 
-    pub(crate) fn integer(&self, key: &str, value: &Spanned<DeValue<'_>>, range: Range<i64>) -> Option<i64> {
+    pub(crate) fn integer(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        range: Range<i64>,
+    ) -> Option<i64> {
         let Some(number) = integer(value.get_ref()) else {
             self.mismatch(key, value, "a whole number");
             return None;
         };
         if !range.contains(&number) {
             let (low, high) = (range.start, range.end - 1);
-            self.error(value.span(), format!("`{key}` must be {low} to {high}, not {number}"));
+            self.error(
+                value.span(),
+                format!("`{key}` must be {low} to {high}, not {number}"),
+            );
             return None;
         }
         Some(number)
@@ -113,20 +141,36 @@ impl<'a> Sink<'a> {
         let duration = duration(text);
         if duration.is_none() {
             let hint = Some("write it as `300ms`, `5s`, `2m` or `1h`, at most a day".to_owned());
-            self.error_with(value.span(), format!("`{key}`: `{text}` is no duration"), hint);
+            self.error_with(
+                value.span(),
+                format!("`{key}`: `{text}` is no duration"),
+                hint,
+            );
         }
         duration
     }
 
-    pub(crate) fn table<'v>(&self, key: &str, value: &'v Spanned<DeValue<'v>>) -> Option<Table<'v>> {
+    pub(crate) fn table<'v>(
+        &self,
+        key: &str,
+        value: &'v Spanned<DeValue<'v>>,
+    ) -> Option<Table<'v>> {
         let Some(table) = value.get_ref().as_table() else {
             self.mismatch(key, value, "a table");
             return None;
         };
-        Some(Table { table, span: value.span(), asked: Vec::new() })
+        Some(Table {
+            table,
+            span: value.span(),
+            asked: Vec::new(),
+        })
     }
 
-    pub(crate) fn array<'v>(&self, key: &str, value: &'v Spanned<DeValue<'v>>) -> &'v [Spanned<DeValue<'v>>] {
+    pub(crate) fn array<'v>(
+        &self,
+        key: &str,
+        value: &'v Spanned<DeValue<'v>>,
+    ) -> &'v [Spanned<DeValue<'v>>] {
         match value.get_ref().as_array() {
             Some(array) => array,
             None => {
@@ -146,11 +190,19 @@ pub(crate) struct Table<'v> {
 
 impl<'v> Table<'v> {
     pub(crate) fn root(document: &'v Spanned<DeTable<'v>>) -> Self {
-        Table { table: document.get_ref(), span: document.span(), asked: Vec::new() }
+        Table {
+            table: document.get_ref(),
+            span: document.span(),
+            asked: Vec::new(),
+        }
     }
 
     pub(crate) fn of(table: &'v DeTable<'v>, span: Range<usize>) -> Self {
-        Table { table, span, asked: Vec::new() }
+        Table {
+            table,
+            span,
+            asked: Vec::new(),
+        }
     }
 
     pub(crate) fn take(&mut self, key: &'static str) -> Option<&'v Spanned<DeValue<'v>>> {
@@ -159,24 +211,38 @@ impl<'v> Table<'v> {
     }
 
     /// As `take`, and its absence is an error at the table.
-    pub(crate) fn need(&mut self, sink: &Sink<'_>, key: &'static str, hint: &str) -> Option<&'v Spanned<DeValue<'v>>> {
+    pub(crate) fn need(
+        &mut self,
+        sink: &Sink<'_>,
+        key: &'static str,
+        hint: &str,
+    ) -> Option<&'v Spanned<DeValue<'v>>> {
         let value = self.take(key);
         if value.is_none() {
-            sink.error_with(self.span.clone(), format!("`{key}` is missing"), Some(hint.to_owned()));
+            sink.error_with(
+                self.span.clone(),
+                format!("`{key}` is missing"),
+                Some(hint.to_owned()),
+            );
         }
         value
     }
 
     /// All entries in the file's order, for tables whose keys are the author's.
     pub(crate) fn entries(&self) -> Vec<(&'v str, Range<usize>, &'v Spanned<DeValue<'v>>)> {
-        let mut entries: Vec<_> =
-            self.table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
+        let mut entries: Vec<_> = self
+            .table
+            .iter()
+            .map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
+            .collect();
         entries.sort_by_key(|(_, span, _)| span.start);
         entries
     }
 
     pub(crate) fn key_span(&self, key: &str) -> Range<usize> {
-        self.table.get_key_value(key).map_or(self.span.clone(), |(key, _)| key.span())
+        self.table
+            .get_key_value(key)
+            .map_or(self.span.clone(), |(key, _)| key.span())
     }
 
     /// Complains about every key that nobody asked for.
@@ -192,7 +258,10 @@ impl<'v> Table<'v> {
 }
 
 /// "did you mean": the closest of the candidates, when it is close.
-pub(crate) fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+pub(crate) fn suggest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<String> {
     let best = candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
@@ -210,7 +279,10 @@ pub(crate) fn place(text: &str, offset: usize) -> (usize, usize) {
     }
     let before = &text[..offset];
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (1 + before.matches('\n').count(), 1 + before[start..].chars().count())
+    (
+        1 + before.matches('\n').count(),
+        1 + before[start..].chars().count(),
+    )
 }
 
 pub(crate) fn integer(value: &DeValue<'_>) -> Option<i64> {
@@ -234,5 +306,9 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }

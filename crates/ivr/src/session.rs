@@ -77,7 +77,12 @@ struct Frame {
 
 impl Frame {
     fn new(flow: Arc<Flow>) -> Self {
-        Frame { state: flow.start, flow, back: Vec::new(), locals: BTreeMap::new() }
+        Frame {
+            state: flow.start,
+            flow,
+            back: Vec::new(),
+            locals: BTreeMap::new(),
+        }
     }
 }
 
@@ -86,9 +91,17 @@ enum Wait {
     /// For the media path.
     Start,
     /// For the end of what is said.
-    Saying { play: PlayToken, until: Time, then: Then },
+    Saying {
+        play: PlayToken,
+        until: Time,
+        then: Then,
+    },
     /// For keys: first until the prompt has ended, then for the first key, then for further ones.
-    Keys { playing: Option<PlayToken>, until: Time, digits: String },
+    Keys {
+        playing: Option<PlayToken>,
+        until: Time,
+        digits: String,
+    },
     /// For the customer look-up.
     Customer { until: Time },
     /// For nothing: the caller was handed over and may come back.
@@ -171,7 +184,11 @@ impl Session {
             return;
         }
         match &self.wait {
-            Wait::Saying { play, .. } | Wait::Keys { playing: Some(play), .. } => {
+            Wait::Saying { play, .. }
+            | Wait::Keys {
+                playing: Some(play),
+                ..
+            } => {
                 let play = *play;
                 self.outputs.push_back(Output::StopPlay);
                 self.played(now, play);
@@ -196,7 +213,12 @@ impl Session {
     /// When `handle_timeout` is due, and why.
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         match &self.wait {
-            Wait::Saying { until, .. } | Wait::Keys { playing: Some(_), until, .. } => Some((*until, "end of a prompt")),
+            Wait::Saying { until, .. }
+            | Wait::Keys {
+                playing: Some(_),
+                until,
+                ..
+            } => Some((*until, "end of a prompt")),
             Wait::Keys { digits, until, .. } if digits.is_empty() => Some((*until, "first key")),
             Wait::Keys { until, .. } => Some((*until, "next key")),
             Wait::Customer { until } => Some((*until, "customer look-up")),
@@ -235,7 +257,11 @@ impl Session {
         if !matches!(self.wait, Wait::Start) {
             return;
         }
-        match self.facts.lang.filter(|language| self.here.flow.languages.contains(language)) {
+        match self
+            .facts
+            .lang
+            .filter(|language| self.here.flow.languages.contains(language))
+        {
             Some(language) => self.speak_from_now(language, true),
             None => self.speak_from_now(self.language, false),
         }
@@ -257,9 +283,17 @@ impl Session {
         if self.scope.language_known {
             return;
         }
-        let record = self.facts.customer.as_ref().and_then(|record| record.get("language"));
-        let Some(Value::Text(text)) = record else { return };
-        if let Some(language) = parse_language(text).filter(|language| self.here.flow.languages.contains(language)) {
+        let record = self
+            .facts
+            .customer
+            .as_ref()
+            .and_then(|record| record.get("language"));
+        let Some(Value::Text(text)) = record else {
+            return;
+        };
+        if let Some(language) =
+            parse_language(text).filter(|language| self.here.flow.languages.contains(language))
+        {
             self.speak_from_now(language, true);
         }
     }
@@ -347,13 +381,25 @@ impl Session {
         match &state.verb {
             Verb::Say { speech, next } => self.say(now, speech, *next),
             Verb::Menu { .. } | Verb::Collect { .. } | Verb::Confirm { .. } => self.listen(now, id),
-            Verb::Decide { wait_customer: Some(patience), .. } if self.facts.customer.is_none() && !patience.is_zero() => {
-                self.wait = Wait::Customer { until: now + *patience };
+            Verb::Decide {
+                wait_customer: Some(patience),
+                ..
+            } if self.facts.customer.is_none() && !patience.is_zero() => {
+                self.wait = Wait::Customer {
+                    until: now + *patience,
+                };
                 Go::Stay
             }
             Verb::Decide { .. } => self.decide_now(),
-            Verb::Set { values, constants, language, next } => {
-                let Ok(computed) = self.compute(values) else { return Go::Fault };
+            Verb::Set {
+                values,
+                constants,
+                language,
+                next,
+            } => {
+                let Ok(computed) = self.compute(values) else {
+                    return Go::Fault;
+                };
                 let locals = &mut Arc::make_mut(&mut self.scope).locals;
                 locals.extend(constants.iter().cloned().chain(computed));
                 if let Some(language) = language {
@@ -361,17 +407,40 @@ impl Session {
                 }
                 self.follow(Branch::Next, Some(*next))
             }
-            Verb::Hours { calendar, open, closed } => match calendar.is_open(now) {
+            Verb::Hours {
+                calendar,
+                open,
+                closed,
+            } => match calendar.is_open(now) {
                 true => self.follow(Branch::Open, Some(*open)),
                 false => self.follow(Branch::Closed, Some(*closed)),
             },
-            Verb::Queue { queue, skills, priority, data, .. } => {
-                let Some(priority) = priority.value(&self.scope).ok().and_then(|value| as_priority(&value)) else {
+            Verb::Queue {
+                queue,
+                skills,
+                priority,
+                data,
+                ..
+            } => {
+                let Some(priority) = priority
+                    .value(&self.scope)
+                    .ok()
+                    .and_then(|value| as_priority(&value))
+                else {
                     return Go::Fault;
                 };
-                let data = data.iter().map(|(name, text)| Ok((name.clone(), text.render(&self.scope)?)));
-                let Ok(data) = data.collect::<Result<_, minijinja::Error>>() else { return Go::Fault };
-                self.hand_over(Exit::Queue { queue: queue.clone(), skills: skills.clone(), priority, data })
+                let data = data
+                    .iter()
+                    .map(|(name, text)| Ok((name.clone(), text.render(&self.scope)?)));
+                let Ok(data) = data.collect::<Result<_, minijinja::Error>>() else {
+                    return Go::Fault;
+                };
+                self.hand_over(Exit::Queue {
+                    queue: queue.clone(),
+                    skills: skills.clone(),
+                    priority,
+                    data,
+                })
             }
             Verb::Transfer { to, .. } => match to.render(&self.scope) {
                 Ok(to) if self.may_transfer(&to) => self.hand_over(Exit::Transfer { to }),
@@ -379,18 +448,29 @@ impl Session {
             },
             Verb::Call { flow, with, .. } => self.call(&flow.clone(), with),
             Verb::Return { results } => self.return_to_caller(now, results),
-            Verb::Hangup { speech: Some(speech) } => self.hang_up_with(now, speech),
+            Verb::Hangup {
+                speech: Some(speech),
+            } => self.hang_up_with(now, speech),
             Verb::Hangup { speech: None } => self.hang_up(),
         }
     }
 
-    fn compute(&self, values: &[(Arc<str>, crate::expr::Text)]) -> Result<Vec<(Arc<str>, Jinja)>, minijinja::Error> {
-        values.iter().map(|(name, text)| Ok((name.clone(), text.value(&self.scope)?))).collect()
+    fn compute(
+        &self,
+        values: &[(Arc<str>, crate::expr::Text)],
+    ) -> Result<Vec<(Arc<str>, Jinja)>, minijinja::Error> {
+        values
+            .iter()
+            .map(|(name, text)| Ok((name.clone(), text.value(&self.scope)?)))
+            .collect()
     }
 
     fn decide_now(&mut self) -> Go {
         let flow = self.here.flow.clone();
-        let Verb::Decide { cases, otherwise, .. } = &flow.states[self.here.state].verb else {
+        let Verb::Decide {
+            cases, otherwise, ..
+        } = &flow.states[self.here.state].verb
+        else {
             return Go::Fault;
         };
         for (number, (condition, target)) in cases.iter().enumerate() {
@@ -406,7 +486,9 @@ impl Session {
     fn may_transfer(&self, to: &str) -> bool {
         match self.here.flow.transfers {
             crate::flow::Transfers::Internal => self.flows.is_internal(to),
-            crate::flow::Transfers::External => self.flows.is_internal(to) || is_telephone_number(to),
+            crate::flow::Transfers::External => {
+                self.flows.is_internal(to) || is_telephone_number(to)
+            }
         }
     }
 
@@ -427,7 +509,9 @@ impl Session {
     }
 
     fn return_to_caller(&mut self, now: Time, results: &[(Arc<str>, crate::expr::Text)]) -> Go {
-        let Ok(returned) = self.compute(results) else { return Go::Fault };
+        let Ok(returned) = self.compute(results) else {
+            return Go::Fault;
+        };
         let Some(mut caller) = self.callers.pop() else {
             // Nobody called this flow: the call is at its end.
             let flow = self.here.flow.clone();
@@ -456,7 +540,8 @@ impl Session {
     }
 
     fn hang_up(&mut self) -> Go {
-        self.outputs.push_back(Output::Exit(Exit::Hangup { goal: self.goal }));
+        self.outputs
+            .push_back(Output::Exit(Exit::Hangup { goal: self.goal }));
         self.ahead.clear();
         self.wait = Wait::Over;
         Go::Stay
@@ -467,12 +552,20 @@ impl fmt::Debug for Session {
     /// Without what the caller keyed: it may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (flow, state) = self.place();
-        f.debug_struct("Session").field("flow", &flow).field("state", &state).field("timeout", &self.poll_timeout()).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("flow", &flow)
+            .field("state", &state)
+            .field("timeout", &self.poll_timeout())
+            .finish_non_exhaustive()
     }
 }
 
 fn first_values(flow: &Flow) -> BTreeMap<Arc<str>, Jinja> {
-    flow.arguments.iter().chain(&flow.variables).map(|(name, value)| (name.clone(), value.clone())).collect()
+    flow.arguments
+        .iter()
+        .chain(&flow.variables)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn as_priority(value: &Jinja) -> Option<i32> {

@@ -46,10 +46,18 @@ impl Session {
             Why::Silence => &asking.no_input,
             Why::WrongKey => &asking.wrong_key,
         };
-        let Some(play) = self.play(&[before, &speech.items], speech.every_language, speech.barge_in) else {
+        let Some(play) = self.play(
+            &[before, &speech.items],
+            speech.every_language,
+            speech.barge_in,
+        ) else {
             return Go::Fault;
         };
-        self.wait = Wait::Keys { playing: Some(play), until: now + PLAY_LOST, digits: String::new() };
+        self.wait = Wait::Keys {
+            playing: Some(play),
+            until: now + PLAY_LOST,
+            digits: String::new(),
+        };
         Go::Stay
     }
 
@@ -59,8 +67,17 @@ impl Session {
     }
 
     fn take_ahead(&mut self, now: Time) -> Go {
-        let first_digit = self.state().verb.asking().map(|(_, asking)| asking.first_digit).unwrap_or_default();
-        self.wait = Wait::Keys { playing: None, until: now + first_digit, digits: String::new() };
+        let first_digit = self
+            .state()
+            .verb
+            .asking()
+            .map(|(_, asking)| asking.first_digit)
+            .unwrap_or_default();
+        self.wait = Wait::Keys {
+            playing: None,
+            until: now + first_digit,
+            digits: String::new(),
+        };
         while let Some(digit) = self.ahead.pop_front() {
             let go = self.key(now, digit);
             // A key may lead away, or to the prompt again; either way this listening is over.
@@ -74,15 +91,24 @@ impl Session {
     /// A key of the caller, in whatever the session is doing.
     pub(super) fn digit(&mut self, now: Time, digit: char) {
         let go = match &mut self.wait {
-            Wait::Saying { then: Then::Next { to, barge_in: true }, .. } => {
+            Wait::Saying {
+                then: Then::Next { to, barge_in: true },
+                ..
+            } => {
                 let to = *to;
                 self.keep(digit);
                 self.outputs.push_back(Output::StopPlay);
                 self.follow(Branch::Next, Some(to))
             }
-            Wait::Keys { playing: playing @ Some(_), .. } => {
+            Wait::Keys {
+                playing: playing @ Some(_),
+                ..
+            } => {
                 let flow = self.here.flow.clone();
-                let barge_in = flow.states[self.here.state].verb.asking().is_some_and(|(speech, _)| speech.barge_in);
+                let barge_in = flow.states[self.here.state]
+                    .verb
+                    .asking()
+                    .is_some_and(|(speech, _)| speech.barge_in);
                 if !barge_in {
                     self.keep(digit);
                     return;
@@ -92,11 +118,20 @@ impl Session {
                 self.key(now, digit)
             }
             Wait::Keys { playing: None, .. } => self.key(now, digit),
-            Wait::Start | Wait::Customer { .. } | Wait::Saying { then: Then::Next { .. }, .. } => {
+            Wait::Start
+            | Wait::Customer { .. }
+            | Wait::Saying {
+                then: Then::Next { .. },
+                ..
+            } => {
                 self.keep(digit);
                 return;
             }
-            Wait::Saying { then: Then::Hangup, .. } | Wait::Away | Wait::Over => return,
+            Wait::Saying {
+                then: Then::Hangup, ..
+            }
+            | Wait::Away
+            | Wait::Over => return,
         };
         self.run(now, go);
     }
@@ -121,10 +156,12 @@ impl Session {
                 Some(command) => self.command(now, digit, *command),
                 None => self.failed(now, Why::WrongKey),
             },
-            Verb::Confirm { yes, no, .. } => match [yes, no].into_iter().find(|(key, _)| *key == digit) {
-                Some((_, to)) => self.command(now, digit, Command::Go(*to)),
-                None => self.failed(now, Why::WrongKey),
-            },
+            Verb::Confirm { yes, no, .. } => {
+                match [yes, no].into_iter().find(|(key, _)| *key == digit) {
+                    Some((_, to)) => self.command(now, digit, Command::Go(*to)),
+                    None => self.failed(now, Why::WrongKey),
+                }
+            }
             Verb::Collect { collect, next, .. } => self.collect_key(now, digit, collect, *next),
             _ => Go::Fault,
         }
@@ -154,7 +191,9 @@ impl Session {
     }
 
     fn collect_key(&mut self, now: Time, digit: char, collect: &Collect, next: StateId) -> Go {
-        let Wait::Keys { digits, until, .. } = &mut self.wait else { return Go::Fault };
+        let Wait::Keys { digits, until, .. } = &mut self.wait else {
+            return Go::Fault;
+        };
         if collect.terminator == Some(digit) {
             return match digits.len() >= collect.min {
                 true => self.collected(collect, next),
@@ -173,21 +212,31 @@ impl Session {
     }
 
     fn collected(&mut self, collect: &Collect, next: StateId) -> Go {
-        let Wait::Keys { digits, .. } = &mut self.wait else { return Go::Fault };
+        let Wait::Keys { digits, .. } = &mut self.wait else {
+            return Go::Fault;
+        };
         let digits = mem::take(digits);
         let locals = &mut Arc::make_mut(&mut self.scope).locals;
         locals.insert(collect.variable.clone(), Jinja::from(digits.as_str()));
-        self.keyed = Some(if collect.secret { MASK.to_owned() } else { digits });
+        self.keyed = Some(if collect.secret {
+            MASK.to_owned()
+        } else {
+            digits
+        });
         self.follow(Branch::Next, Some(next))
     }
 
     /// No key came in time.
     pub(super) fn silence(&mut self, now: Time) -> Go {
         let flow = self.here.flow.clone();
-        let Wait::Keys { digits, .. } = &self.wait else { return Go::Fault };
+        let Wait::Keys { digits, .. } = &self.wait else {
+            return Go::Fault;
+        };
         let keyed = digits.len();
         match &flow.states[self.here.state].verb {
-            Verb::Collect { collect, next, .. } if keyed >= collect.min => self.collected(collect, *next),
+            Verb::Collect { collect, next, .. } if keyed >= collect.min => {
+                self.collected(collect, *next)
+            }
             _ if keyed > 0 => self.failed(now, Why::WrongKey),
             _ => self.failed(now, Why::Silence),
         }

@@ -21,7 +21,14 @@ impl Session {
         let Some(play) = self.play(&[&speech.items], speech.every_language, speech.barge_in) else {
             return Go::Fault;
         };
-        self.wait = Wait::Saying { play, until: now + PLAY_LOST, then: Then::Next { to: next, barge_in: speech.barge_in } };
+        self.wait = Wait::Saying {
+            play,
+            until: now + PLAY_LOST,
+            then: Then::Next {
+                to: next,
+                barge_in: speech.barge_in,
+            },
+        };
         Go::Stay
     }
 
@@ -38,7 +45,11 @@ impl Session {
         self.ahead.clear();
         match self.play(&[items], every_language, false) {
             Some(play) => {
-                self.wait = Wait::Saying { play, until: now + PLAY_LOST, then: Then::Hangup };
+                self.wait = Wait::Saying {
+                    play,
+                    until: now + PLAY_LOST,
+                    then: Then::Hangup,
+                };
                 Go::Stay
             }
             None => self.hang_up(),
@@ -46,8 +57,14 @@ impl Session {
     }
 
     /// Says `parts` one after the other; `None` when an expression in them fails.
-    pub(super) fn play(&mut self, parts: &[&[Say]], every_language: bool, barge_in: bool) -> Option<PlayToken> {
-        let mut prompts = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() * 2 + 1);
+    pub(super) fn play(
+        &mut self,
+        parts: &[&[Say]],
+        every_language: bool,
+        barge_in: bool,
+    ) -> Option<PlayToken> {
+        let mut prompts =
+            Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() * 2 + 1);
         if every_language {
             // In the file's order, so that every caller hears the own language at a known place.
             for (number, language) in self.here.flow.languages.iter().enumerate() {
@@ -61,7 +78,11 @@ impl Session {
         }
         self.plays = self.plays.wrapping_add(1);
         let token = PlayToken(self.plays);
-        self.outputs.push_back(Output::Play { token, prompts, barge_in });
+        self.outputs.push_back(Output::Play {
+            token,
+            prompts,
+            barge_in,
+        });
         Some(token)
     }
 
@@ -74,27 +95,49 @@ impl Session {
                 };
                 self.run(now, go);
             }
-            Wait::Keys { playing: Some(play), .. } if *play == ended => {
+            Wait::Keys {
+                playing: Some(play),
+                ..
+            } if *play == ended => {
                 let go = self.prompt_ended(now);
                 self.run(now, go);
             }
-            Wait::Saying { .. } | Wait::Keys { .. } | Wait::Start | Wait::Customer { .. } | Wait::Away | Wait::Over => {}
+            Wait::Saying { .. }
+            | Wait::Keys { .. }
+            | Wait::Start
+            | Wait::Customer { .. }
+            | Wait::Away
+            | Wait::Over => {}
         }
     }
 }
 
-fn render(parts: &[&[Say]], language: Lang, scope: &Arc<Scope>, prompts: &mut Vec<Prompt>) -> Option<()> {
+fn render(
+    parts: &[&[Say]],
+    language: Lang,
+    scope: &Arc<Scope>,
+    prompts: &mut Vec<Prompt>,
+) -> Option<()> {
     for item in parts.iter().copied().flatten() {
         prompts.push(match item {
-            Say::File { name, lang } => Prompt::File { lang: lang.unwrap_or(language), name: name.clone() },
+            Say::File { name, lang } => Prompt::File {
+                lang: lang.unwrap_or(language),
+                name: name.clone(),
+            },
             Say::Number(text) => {
                 let value = text.render(scope).ok()?.trim().parse().ok()?;
-                Prompt::Number { lang: language, value }
+                Prompt::Number {
+                    lang: language,
+                    value,
+                }
             }
             Say::Digits(text) => {
                 let mut digits = text.render(scope).ok()?;
                 digits.retain(|digit| digit.is_ascii_digit() || digit == '*' || digit == '#');
-                Prompt::Digits { lang: language, digits }
+                Prompt::Digits {
+                    lang: language,
+                    digits,
+                }
             }
             Say::Silence { ms } => Prompt::Silence { ms: *ms },
         });

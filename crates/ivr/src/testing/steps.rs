@@ -1,0 +1,210 @@
+//! The steps of a test, one a line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use crate::api::{Lang, Value};
+use crate::parse::{is_key, parse_language};
+use crate::read::{duration, suggest};
+
+/// One line of a test.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Press(Vec<char>),
+    Wait(Duration),
+    /// The look-up comes back; empty when nobody knows the caller.
+    Customer(BTreeMap<String, Value>),
+    /// Back from a queue or transfer.
+    Return(String),
+    HangUp,
+    Expect(Expect),
+}
+
+/// What should have happened, or happens when prompts are listened to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Expect {
+    Prompt {
+        name: String,
+        lang: Option<Lang>,
+    },
+    Number(u64),
+    Digits(String),
+    State(String),
+    Language(Lang),
+    Goal(bool),
+    Queue {
+        queue: String,
+        priority: Option<i32>,
+        skills: BTreeMap<String, u8>,
+        data: BTreeMap<String, String>,
+    },
+    Transfer(String),
+    Hangup {
+        goal: Option<bool>,
+    },
+}
+
+const WORDS: [&str; 6] = ["press", "wait", "customer", "return", "hang", "expect"];
+const EXPECTED: [&str; 9] = [
+    "prompt", "number", "digits", "state", "language", "goal", "queue", "transfer", "hangup",
+];
+
+/// A suggestion for a line that is no step.
+pub(super) fn hint(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    match words.next()? {
+        "expect" => suggest(words.next()?, EXPECTED)
+            .or_else(|| Some(format!("expect: {}", EXPECTED.join(", ")))),
+        word if WORDS.contains(&word) => None,
+        word => suggest(word, WORDS)
+            .or_else(|| Some("steps: press, wait, customer, return, hang up, expect".to_owned())),
+    }
+}
+
+pub(super) fn parse(line: &str) -> Result<Step, String> {
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    if word == "customer" {
+        return customer(rest.trim());
+    }
+    let words = words(rest);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match (word, words.as_slice()) {
+        ("press", keys) if !keys.is_empty() => {
+            let keys: Vec<char> = keys.concat().chars().collect();
+            match keys.iter().find(|key| !is_key(**key)) {
+                Some(key) => Err(format!("`{key}` is no key")),
+                None => Ok(Step::Press(keys)),
+            }
+        }
+        ("wait", [time]) => duration(time)
+            .map(Step::Wait)
+            .ok_or_else(|| format!("`{time}` is no duration")),
+        ("return", [word]) => Ok(Step::Return((*word).to_owned())),
+        ("hang", ["up"]) => Ok(Step::HangUp),
+        ("expect", [what, rest @ ..]) => expect(what, rest).map(Step::Expect),
+        _ => Err(format!("`{line}` is no step")),
+    }
+}
+
+/// `unknown`, or a record as an inline table.
+fn customer(rest: &str) -> Result<Step, String> {
+    let rest = rest.strip_prefix('=').unwrap_or(rest).trim();
+    if rest == "unknown" {
+        return Ok(Step::Customer(BTreeMap::new()));
+    }
+    let value = DeValue::parse(rest).map_err(|error| format!("customer: {}", error.message()))?;
+    let Some(table) = value.get_ref().as_table() else {
+        return Err("write `customer = { class = \"A\" }` or `customer unknown`".to_owned());
+    };
+    let fields = table.iter().filter_map(|(name, value)| {
+        Some((name.get_ref().to_string(), super::plain(value.get_ref())?))
+    });
+    Ok(Step::Customer(fields.collect()))
+}
+
+fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
+    let language = |text: &str| {
+        parse_language(text).ok_or_else(|| format!("`{text}` is no language known here"))
+    };
+    let truth = |text: &str| {
+        text.parse::<bool>()
+            .map_err(|_| format!("`{text}` is neither true nor false"))
+    };
+    Ok(match (what, rest) {
+        ("prompt", [name]) => Expect::Prompt {
+            name: (*name).to_owned(),
+            lang: None,
+        },
+        ("prompt", [name, "in", lang]) => Expect::Prompt {
+            name: (*name).to_owned(),
+            lang: Some(language(lang)?),
+        },
+        ("number", [number]) => Expect::Number(
+            number
+                .parse()
+                .map_err(|_| format!("`{number}` is no number"))?,
+        ),
+        ("digits", [digits]) => Expect::Digits((*digits).to_owned()),
+        ("state", [name]) => Expect::State((*name).to_owned()),
+        ("language", [lang]) => Expect::Language(language(lang)?),
+        ("goal", [goal]) => Expect::Goal(truth(goal)?),
+        ("queue", [queue, details @ ..]) => queue_details(queue, details)?,
+        ("transfer", [to]) => Expect::Transfer((*to).to_owned()),
+        ("hangup", []) => Expect::Hangup { goal: None },
+        ("hangup", ["goal"]) => Expect::Hangup { goal: Some(true) },
+        ("hangup", ["goal", goal]) => Expect::Hangup {
+            goal: Some(truth(goal)?),
+        },
+        _ => {
+            return Err(format!(
+                "`expect {what} {}` is nothing to expect",
+                rest.join(" ")
+            ));
+        }
+    })
+}
+
+fn queue_details(queue: &str, mut details: &[&str]) -> Result<Expect, String> {
+    let (mut priority, mut skills, mut data) = (None, BTreeMap::new(), BTreeMap::new());
+    while !details.is_empty() {
+        details = match details {
+            ["priority", number, rest @ ..] => {
+                priority = Some(
+                    number
+                        .parse()
+                        .map_err(|_| format!("`{number}` is no priority"))?,
+                );
+                rest
+            }
+            ["skill", name, level, rest @ ..] => {
+                let level = level
+                    .parse()
+                    .map_err(|_| format!("`{level}` is no level"))?;
+                skills.insert((*name).to_owned(), level);
+                rest
+            }
+            ["data", name, text, rest @ ..] => {
+                data.insert((*name).to_owned(), (*text).to_owned());
+                rest
+            }
+            _ => {
+                return Err(
+                    "after the queue come `priority N`, `skill NAME LEVEL`, `data NAME TEXT`"
+                        .to_owned(),
+                );
+            }
+        };
+    }
+    Ok(Expect::Queue {
+        queue: queue.to_owned(),
+        priority,
+        skills,
+        data,
+    })
+}
+
+/// Words, quoted ones whole; `=`, `≥`, `>=`, `with` and `and` only help the reader.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let word;
+        if first == '"' {
+            let end = rest[1..].find('"').map_or(rest.len(), |end| end + 1);
+            word = &rest[1..end];
+            rest = rest.get(end + 1..).unwrap_or("");
+            words.push(word.to_owned());
+        } else {
+            let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+            word = &rest[..end];
+            rest = &rest[end..];
+            if !matches!(word, "=" | "≥" | ">=" | "with" | "and") {
+                words.push(word.to_owned());
+            }
+        }
+        rest = rest.trim_start();
+    }
+    words
+}

@@ -1,0 +1,377 @@
+//! The world of a test: a caller with a keypad, a player that needs no time, and a clock that is an integer.
+
+use std::time::Duration;
+
+use clock::Time;
+
+use super::steps::{Expect, Step};
+use super::{Failure, Test, Walked};
+use crate::api::{Exit, Input, Output, PlayToken, Prompt};
+use crate::load::Flows;
+use crate::parse::code;
+use crate::session::Session;
+
+/// Between keys that a step presses together.
+const KEY_GAP: Duration = Duration::from_millis(200);
+/// How long the player takes for a prompt, a number, or digits.
+const PROMPT_TIME: Duration = Duration::from_secs(2);
+/// Most plays and time-outs within one step.
+const MAX_EVENTS: usize = 1_000;
+/// Most lines of what happened that a failure shows.
+const MAX_HAPPENED: usize = 12;
+
+/// Runs one test; `None` when it passed.
+pub(super) fn call(flows: &Flows, test: &Test, walked: &mut Walked) -> Option<Failure> {
+    let mut world = World::new(flows, test)?;
+    world.handle(Input::Start);
+    let mut failure = None;
+    for (line, step) in &test.steps {
+        if let Err(message) = world.step(step) {
+            let from = world.happened.len().saturating_sub(MAX_HAPPENED);
+            failure = Some(Failure {
+                line: *line,
+                message,
+                happened: world.happened[from..].to_vec(),
+            });
+            break;
+        }
+    }
+    walked.branches.extend(world.session.take_branches());
+    walked.states.append(&mut world.states);
+    failure
+}
+
+struct Play {
+    token: PlayToken,
+    prompts: Vec<Prompt>,
+    ends: Time,
+    /// How many of the prompts a test has looked at.
+    seen: usize,
+}
+
+struct World {
+    session: Session,
+    now: Time,
+    play: Option<Play>,
+    exit: Option<Exit>,
+    happened: Vec<String>,
+    states: std::collections::BTreeSet<(std::sync::Arc<str>, std::sync::Arc<str>)>,
+}
+
+impl World {
+    fn new(flows: &Flows, test: &Test) -> Option<World> {
+        let mut session = Session::new(flows, &test.flow, test.facts.clone())?;
+        session.record_branches();
+        let states = Default::default();
+        Some(World {
+            session,
+            now: test.at,
+            play: None,
+            exit: None,
+            happened: Vec::new(),
+            states,
+        })
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Press(keys) => {
+                for key in keys {
+                    self.happened.push(format!("pressed {key}"));
+                    self.handle(Input::Digit(*key));
+                    self.wait(KEY_GAP)?;
+                }
+                Ok(())
+            }
+            Step::Wait(time) => self.wait(*time),
+            Step::Customer(record) => {
+                self.handle(Input::Customer(record.clone()));
+                Ok(())
+            }
+            Step::Return(word) => match self.exit.take() {
+                Some(Exit::Queue { .. } | Exit::Transfer { .. }) => {
+                    self.happened.push(format!("returned {word}"));
+                    self.handle(Input::Returned(word.clone()));
+                    Ok(())
+                }
+                Some(Exit::Hangup { .. }) | None => {
+                    Err("the caller is in no queue or transfer to return from".to_owned())
+                }
+            },
+            Step::HangUp => {
+                self.play = None;
+                self.handle(Input::Hangup);
+                Ok(())
+            }
+            Step::Expect(expect) => self.expect(expect),
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.session.handle(self.now, input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Play { token, prompts, .. } => {
+                    self.happened.push(format!(
+                        "said {}",
+                        prompts.iter().map(told).collect::<Vec<_>>().join(", ")
+                    ));
+                    let time: Duration = prompts.iter().map(time).sum();
+                    self.play = Some(Play {
+                        token,
+                        prompts,
+                        ends: self.now + time,
+                        seen: 0,
+                    });
+                }
+                Output::StopPlay => self.play = None,
+                Output::Step {
+                    flow, state, verb, ..
+                } => {
+                    self.happened.push(format!("entered {state} ({verb})"));
+                    self.states.insert((flow, state));
+                }
+                Output::Language(_) => {}
+                Output::Exit(exit) => {
+                    self.happened.push(left(&exit));
+                    self.play = None;
+                    self.exit = Some(exit);
+                }
+            }
+        }
+    }
+
+    /// The end of the present play.
+    fn play_ends(&mut self) {
+        if let Some(Play { token, ends, .. }) = self.play.take() {
+            self.now = self.now.max(ends);
+            self.handle(Input::Played(token));
+        }
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), String> {
+        let until = self.now + time;
+        for _ in 0..MAX_EVENTS {
+            let play_ends = self
+                .play
+                .as_ref()
+                .map(|play| play.ends)
+                .filter(|ends| *ends <= until);
+            let due = self
+                .session
+                .poll_timeout()
+                .map(|(due, _)| due)
+                .filter(|due| *due <= until);
+            match (play_ends, due) {
+                (Some(ends), due) if due.is_none_or(|due| ends <= due) => self.play_ends(),
+                (_, Some(due)) => {
+                    self.now = self.now.max(due);
+                    self.session.handle_timeout(self.now);
+                    self.drain();
+                }
+                (_, None) => {
+                    self.now = until;
+                    return Ok(());
+                }
+            }
+        }
+        Err(format!("more than {MAX_EVENTS} things happened meanwhile"))
+    }
+
+    /// Lets prompts end, and the look-up run out of time, until `done` holds; false when the session waits for the caller.
+    fn listen(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        for _ in 0..MAX_EVENTS {
+            if done(self) {
+                return true;
+            }
+            match (&self.play, self.session.poll_timeout()) {
+                (Some(_), _) => self.play_ends(),
+                (None, Some((due, "customer look-up"))) => {
+                    self.now = self.now.max(due);
+                    self.session.handle_timeout(self.now);
+                    self.drain();
+                }
+                (None, _) => return false,
+            }
+        }
+        false
+    }
+
+    fn expect(&mut self, expect: &Expect) -> Result<(), String> {
+        match expect {
+            Expect::Prompt { name, lang } => {
+                let is = |prompt: &Prompt| matches!(prompt, Prompt::File { lang: l, name: n } if **n == **name && lang.is_none_or(|lang| lang == *l));
+                let wanted = lang.map_or(String::new(), |lang| format!(" in {}", code(lang)));
+                self.hears(is, &format!("prompt `{name}`{wanted}"))
+            }
+            Expect::Number(number) => self.hears(
+                |prompt| matches!(prompt, Prompt::Number { value, .. } if value == number),
+                &format!("number {number}"),
+            ),
+            Expect::Digits(wanted) => self.hears(
+                |prompt| matches!(prompt, Prompt::Digits { digits, .. } if digits == wanted),
+                &format!("digits {wanted}"),
+            ),
+            Expect::State(name) => match self.listen(|world| world.session.place().1 == name) {
+                true => Ok(()),
+                false => Err(format!(
+                    "expected state `{name}`, but the call is in `{}`",
+                    self.session.place().1
+                )),
+            },
+            Expect::Language(lang) if self.session.language() == *lang => Ok(()),
+            Expect::Language(lang) => Err(format!(
+                "expected language {}, but it is {}",
+                code(*lang),
+                code(self.session.language())
+            )),
+            Expect::Goal(goal) if self.session.goal() == *goal => Ok(()),
+            Expect::Goal(goal) => Err(format!(
+                "expected the goal to be {goal}, but it is {}",
+                self.session.goal()
+            )),
+            Expect::Queue { .. } | Expect::Transfer(_) | Expect::Hangup { .. } => {
+                self.leaves(expect)
+            }
+        }
+    }
+
+    fn hears(&mut self, is: impl Fn(&Prompt) -> bool, what: &str) -> Result<(), String> {
+        let heard = self.listen(|world| {
+            let Some(play) = &mut world.play else {
+                return false;
+            };
+            match play.prompts[play.seen..].iter().position(&is) {
+                Some(at) => {
+                    play.seen += at + 1;
+                    true
+                }
+                None => false,
+            }
+        });
+        match heard {
+            true => Ok(()),
+            false => Err(format!(
+                "expected {what}, but the call is in `{}` and says nothing more",
+                self.session.place().1
+            )),
+        }
+    }
+
+    fn leaves(&mut self, expect: &Expect) -> Result<(), String> {
+        self.listen(|world| world.exit.is_some());
+        let Some(exit) = &self.exit else {
+            return Err(format!(
+                "expected {}, but the call waits in `{}`",
+                wanted(expect),
+                self.session.place().1
+            ));
+        };
+        let met = match (expect, exit) {
+            (
+                Expect::Queue {
+                    queue,
+                    priority,
+                    skills,
+                    data,
+                },
+                Exit::Queue {
+                    queue: to,
+                    priority: credit,
+                    skills: levels,
+                    data: texts,
+                },
+            ) => {
+                **queue == **to
+                    && priority.is_none_or(|priority| priority == *credit)
+                    && skills
+                        .iter()
+                        .all(|(name, level)| levels.get(name) == Some(level))
+                    && data
+                        .iter()
+                        .all(|(name, text)| texts.get(name) == Some(text))
+            }
+            (Expect::Transfer(number), Exit::Transfer { to }) => number == to,
+            (Expect::Hangup { goal: wanted }, Exit::Hangup { goal }) => {
+                wanted.is_none_or(|wanted| wanted == *goal)
+            }
+            _ => false,
+        };
+        if met {
+            Ok(())
+        } else {
+            Err(format!(
+                "expected {}, but the call {}",
+                wanted(expect),
+                left(exit)
+            ))
+        }
+    }
+}
+
+fn wanted(expect: &Expect) -> String {
+    match expect {
+        Expect::Queue {
+            queue,
+            priority,
+            skills,
+            data,
+        } => {
+            let mut text = format!("queue `{queue}`");
+            priority
+                .iter()
+                .for_each(|priority| text.push_str(&format!(" priority {priority}")));
+            skills
+                .iter()
+                .for_each(|(name, level)| text.push_str(&format!(" skill {name} {level}")));
+            data.iter()
+                .for_each(|(name, value)| text.push_str(&format!(" data {name} \"{value}\"")));
+            text
+        }
+        Expect::Transfer(to) => format!("a transfer to {to}"),
+        Expect::Hangup { goal: None } => "a hang-up".to_owned(),
+        Expect::Hangup { goal: Some(goal) } => format!("a hang-up with goal {goal}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn left(exit: &Exit) -> String {
+    match exit {
+        Exit::Queue {
+            queue,
+            priority,
+            skills,
+            data,
+        } => {
+            let mut text = format!("went to queue `{queue}` priority {priority}");
+            skills
+                .iter()
+                .for_each(|(name, level)| text.push_str(&format!(" skill {name} {level}")));
+            data.iter()
+                .for_each(|(name, value)| text.push_str(&format!(" data {name} \"{value}\"")));
+            text
+        }
+        Exit::Transfer { to } => format!("was transferred to {to}"),
+        Exit::Hangup { goal } => format!("hung up with goal {goal}"),
+    }
+}
+
+fn told(prompt: &Prompt) -> String {
+    match prompt {
+        Prompt::File { lang, name } => format!("{name} ({})", code(*lang)),
+        Prompt::Number { value, .. } => format!("number {value}"),
+        Prompt::Digits { digits, .. } => format!("digits {digits}"),
+        Prompt::Silence { ms } => format!("silence {ms} ms"),
+    }
+}
+
+fn time(prompt: &Prompt) -> Duration {
+    match prompt {
+        Prompt::File { .. } | Prompt::Number { .. } | Prompt::Digits { .. } => PROMPT_TIME,
+        Prompt::Silence { ms } => Duration::from_millis(u64::from(*ms)),
+    }
+}
