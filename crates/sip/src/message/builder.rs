@@ -55,6 +55,17 @@ fn push_clean(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Copies what the sender wrote; a NUL may be part of its quoted strings.
+fn push_lines_joined(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(bytes);
+    for byte in &mut out[start..] {
+        if matches!(*byte, b'\r' | b'\n') {
+            *byte = b' ';
+        }
+    }
+}
+
 /// Writes a Request-URI: white space and controls, which would end it, are escaped.
 struct UriText<'a>(&'a mut Vec<u8>);
 
@@ -122,15 +133,8 @@ impl Builder {
             Ok(to) => to.tag().is_some(),
             Err(_) => request.to_raw().to_ascii_lowercase().contains(";tag"),
         };
-        let with_from = self.copy(request, HeaderName::From);
-        let with_to = match to_tag.filter(|_| !tagged) {
-            None => with_from.copy(request, HeaderName::To),
-            Some(tag) => with_from.header(
-                HeaderName::To,
-                format_args!("{};tag={tag}", request.to_raw()),
-            ),
-        };
-        with_to
+        self.copy(request, HeaderName::From)
+            .copy_with(request, HeaderName::To, to_tag.filter(|_| !tagged))
             .copy(request, HeaderName::CallId)
             .copy(request, HeaderName::CSeq)
     }
@@ -169,14 +173,24 @@ impl Builder {
     }
 
     /// Every line of this header in `message`, byte for byte (folds become spaces).
-    pub fn copy(mut self, message: &Message, name: HeaderName) -> Builder {
+    pub fn copy(self, message: &Message, name: HeaderName) -> Builder {
+        self.copy_with(message, name, None)
+    }
+
+    fn copy_with(mut self, message: &Message, name: HeaderName, tag: Option<&str>) -> Builder {
         if name == HeaderName::ContentLength {
             return self;
         }
         for span in message.spans(name) {
             let value =
                 &message.parts.raw[usize::from(span.value_start)..usize::from(span.value_end)];
-            self = self.line(name.as_str(), |out| push_clean(out, value));
+            self = self.line(name.as_str(), |out| {
+                push_lines_joined(out, value);
+                if let Some(tag) = tag {
+                    out.extend_from_slice(b";tag=");
+                    push_clean(out, tag.as_bytes());
+                }
+            });
         }
         self
     }
