@@ -312,7 +312,7 @@ impl AgentRecord {
 
     /// An explicit not-ready is kept over a lost phone; a logged-out agent with `auto_ready` is ready by being reachable.
     fn sign_in(&mut self) {
-        if self.config.auto_ready && self.availability == Availability::LoggedOut {
+        if self.config.auto_ready && !self.leaving && self.availability == Availability::LoggedOut {
             self.availability = Availability::Ready;
         }
     }

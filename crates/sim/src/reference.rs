@@ -244,10 +244,13 @@ impl Reference {
 
     fn eligible(&self, waiter: &Waiter, person: &Person) -> bool {
         let able = person.work == Work::Nothing && person.asked == Availability::Ready && person.reachable && person.rest.is_none();
+        if !able || person.removed {
+            return false;
+        }
         let Some(place) = self.queues.iter().find(|place| place.set.name == waiter.queue) else { return false };
         let has = |skill: &Name| person.set.skills.get(skill).copied().unwrap_or(0);
         let skilled = place.set.skills.iter().chain(&waiter.skills).all(|(skill, level)| has(skill) >= *level);
-        able && skilled && !person.removed && !person.pairs.iter().any(|(contact, until)| *contact == waiter.contact && *until > self.now)
+        skilled && !person.pairs.iter().any(|(contact, until)| *contact == waiter.contact && *until > self.now)
     }
 
     fn match_all(&mut self) {
@@ -473,7 +476,7 @@ impl Person {
 
     fn come(&mut self) {
         self.reachable = true;
-        if self.set.auto_ready && self.asked == Availability::LoggedOut {
+        if self.set.auto_ready && !self.removed && self.asked == Availability::LoggedOut {
             self.asked = Availability::Ready;
         }
     }
