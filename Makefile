@@ -1,0 +1,93 @@
+# Everything is made and tested from here; `make test` is what CI runs (.ci/run).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+HAS_NEXTEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo yes)
+SEEDS ?= 5000
+FUZZ_SECONDS ?= 60
+
+.PHONY: build run test lint unit flows e2e config tools soak fuzz bench audit prompts schemas clean
+
+build:
+	cargo build --release
+
+run: ## the demo centre on loopback; prints what to dial
+	cargo run --release -- demo
+
+## --- tests -------------------------------------------------------------------------------------------------
+
+# Unit, sim and end-to-end tests come last, so that the last line counts them.
+test: tools lint config flows unit
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+config:
+	cargo build --quiet
+	cargo run --quiet -- check --config config
+
+flows:
+	cargo run --quiet -- flow test --config config
+
+unit:
+ifeq ($(HAS_NEXTEST),yes)
+	cargo test --workspace --doc --quiet
+	cargo nextest run --workspace
+else
+	@cargo test --workspace 2>&1 | tee target/test.log; \
+	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "tests: %d passed, %d failed\n", passed, failed }' target/test.log
+endif
+
+e2e: tools ## only the tests against the binary
+ifeq ($(HAS_NEXTEST),yes)
+	cargo nextest run -p cordboard
+else
+	cargo test -p cordboard
+endif
+
+# What the end-to-end tests call and Debian has; apt is not touched when everything is there.
+# promtool comes with prometheus, speech detection and prompts need nothing at test time.
+tools:
+	@missing=""; \
+	for pair in sipp:sip-tester baresip:baresip promtool:prometheus; do \
+	  command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing" >&2; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >&2; \
+	fi
+
+## --- longer work -------------------------------------------------------------------------------------------
+
+soak: ## SEEDS=n seeds of the simulated shift; a failing one is printed and replays alone
+	CORDBOARD_SEEDS=$(SEEDS) cargo test --release -p sim
+
+fuzz: ## every fuzz target for FUZZ_SECONDS
+	@if [ ! -d fuzz ]; then echo "there are no fuzz targets yet" >&2; exit 1; fi
+	@command -v cargo-fuzz >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	cd fuzz && for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run --target x86_64-unknown-linux-gnu "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+bench: ## figures beside their budgets (DESIGN section 7)
+	cargo bench
+
+audit: ## licences, bans and sources of all dependencies
+	@command -v cargo-deny >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny check licenses bans sources
+
+prompts: ## speaks what changed in ivr-scripts/prompts/texts.toml (espeak-ng, sox)
+	ivr-scripts/prompts/make.sh
+
+schemas: ## docs/schema/*.json from the configuration's structs
+	UPDATE_SCHEMAS=1 cargo test --quiet -p server schemas
+
+clean:
+	cargo clean
+	rm -rf data
