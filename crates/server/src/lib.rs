@@ -1,6 +1,20 @@
 //! The engine's real world: the clock, configuration, sockets, threads, and how they are put together.
 //!
+//! * [`config`]: four files to one checked value.
+//! * [`edge`]: SIP over UDP and TCP, and the one door to the engine.
+//! * [`engine_thread`]: the one thread that owns all signalling state; [`journal`] and [`publish`] behind it, [`look_up`] and [`media_thread`] beside it.
+//! * [`recovery`]: what a restart must know.
+//! * [`run`]: all of it put together, drained and stopped.
+//!
 //! Absent on purpose: any decision about a call. What a message means is `sip`'s, what happens then is `engine`'s.
 
 pub mod clock;
 pub mod config;
+pub mod edge;
+pub mod engine_thread;
+pub mod fatal;
+pub mod journal;
+pub mod look_up;
+pub mod media_thread;
+pub mod publish;
+pub mod recovery;

@@ -1,0 +1,520 @@
+//! Media threads: each owns a [`media::Plane`], its UDP sockets and an epoll, and moves packets between them.
+//!
+//! A socket is bound once and serves one stream after the other; the plane's strict source check keeps their packets apart.
+//! The wait is level-triggered epoll (one `recvfrom` a packet: nothing is read twice to find a socket empty, and no socket starves another)
+//! and a timer descriptor, because `epoll_wait` rounds to milliseconds. On the path of a packet nothing is allocated.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ::clock::Time;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use media::{Command, Counters, Event, Learn, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Commands waiting for one thread; the engine keeps what doesn't fit. A thread drains its channel at every wake-up, so that a full one means a thread that hangs.
+const COMMANDS: usize = 16_384;
+/// Sockets bound by one grant.
+const GRANT: usize = 256;
+/// Sockets that ephemeral ports may use; a range bounds itself.
+const MAX_EPHEMERAL: u32 = 16_384;
+/// Readiness taken from the kernel at once; deadlines are looked at between.
+const READY: usize = 256;
+/// A datagram that fills this is no RTP packet: nothing above an Ethernet frame is sent by a telephone.
+const DATAGRAM: usize = 2048;
+/// Expedited forwarding (RFC 4594): what networks that care want to see on voice.
+const TOS_VOICE: u32 = 0xb8;
+
+const WAKE: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
+
+/// What the media threads are made of.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// The address that RTP sockets bind.
+    pub address: IpAddr,
+    /// First and last port; even ones are used. Both 0: ports that the kernel chooses.
+    pub first: u16,
+    pub last: u16,
+    pub planes: usize,
+    pub learn: Learn,
+    pub media_timeout: Option<Duration>,
+}
+
+/// The running threads. Every method may be called from any thread and none waits, except `stop`.
+#[derive(Debug)]
+pub struct MediaThreads {
+    config: MediaConfig,
+    threads: Vec<Handle>,
+    /// The next port of the range to try, or the number of ephemeral ones bound.
+    next: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Handle {
+    work: Sender<Work>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a thread shares with those who talk to it.
+#[derive(Debug)]
+struct Shared {
+    wake: EventFd,
+    /// A wake-up is on its way: further ones are needless.
+    awake: AtomicBool,
+    meters: Meters,
+}
+
+#[derive(Debug)]
+enum Work {
+    Command(Command),
+    Sockets(Vec<(u16, UdpSocket)>),
+    Prompts(Arc<Prompts>),
+    Stop,
+}
+
+impl MediaThreads {
+    /// Starts the threads. `events` is called on them and must not wait; `clock` gives the engine's time.
+    pub fn spawn(
+        config: MediaConfig,
+        prompts: Arc<Prompts>,
+        events: impl Fn(Event) + Send + Clone + 'static,
+        clock: impl Fn() -> Time + Send + Clone + 'static,
+    ) -> io::Result<MediaThreads> {
+        let mut threads = Vec::new();
+        for plane in 0..config.planes.clamp(1, usize::from(u16::MAX)) {
+            let (work, inbox) = crossbeam_channel::bounded(COMMANDS);
+            let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
+            let shared = Arc::new(Shared { wake, awake: AtomicBool::new(false), meters: Meters::default() });
+            let plane_config = PlaneConfig {
+                plane: plane as u16,
+                learn: config.learn,
+                media_timeout: config.media_timeout,
+                ..PlaneConfig::default()
+            };
+            let worker = Worker::new(plane_config, prompts.clone(), inbox, shared.clone())?;
+            let (events, clock) = (events.clone(), clock.clone());
+            let thread = std::thread::Builder::new().name(format!("media-{plane}")).spawn(move || worker.run(&events, &clock))?;
+            threads.push(Handle { work, shared, thread: Some(thread) });
+        }
+        let next = AtomicU32::new(if config.is_ephemeral() { 0 } else { u32::from(config.first).next_multiple_of(2) });
+        Ok(MediaThreads { config, threads, next })
+    }
+
+    pub fn planes(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Hands a command to its plane; gives it back when the plane's channel is full (or there is no such plane), to be sent again later in order.
+    pub fn send(&self, plane: u16, command: Command) -> Result<(), Command> {
+        let Some(handle) = self.threads.get(usize::from(plane)) else { return Err(command) };
+        handle.put(Work::Command(command)).map_err(|work| match work {
+            Work::Command(command) => command,
+            Work::Sockets(_) | Work::Prompts(_) | Work::Stop => unreachable!("what was put comes back"),
+        })
+    }
+
+    /// Binds up to 256 further sockets for a plane and gives their ports. Ports that somebody else has are left out; empty when the range is used up.
+    pub fn grant(&self, plane: u16) -> Vec<Port> {
+        let Some(handle) = self.threads.get(usize::from(plane)) else { return Vec::new() };
+        let mut sockets = Vec::with_capacity(GRANT);
+        while sockets.len() < GRANT {
+            match self.bind_next() {
+                Ok(Some(bound)) => sockets.push(bound),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, bound = sockets.len(), "no more RTP sockets can be bound now");
+                    break;
+                }
+            }
+        }
+        let ports = sockets.iter().map(|(number, _)| Port { plane, number: *number }).collect();
+        match handle.put(Work::Sockets(sockets)) {
+            Ok(()) => ports,
+            Err(_) => Vec::new(), // the thread hangs or is gone; its sockets are closed with the message
+        }
+    }
+
+    /// The next free socket; `None` when the range is used up.
+    fn bind_next(&self) -> io::Result<Option<(u16, UdpSocket)>> {
+        loop {
+            let ephemeral = self.config.is_ephemeral();
+            let step = if ephemeral { 1 } else { 2 };
+            let number = self.next.fetch_add(step, Ordering::Relaxed);
+            let end = if ephemeral { MAX_EPHEMERAL } else { u32::from(self.config.last) + 1 };
+            if number >= end {
+                self.next.fetch_sub(step, Ordering::Relaxed); // so that it never wraps
+                return Ok(None);
+            }
+            let wanted = if ephemeral { 0 } else { number as u16 };
+            match bind(SocketAddr::new(self.config.address, wanted)) {
+                Ok(socket) => return Ok(Some((socket.local_addr()?.port(), socket))),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && !ephemeral => {}
+                Err(error) => {
+                    self.next.fetch_sub(step, Ordering::Relaxed); // a later grant tries it again
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Prompts for what is played from now on.
+    pub fn set_prompts(&self, prompts: &Arc<Prompts>) {
+        for handle in &self.threads {
+            if handle.put(Work::Prompts(prompts.clone())).is_err() {
+                tracing::warn!("a media thread does not take the new prompts");
+            }
+        }
+    }
+
+    /// What all planes have counted, at most one wake-up old.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for handle in &self.threads {
+            handle.shared.meters.add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Packets that the kernel did not take.
+    pub fn send_errors(&self) -> u64 {
+        self.threads.iter().map(|handle| handle.shared.meters.send_errors.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Ends all threads, waits for them, and closes the sockets.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        for handle in &self.threads {
+            let _ = handle.work.send(Work::Stop); // Err: the thread is gone already
+            handle.shared.wake();
+        }
+        for handle in &mut self.threads {
+            if let Some(thread) = handle.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a media thread had panicked");
+            }
+        }
+    }
+}
+
+impl Drop for MediaThreads {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl MediaConfig {
+    fn is_ephemeral(&self) -> bool {
+        self.first == 0 && self.last == 0
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv4() {
+        let _ = socket.set_tos_v4(TOS_VOICE); // a wish; calls work without it
+    }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+impl Handle {
+    fn put(&self, work: Work) -> Result<(), Work> {
+        match self.work.try_send(work) {
+            Ok(()) => {
+                self.shared.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => Err(work),
+        }
+    }
+}
+
+impl Shared {
+    /// One write for all commands that come before the thread looks.
+    fn wake(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            let _ = self.wake.write(1); // Err: the counter is full, which wakes as well
+        }
+    }
+
+    fn clear(&self) {
+        let _ = self.wake.read(); // Err: nothing was written
+        self.awake.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The plane's counters where other threads can read them.
+#[derive(Debug, Default)]
+struct Meters {
+    counted: [AtomicU64; COUNTED],
+    send_errors: AtomicU64,
+}
+
+const COUNTED: usize = 12;
+
+/// Every counter of a plane in a fixed order.
+fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
+    let Counters { active, packets_in, packets_out, lost, rtcp, rejected, missing_prompts, ignored_commands } = counters;
+    let Rejected { idle_port, unready, malformed, source, payload_type } = rejected;
+    [
+        active, packets_in, packets_out, lost, rtcp, missing_prompts, ignored_commands, idle_port, unready, malformed,
+        source, payload_type,
+    ]
+}
+
+impl Meters {
+    fn publish(&self, mut counters: Counters) {
+        for (shown, value) in self.counted.iter().zip(fields(&mut counters)) {
+            shown.store(*value, Ordering::Relaxed);
+        }
+    }
+
+    fn add_to(&self, sum: &mut Counters) {
+        for (shown, value) in self.counted.iter().zip(fields(sum)) {
+            *value += shown.load(Ordering::Relaxed);
+        }
+    }
+}
+
+/// What runs on a media thread.
+struct Worker {
+    plane: Plane,
+    sockets: PortMap<UdpSocket>,
+    epoll: Epoll,
+    timer: TimerFd,
+    /// What the timer is set to.
+    armed: Option<Time>,
+    inbox: Receiver<Work>,
+    shared: Arc<Shared>,
+}
+
+impl Worker {
+    fn new(config: PlaneConfig, prompts: Arc<Prompts>, inbox: Receiver<Work>, shared: Arc<Shared>) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        epoll.add(&shared.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        // Edge-triggered: setting the timer again is all that clears it.
+        epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
+        Ok(Worker { plane: Plane::new(config, prompts), sockets: PortMap::default(), epoll, timer, armed: None, inbox, shared })
+    }
+
+    fn run(mut self, events: &impl Fn(Event), clock: &impl Fn() -> Time) {
+        let mut ready = [EpollEvent::empty(); READY];
+        let mut datagram = [0; DATAGRAM];
+        loop {
+            let timeout = self.arm(clock);
+            let count = match self.epoll.wait(&mut ready, timeout) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => {
+                    tracing::error!(%error, "a media thread cannot wait and ends");
+                    return;
+                }
+            };
+            for event in &ready[..count] {
+                match event.data() {
+                    WAKE => self.shared.clear(),
+                    TIMER => self.armed = None,
+                    number => self.read(number as u16, &mut datagram, clock),
+                }
+            }
+            if !self.obey(clock) {
+                return;
+            }
+            let now = clock();
+            if self.plane.poll_timeout().is_some_and(|(at, _)| at <= now) {
+                let Worker { plane, sockets, shared, .. } = &mut self;
+                plane.handle_timeout(now, &mut |port, to, packet| send(sockets, &shared.meters, port, to, packet));
+            }
+            while let Some(event) = self.plane.poll_event() {
+                events(event);
+            }
+            self.shared.meters.publish(*self.plane.counters());
+        }
+    }
+
+    /// Sets the timer to the plane's next deadline; the time-out for the wait is zero where that has come already.
+    fn arm(&mut self, clock: &impl Fn() -> Time) -> EpollTimeout {
+        let Some((at, _)) = self.plane.poll_timeout() else { return EpollTimeout::NONE };
+        if self.armed == Some(at) {
+            return EpollTimeout::NONE;
+        }
+        let wait = at - clock();
+        if wait.is_zero() {
+            return EpollTimeout::ZERO;
+        }
+        let once = Expiration::OneShot(TimeSpec::from_duration(wait));
+        match self.timer.set(once, TimerSetTimeFlags::empty()) {
+            Ok(()) => {
+                self.armed = Some(at);
+                EpollTimeout::NONE
+            }
+            Err(_) => EpollTimeout::from(1u8), // without the timer, by the millisecond
+        }
+    }
+
+    /// One datagram of a socket that has some.
+    fn read(&mut self, number: u16, datagram: &mut [u8; DATAGRAM], clock: &impl Fn() -> Time) {
+        let Some(socket) = self.sockets.get(number) else { return };
+        // An error is an ICMP message for an earlier packet, or the datagram was dropped for its checksum: the wait goes on.
+        let Ok((length, source)) = socket.recv_from(datagram) else { return };
+        let packet = if length < DATAGRAM { &mut datagram[..length] } else { &mut [][..] };
+        let Worker { plane, sockets, shared, .. } = self;
+        plane.receive(clock(), number, source, packet, &mut |port, to, packet| {
+            send(sockets, &shared.meters, port, to, packet);
+        });
+    }
+
+    /// Carries out what has been asked for; false when the thread is to end.
+    fn obey(&mut self, clock: &impl Fn() -> Time) -> bool {
+        for _ in 0..COMMANDS {
+            let Ok(work) = self.inbox.try_recv() else { break };
+            match work {
+                Work::Command(command) => self.plane.handle(clock(), command),
+                Work::Sockets(sockets) => self.take(sockets),
+                Work::Prompts(prompts) => self.plane.set_prompts(prompts),
+                Work::Stop => return false,
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, sockets: Vec<(u16, UdpSocket)>) {
+        for (number, socket) in sockets {
+            match self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, u64::from(number))) {
+                Ok(()) => self.sockets.insert(number, socket),
+                Err(error) => tracing::warn!(%error, number, "an RTP socket cannot be watched"),
+            }
+        }
+    }
+}
+
+fn send(sockets: &PortMap<UdpSocket>, meters: &Meters, port: Port, to: SocketAddr, packet: &[u8]) {
+    let sent = sockets.get(port.number).map(|socket| socket.send_to(packet, to));
+    if !matches!(sent, Some(Ok(_))) {
+        meters.send_errors.fetch_add(1, Ordering::Relaxed); // full or unreachable: for media, late is lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use media::{Codec, Direction, Format, Item, Lang, PlayId, Source, StreamId, rtp};
+
+    use super::*;
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn threads(first: u16, last: u16) -> (MediaThreads, Receiver<Event>) {
+        let (events, seen) = crossbeam_channel::unbounded();
+        let config = MediaConfig { address: LOCAL, first, last, planes: 2, learn: Learn::Port, media_timeout: None };
+        let mut prompts = Prompts::default();
+        prompts.insert_samples(Some(Lang::En), "long", &[1000; 1600]);
+        let started = Instant::now();
+        let clock = move || Time::from_secs(1_000) + started.elapsed();
+        let threads = MediaThreads::spawn(config, Arc::new(prompts), move |event| drop(events.send(event)), clock).unwrap();
+        (threads, seen)
+    }
+
+    fn phone() -> UdpSocket {
+        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket
+    }
+
+    fn begin(threads: &MediaThreads, stream: u64, port: Port, phone: &UdpSocket) {
+        let stream = StreamId(stream);
+        threads.send(port.plane, Command::Open { stream, port, ssrc: 9 }).unwrap();
+        let format =
+            Format { codec: Codec::Pcmu, payload_type: 0, ptime: Duration::from_millis(20), telephone_event: Some(101) };
+        let (remote, direction) = (phone.local_addr().unwrap(), Direction::SendReceive);
+        threads.send(port.plane, Command::Update { stream, remote, format, direction }).unwrap();
+    }
+
+    fn next(seen: &Receiver<Event>) -> Event {
+        seen.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+
+    #[test]
+    fn two_phones_hear_each_other_and_ports_come_back() {
+        let (threads, seen) = threads(0, 0);
+        let ports = threads.grant(1);
+        assert_eq!(ports.len(), GRANT);
+        let phones = [phone(), phone()];
+        begin(&threads, 1, ports[0], &phones[0]);
+        begin(&threads, 2, ports[1], &phones[1]);
+        threads.send(1, Command::Bridge { a: StreamId(1), b: StreamId(2) }).unwrap();
+        // Commands are in order on one channel, so this report says that the bridge stands.
+        let items: Arc<[Item]> = [].into();
+        threads.send(1, Command::Play { stream: StreamId(1), play: PlayId(1), items, barge_in: false }).unwrap();
+        assert_eq!(next(&seen), Event::Played { stream: StreamId(1), play: PlayId(1) });
+        let packet = rtp::Fixed { marker: false, payload_type: 0, sequence: 1, timestamp: 1, ssrc: 3 }.packet(&[7; 160]);
+        phones[0].send_to(&packet, (LOCAL, ports[0].number)).unwrap();
+        let mut heard = [0; 400];
+        let (length, from) = phones[1].recv_from(&mut heard).unwrap();
+        assert_eq!((from.port(), &heard[12..length]), (ports[1].number, &[7; 160][..]));
+        assert_eq!(next(&seen), Event::Flowing { stream: StreamId(1) });
+        threads.send(1, Command::Close { stream: StreamId(1) }).unwrap();
+        let Event::Closed { close } = next(&seen) else { panic!("not closed") };
+        assert_eq!((close.port, close.stats.packets_in), (ports[0], 1));
+        threads.stop();
+    }
+
+    #[test]
+    fn a_prompt_is_heard_and_its_end_is_told() {
+        let (threads, seen) = threads(0, 0);
+        let ports = threads.grant(0);
+        let phone = phone();
+        begin(&threads, 1, ports[0], &phone);
+        let items: Arc<[Item]> = [Item::Prompt { lang: Lang::En, name: "long".into() }].into();
+        let play = Command::Play { stream: StreamId(1), play: PlayId(4), items, barge_in: true };
+        threads.send(0, play).unwrap();
+        assert_eq!(next(&seen), Event::Played { stream: StreamId(1), play: PlayId(4) });
+        let mut heard = [0; 400];
+        for _ in 0..10 {
+            assert_eq!(phone.recv(&mut heard).unwrap(), 172);
+        }
+        threads.send(0, Command::Source { stream: StreamId(1), source: Source::Tone { hertz: 1004 } }).unwrap();
+        assert_eq!(phone.recv(&mut heard).unwrap(), 172);
+        threads.stop();
+    }
+
+    #[test]
+    fn a_range_gives_its_free_even_ports_once() {
+        let taken = UdpSocket::bind((LOCAL, 0)).unwrap();
+        let middle = taken.local_addr().unwrap().port() & !1;
+        let (first, last) = (middle - 9, middle.saturating_add(9));
+        let (threads, _) = threads(first, last);
+        let ports = threads.grant(0);
+        assert!(!ports.is_empty() && ports.len() <= 10, "{ports:?}");
+        assert!(ports.iter().all(|port| port.number % 2 == 0 && (first..=last).contains(&port.number)));
+        assert!(ports.iter().all(|port| port.number != taken.local_addr().unwrap().port()));
+        assert_eq!((threads.grant(0), threads.grant(1), threads.grant(7)), (vec![], vec![], vec![]));
+        threads.stop();
+    }
+
+    #[test]
+    fn what_cannot_be_sent_comes_back() {
+        let (threads, _) = threads(0, 0);
+        assert!(threads.send(9, Command::Close { stream: StreamId(1) }).is_err());
+        threads.set_prompts(&Arc::new(Prompts::default()));
+        assert_eq!(threads.counters().packets_in, 0);
+    }
+}
