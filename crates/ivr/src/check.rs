@@ -1,10 +1,13 @@
-//! What a flow's paths must hold: every state can be reached and has a way to an end, no loop turns without the caller, and
-//! every variable is set before it is read.
+//! What a flow's paths must hold: every state can be reached, no loop turns without the caller, and every variable is set
+//! before it is read.
+//!
+//! That every path ends follows from the second: each state but the ends has a way on that needs no key of the caller, so
+//! whoever says nothing comes to an end after finitely many states.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::expr::{CALL_FIELDS, CUSTOMER_FIELDS};
+use crate::expr::{BUILT_IN, CALL_FIELDS, CUSTOMER_FIELDS};
 use crate::flow::{Branch, Command, Flow, StateId, Verb};
 use crate::parse::{Parsed, Use, code};
 use crate::read::{Sink, suggest};
@@ -37,9 +40,8 @@ pub(crate) fn paths(parsed: &Parsed, sink: &Sink<'_>) {
             );
         }
     }
-    endings(flow, &edges, &reached, sink);
     silent_loops(flow, &edges, &reached, sink);
-    variables(parsed, &edges, &reached, sink);
+    variables(parsed, &edges, sink);
 }
 
 fn edges(flow: &Flow, state: StateId) -> Vec<Edge> {
@@ -106,40 +108,7 @@ fn reached(flow: &Flow, edges: &[Vec<Edge>]) -> BTreeSet<StateId> {
     reached
 }
 
-fn endings(flow: &Flow, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, sink: &Sink<'_>) {
-    let ends_itself = |state: &StateId| {
-        let verb = &flow.states[*state].verb;
-        verb.ends()
-            || verb
-                .branches(&flow.defaults)
-                .iter()
-                .any(|(_, to)| to.is_none())
-    };
-    let mut before: BTreeMap<StateId, Vec<StateId>> = BTreeMap::new();
-    for (from, edges) in edges.iter().enumerate() {
-        edges
-            .iter()
-            .for_each(|edge| before.entry(edge.to).or_default().push(from));
-    }
-    let mut ending = BTreeSet::new();
-    let mut open: Vec<StateId> = (0..flow.states.len()).filter(ends_itself).collect();
-    while let Some(state) = open.pop() {
-        if ending.insert(state) {
-            open.extend(before.get(&state).into_iter().flatten());
-        }
-    }
-    for state in reached.difference(&ending) {
-        let state = &flow.states[*state];
-        let hint = Some("lead a path to a `queue`, `transfer`, `return` or `hangup`".to_owned());
-        sink.error_with(
-            state.span.clone(),
-            format!("no path from state `{}` ends the call", state.name),
-            hint,
-        );
-    }
-}
-
-/// A loop of states that no key of the caller turns would hold a silent call for ever.
+/// A loop of states that no key of the caller turns would hold a silent call for ever, and is the only way not to come to an end.
 fn silent_loops(flow: &Flow, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, sink: &Sink<'_>) {
     let mut done = BTreeSet::new();
     for root in reached {
@@ -240,16 +209,15 @@ fn set_before(flow: &Flow, edges: &[Vec<Edge>]) -> BTreeMap<StateId, Names> {
     set
 }
 
-fn variables(parsed: &Parsed, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, sink: &Sink<'_>) {
+/// Names that nothing ever sets, and fields that do not exist.
+pub(crate) fn names(parsed: &Parsed, sink: &Sink<'_>) {
     let flow = &parsed.flow;
-    let set = set_before(flow, edges);
-    let declared: Names = flow
+    let mut ever: Names = flow
         .arguments
         .keys()
         .chain(flow.variables.keys())
         .cloned()
         .collect();
-    let mut ever = declared.clone();
     flow.states
         .iter()
         .for_each(|state| ever.extend(writes(&state.verb)));
@@ -261,7 +229,7 @@ fn variables(parsed: &Parsed, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, 
             "call" => check_field(usage, field, &CALL_FIELDS, sink),
             "language" | "language_known" => {}
             name if !ever.contains(name) => {
-                let known = ever.iter().map(|name| &**name).chain(crate::expr::BUILT_IN);
+                let known = ever.iter().map(|name| &**name).chain(BUILT_IN);
                 let hint = suggest(name, known)
                     .or_else(|| Some("give it a first value in `[variables]`".to_owned()));
                 sink.error_with(
@@ -270,18 +238,39 @@ fn variables(parsed: &Parsed, edges: &[Vec<Edge>], reached: &BTreeSet<StateId>, 
                     hint,
                 );
             }
-            name => {
-                let before = usage.state.map_or(Some(&declared), |state| set.get(&state));
-                let unreached = usage.state.is_some_and(|state| !reached.contains(&state));
-                if !unreached && !before.is_some_and(|before| before.contains(name)) {
-                    let hint = Some("give it a first value in `[variables]`".to_owned());
-                    sink.error_with(
-                        usage.span.clone(),
-                        format!("`{name}` is not set on every path to here"),
-                        hint,
-                    );
-                }
-            }
+            _ => {}
+        }
+    }
+}
+
+/// Names that some path reads before it sets them.
+fn variables(parsed: &Parsed, edges: &[Vec<Edge>], sink: &Sink<'_>) {
+    let flow = &parsed.flow;
+    let before = set_before(flow, edges);
+    let declared: Names = flow
+        .arguments
+        .keys()
+        .chain(flow.variables.keys())
+        .cloned()
+        .collect();
+    let ever: Names = flow
+        .states
+        .iter()
+        .flat_map(|state| writes(&state.verb))
+        .collect();
+    for usage in &parsed.uses {
+        let name = usage.name.split('.').next().unwrap_or_default();
+        // What is said in `[defaults]` may be said anywhere; a state that no path reaches has its own complaint.
+        let set = usage
+            .state
+            .map_or(Some(&declared), |state| before.get(&state));
+        if ever.contains(name) && set.is_some_and(|set| !set.contains(name)) {
+            let hint = Some("give it a first value in `[variables]`".to_owned());
+            sink.error_with(
+                usage.span.clone(),
+                format!("`{name}` is not set on every path to here"),
+                hint,
+            );
         }
     }
 }

@@ -247,14 +247,6 @@ impl Verb {
         }
         branches
     }
-
-    /// Whether a call can end here.
-    pub(crate) fn ends(&self) -> bool {
-        matches!(
-            self,
-            Verb::Queue { .. } | Verb::Transfer { .. } | Verb::Return { .. } | Verb::Hangup { .. }
-        )
-    }
 }
 
 /// A way out of a state.

@@ -81,6 +81,9 @@ impl Flows {
             diagnostics.extend(found);
         }
         drop_calls_of_missing(&mut flows);
+        diagnostics.sort_by_key(|found: &Diagnostic| {
+            files.iter().position(|(path, _)| *path == found.file)
+        });
         (
             Flows {
                 set: Arc::new(Set {
@@ -138,11 +141,14 @@ fn read<'t>(
 ) -> Read<'t> {
     let sink = Sink::new(path, text);
     let parsed = parse::flow(document, path, &sink, surroundings, names);
-    // Paths through wrong targets would only repeat what was said already.
-    if let Some(parsed) = parsed.as_ref().filter(|_| sink.count() == 0) {
-        check::paths(parsed, &sink);
+    if let Some(parsed) = &parsed {
+        check::names(parsed, &sink);
+        // Paths through wrong targets would only repeat what was said already.
+        if parsed.whole {
+            check::paths(parsed, &sink);
+        }
     }
-    let flow = parsed.map(|Parsed { flow, uses: _ }| flow);
+    let flow = parsed.map(|Parsed { flow, .. }| flow);
     Read { flow, sink }
 }
 

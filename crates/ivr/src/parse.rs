@@ -4,7 +4,7 @@ mod verbs;
 
 pub(crate) use verbs::is_telephone_number;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::api::Lang;
 use crate::expr::{self, Expr, Fault, Text};
-use crate::flow::{Asking, Command, Defaults, Flow, Say, State, StateId, Transfers};
+use crate::flow::{Asking, Command, Defaults, Flow, Say, State, StateId, Transfers, Verb};
 use crate::load::Surroundings;
 use crate::read::{self, Sink, Table, suggest};
 
@@ -42,6 +42,8 @@ pub(crate) struct Use {
 pub(crate) struct Parsed {
     pub(crate) flow: Flow,
     pub(crate) uses: Vec<Use>,
+    /// Whether every state has its verb and every target its state, so that paths mean something.
+    pub(crate) whole: bool,
 }
 
 /// Reads one file; complaints go to `sink`, and a flow comes back even when there are some, so that paths can be checked too.
@@ -91,6 +93,7 @@ pub(crate) fn flow(
     Some(Parsed {
         flow,
         uses: parser.uses.into_inner(),
+        whole: parser.whole.get(),
     })
 }
 
@@ -120,6 +123,7 @@ struct Parser<'a> {
     transfers: Transfers,
     state: Option<StateId>,
     uses: RefCell<Vec<Use>>,
+    whole: Cell<bool>,
 }
 
 impl<'a> Parser<'a> {
@@ -155,6 +159,7 @@ impl<'a> Parser<'a> {
             transfers: Transfers::Internal,
             state: None,
             uses: RefCell::default(),
+            whole: Cell::new(true),
         }
     }
 
@@ -397,12 +402,10 @@ impl<'a> Parser<'a> {
                 .sink
                 .table(name, value)
                 .map(|table| self.verb(name, table, span.clone(), defaults));
-            let (goal, verb) = match verb {
-                Some((goal, Some(verb))) => (goal, verb),
-                // Already complained about; an end in its place keeps the paths from complaining too.
-                Some((goal, None)) => (goal, crate::flow::Verb::Hangup { speech: None }),
-                None => (false, crate::flow::Verb::Hangup { speech: None }),
-            };
+            let (goal, verb) = verb.unwrap_or((false, None));
+            self.whole.set(self.whole.get() && verb.is_some());
+            // A wrong one has been complained about already.
+            let verb = verb.unwrap_or(Verb::Hangup { speech: None });
             states.push(State {
                 name: name.into(),
                 span,

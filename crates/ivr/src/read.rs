@@ -72,10 +72,6 @@ impl<'a> Sink<'a> {
         found
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.found.borrow().len()
-    }
-
     /// Where `word` stands within `span`, or the whole span.
     pub(crate) fn find(&self, span: Range<usize>, word: &str) -> Range<usize> {
         let Some(slice) = self.text.get(span.clone()) else {
