@@ -112,8 +112,9 @@ impl Registrar {
         self.of(user).iter().map(|binding| binding.expires).min()
     }
 
-    /// Puts a binding back that was kept over a restart.
-    pub fn restore(&mut self, user: Arc<str>, binding: Binding) {
+    /// Puts a binding back that was kept over a restart; the connection it came on did not survive that.
+    pub fn restore(&mut self, user: Arc<str>, mut binding: Binding) {
+        binding.peer.flow = None;
         self.updates = self.updates.max(binding.updated);
         self.users.entry(user).or_default().push(binding);
     }

@@ -28,7 +28,26 @@ fn a_caller_is_answered_and_hangs_up() {
     world.receive(caller.address, &bye);
     world.pass(0.5);
     world.receive(caller.address, &bye);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Ring
+           0.000     caller <- 180 Ringing (1 INVITE)
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 180 Ringing (1 INVITE)
+           1.000 engine: Answer
+           1.000     caller <- 200 OK (1 INVITE) +sdp
+           1.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           1.000 caller -> ACK sip:1000@10.9.9.9 (1)
+           1.000     event: Confirmed LegId(1) sdp false
+           1.000 caller -> ACK sip:1000@10.9.9.9 (1)
+           6.000 caller -> BYE sip:1000@10.9.9.9 (2)
+           6.000     caller <- 200 OK (2 BYE)
+           6.000     event: Gone { leg: LegId(1), cause: Bye }
+           6.500 caller -> BYE sip:1000@10.9.9.9 (2)
+           6.500     caller <- 200 OK (2 BYE)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -40,7 +59,21 @@ fn we_hang_up_on_a_caller_and_the_bye_is_repeated() {
     world.pass(2.0);
     let bye = world.last(caller.address).clone();
     world.receive(caller.address, &respond(&bye, "200 OK", "", "", false));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Answer
+           0.000     caller <- 200 OK (1 INVITE) +sdp
+           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+           0.000     event: Confirmed LegId(1) sdp false
+           0.000 engine: Hangup
+           0.000     caller <- BYE sip:alice@10.0.0.1:5060 (1) Reason: Q.850;cause=16
+           0.500     caller <- BYE sip:alice@10.0.0.1:5060 (1) Reason: Q.850;cause=16
+           1.500     caller <- BYE sip:alice@10.0.0.1:5060 (1) Reason: Q.850;cause=16
+           2.000 caller -> 200 OK (1 BYE)
+           2.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -49,7 +82,28 @@ fn a_bye_without_any_response_ends_by_timer_f() {
     call_up(&mut world);
     let leg = world.leg();
     world.hangup(leg);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Answer
+           0.000     caller <- 200 OK (1 INVITE) +sdp
+           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+           0.000     event: Confirmed LegId(1) sdp false
+           0.000 engine: Hangup
+           0.000     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+           0.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+           1.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+           3.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+           7.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          11.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          15.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          19.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          23.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          27.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          31.500     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          32.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -62,7 +116,27 @@ fn a_lost_ack_ends_in_a_bye() {
     world.pass(32.0);
     let bye = world.last(caller.address).clone();
     world.receive(caller.address, &respond(&bye, "481 Gone", "", "", false));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Answer
+           0.000     caller <- 200 OK (1 INVITE) +sdp
+           0.500     caller <- 200 OK (1 INVITE) +sdp
+           1.500     caller <- 200 OK (1 INVITE) +sdp
+           3.500     caller <- 200 OK (1 INVITE) +sdp
+           7.500     caller <- 200 OK (1 INVITE) +sdp
+          11.500     caller <- 200 OK (1 INVITE) +sdp
+          15.500     caller <- 200 OK (1 INVITE) +sdp
+          19.500     caller <- 200 OK (1 INVITE) +sdp
+          23.500     caller <- 200 OK (1 INVITE) +sdp
+          27.500     caller <- 200 OK (1 INVITE) +sdp
+          31.500     caller <- 200 OK (1 INVITE) +sdp
+          32.000     event: Counted { what: "no_ack" }
+          32.000     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+          32.000     event: Gone { leg: LegId(1), cause: Lost }
+          32.000 caller -> 481 Gone (1 BYE)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -80,7 +154,19 @@ fn a_hangup_before_the_ack_waits_for_it() {
     world.receive(caller.address, &ack);
     let bye = world.last(caller.address).clone();
     world.receive(caller.address, &respond(&bye, "200 OK", "", "", false));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Answer
+           0.000     caller <- 200 OK (1 INVITE) +sdp
+           0.000 engine: Hangup
+           0.500     caller <- 200 OK (1 INVITE) +sdp
+           0.700 caller -> ACK sip:1000@10.9.9.9 (1)
+           0.700     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+           0.700 caller -> 200 OK (1 BYE)
+           0.700     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -93,7 +179,21 @@ fn byes_cross() {
     let theirs = caller.request("BYE", "", "");
     world.receive(caller.address, &theirs);
     world.receive(caller.address, &respond(&ours, "481 Gone", "", "", false));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Answer
+           0.000     caller <- 200 OK (1 INVITE) +sdp
+           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+           0.000     event: Confirmed LegId(1) sdp false
+           0.000 engine: Hangup
+           0.000     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+           0.000 caller -> BYE sip:1000@10.9.9.9 (2)
+           0.000     caller <- 200 OK (2 BYE)
+           0.000     event: Gone { leg: LegId(1), cause: HungUp }
+           0.000 caller -> 481 Gone (1 BYE)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -108,7 +208,19 @@ fn an_unanswered_caller_hears_from_us_each_minute() {
     world.hangup(leg);
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:2000@10.9.9.9 (1) +sdp
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 2000 from alice None anonymous false sdp true
+           0.000 engine: Ring
+           0.000     caller <- 180 Ringing (1 INVITE)
+          60.000     caller <- 180 Ringing (1 INVITE)
+         120.000     caller <- 180 Ringing (1 INVITE)
+         125.000 engine: Hangup
+         125.000     caller <- 480 Temporarily Unavailable (1 INVITE)
+         125.000     event: Gone { leg: LegId(1), cause: HungUp }
+         125.000 caller -> ACK sip:2000@10.9.9.9 (1)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -124,7 +236,18 @@ fn an_invite_without_offer_is_offered_in_the_200() {
     world.receive(caller.address, &ack);
     let bye = caller.request("BYE", "", "");
     world.receive(caller.address, &bye);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 caller -> INVITE sip:1000@10.9.9.9 (1)
+           0.000     caller <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from +8613800138000 Some("Alice") anonymous true sdp false
+           0.000 engine: Answer
+           0.000     caller <- 200 OK (1 INVITE) +sdp
+           0.000 caller -> ACK sip:1000@10.9.9.9 (1) +sdp
+           0.000     event: Confirmed LegId(1) sdp true
+           0.000 caller -> BYE sip:1000@10.9.9.9 (2)
+           0.000     caller <- 200 OK (2 BYE)
+           0.000     event: Gone { leg: LegId(1), cause: Bye }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -132,7 +255,28 @@ fn a_phone_answers_our_call_and_hangs_up() {
     let mut world = World::new();
     let leg = world.call("sip:agent@10.0.0.2:5060");
     let invite = world.last("10.0.0.2:5060").clone();
-    expect![[]].assert_eq(&String::from_utf8_lossy(invite.as_bytes()).replace("\r\n", "\n"));
+    expect![[r#"
+        INVITE sip:agent@10.0.0.2:5060 SIP/2.0
+        Via: SIP/2.0/UDP 10.9.9.9:5060;branch=z9hG4bKcee1731a6bd7ddcf;rport
+        Max-Forwards: 70
+        From: "Queue \"support\"" <sip:2000@test>;tag=68fba7b149478950
+        To: <sip:agent@10.0.0.2:5060>
+        Call-ID: 2529511d2536478d804719706d7eb38e
+        CSeq: 1 INVITE
+        User-Agent: Cordboard
+        Contact: <sip:cordboard@10.9.9.9:5060>
+        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        X-Test: 1
+        Content-Type: application/sdp
+        Content-Length: 85
+
+        v=0
+        o=- 1 1 IN IP4 10.0.0.1
+        s=-
+        c=IN IP4 10.0.0.1
+        t=0 0
+        m=audio 4000 RTP/AVP 0
+    "#]].assert_eq(&String::from_utf8_lossy(invite.as_bytes()).replace("\r\n", "\n"));
     world.receive("10.0.0.2:5060", &respond(&invite, "100 Trying", "", "", false));
     world.receive("10.0.0.2:5060", &respond(&invite, "180 Ringing", "far", "sip:agent@10.0.0.2:5060", false));
     world.pass(3.0);
@@ -145,7 +289,23 @@ fn a_phone_answers_our_call_and_hangs_up() {
     world.receive(phone.address, &bye);
     world.receive("10.0.0.2:5060", &ok);
     assert_eq!(leg, LegId(1));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 engine: Invite
+           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+           0.000 far -> 100 Trying (1 INVITE)
+           0.000 far -> 180 Ringing (1 INVITE)
+           0.000     event: Ringing LegId(1) 180 sdp false
+           3.000 far -> 200 OK (1 INVITE) +sdp
+           3.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+           3.000     event: Answered LegId(1) sdp true
+           3.000 far -> 200 OK (1 INVITE) +sdp
+           3.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+           4.000 far -> BYE sip:cordboard@10.9.9.9:5060 (101)
+           4.000     far <- 200 OK (101 BYE)
+           4.000     event: Gone { leg: LegId(1), cause: Bye }
+           4.000 far -> 200 OK (1 INVITE) +sdp
+           4.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -158,7 +318,19 @@ fn a_lost_200_is_found_by_the_repeated_invite() {
     let mut phone = Phone::called("10.0.0.2:5060", &invite, "far");
     let bye = phone.request("BYE", "", "");
     world.receive(phone.address, &bye);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 engine: Invite
+           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+           0.500     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+           1.500     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+           3.500     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+           4.000 far -> 200 OK (1 INVITE) +sdp
+           4.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+           4.000     event: Answered LegId(1) sdp true
+           4.000 far -> BYE sip:cordboard@10.9.9.9:5060 (101)
+           4.000     far <- 200 OK (101 BYE)
+           4.000     event: Gone { leg: LegId(1), cause: Bye }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -169,12 +341,29 @@ fn every_fork_but_the_first_is_acked_and_ended() {
     for tag in ["one", "two", "two"] {
         world.receive("10.0.0.2:5060", &respond(&invite, "200 OK", tag, "sip:agent@10.0.0.2:5060", true));
     }
-    let bye = world.last("10.0.0.2:5060").clone();
+    let bye = world.last_request("10.0.0.2:5060", "BYE");
     world.receive("10.0.0.2:5060", &respond(&bye, "200 OK", "", "", false));
     world.hangup(leg);
     let bye = world.last("10.0.0.2:5060").clone();
     world.receive("10.0.0.2:5060", &respond(&bye, "200 OK", "", "", false));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 engine: Invite
+           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+           0.000 far -> 200 OK (1 INVITE) +sdp
+           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+           0.000     event: Answered LegId(1) sdp true
+           0.000 far -> 200 OK (1 INVITE) +sdp
+           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+           0.000     event: Counted { what: "stray_fork" }
+           0.000     far <- BYE sip:agent@10.0.0.2:5060 (2)
+           0.000 far -> 200 OK (1 INVITE) +sdp
+           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+           0.000 far -> 200 OK (2 BYE)
+           0.000 engine: Hangup
+           0.000     far <- BYE sip:agent@10.0.0.2:5060 (2)
+           0.000 far -> 200 OK (2 BYE)
+           0.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -193,7 +382,20 @@ fn streams_repeat_nothing_but_the_2xx_and_linger_nowhere() {
     world.pass(5.0);
     let bye = world.last(caller.address).clone();
     world.receive(caller.address, &respond(&bye, "200 OK", "", "", false));
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 tcp -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     tcp <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 engine: Answer
+           0.000     tcp <- 200 OK (1 INVITE) +sdp
+           0.500     tcp <- 200 OK (1 INVITE) +sdp
+           0.600 tcp -> ACK sip:1000@10.9.9.9 (1)
+           0.600     event: Confirmed LegId(1) sdp false
+           0.600 engine: Hangup
+           0.600     tcp <- BYE sip:alice@10.0.0.3:5060 (1)
+           5.600 tcp -> 200 OK (1 BYE)
+           5.600     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -203,5 +405,11 @@ fn a_closed_connection_ends_what_waits_on_it() {
     let invite = caller.invite();
     world.receive(caller.address, &invite);
     world.input("flow 3 closes", Input::FlowClosed { flow: sip::FlowId(3) });
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+           0.000 tcp -> INVITE sip:1000@10.9.9.9 (1) +sdp
+           0.000     tcp <- 100 Trying (1 INVITE)
+           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+           0.000 flow 3 closes
+           0.000     event: Gone { leg: LegId(1), cause: Unreachable }
+    "#]].assert_eq(&world.end());
 }

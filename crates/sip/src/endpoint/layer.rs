@@ -22,6 +22,10 @@ use crate::transaction::{Fired, Send, Set, Step, Times};
 /// Room for in-dialog requests beyond the table's bound: new work is refused at 1×, work in dialogs at this multiple.
 const IN_DIALOG_ROOM: usize = 2;
 
+/// Answered transactions linger for stragglers, 32 s on datagrams. They don't count as work, but their memory is bounded too,
+/// at this multiple of the table's bound.
+const LINGER_ROOM: usize = 8;
+
 /// 2xx of different branches of one INVITE that are ACKed and ended; what comes beyond is dropped.
 pub const FORKS_MAX: usize = 8;
 
@@ -32,6 +36,8 @@ pub struct Layer {
     pub out: VecDeque<Output>,
     pub timers: Timers<Alarm>,
     servers: Table<ServerTx>,
+    /// Server transactions that have no final response yet.
+    unanswered: usize,
     /// From tag, Call-ID and CSeq of new requests, to find merged ones (section 8.2.2.2).
     merges: Table<Key>,
     clients: Table<ClientTx>,
@@ -69,6 +75,7 @@ struct ClientTx {
     machine: ClientMachine,
     peer: Peer,
     method: &'static str,
+    /// Empty once there is a final response: what may be needed then is in that.
     request: Bytes,
     purpose: Purpose,
     repeat: Option<TimerId>,
@@ -114,6 +121,7 @@ impl Layer {
             out: VecDeque::new(),
             timers: Timers::new(),
             servers: Table::default(),
+            unanswered: 0,
             merges: Table::default(),
             clients: Table::default(),
             pending: BTreeSet::new(),
@@ -149,12 +157,13 @@ impl Layer {
 
     /// True when new work must be refused.
     pub fn is_full(&self) -> bool {
-        self.servers.len() + self.clients.len() >= self.config.max_transactions
+        self.unanswered + self.pending.len() >= self.config.max_transactions || self.is_brimful()
     }
 
     /// True when not even work in dialogs can be taken.
     pub fn is_brimful(&self) -> bool {
-        self.servers.len() >= self.config.max_transactions.saturating_mul(IN_DIALOG_ROOM)
+        self.unanswered + self.pending.len() >= self.config.max_transactions.saturating_mul(IN_DIALOG_ROOM)
+            || self.servers.len() + self.clients.len() >= self.config.max_transactions.saturating_mul(LINGER_ROOM)
     }
 
     // --- server transactions
@@ -246,6 +255,7 @@ impl Layer {
             leg,
         };
         self.servers.insert(key, tx);
+        self.unanswered += 1;
     }
 
     /// Answers a request: what section 8.2.6 wants copied, then what `more` adds. `None` when it was answered before.
@@ -271,6 +281,7 @@ impl Layer {
         tx.class = class(status);
         if status >= 200 {
             tx.request = None;
+            self.unanswered -= 1;
         }
         let peer = tx.peer;
         self.apply_server(now, key, step);
@@ -320,13 +331,17 @@ impl Layer {
         change(&mut self.timers, &mut tx.lasting, step.last, now, Alarm::Server(key, Fired::Last));
     }
 
-    fn close_server(&mut self, key: Key) {
+    /// Forgets a transaction, answered or not.
+    pub fn close_server(&mut self, key: Key) {
         let Some(tx) = self.servers.remove(&key) else { return };
         for timer in [tx.repeat, tx.lasting].into_iter().flatten() {
             self.timers.cancel(timer);
         }
         if let Some(merge) = tx.merge {
             self.merges.remove(&merge);
+        }
+        if tx.request.is_some() {
+            self.unanswered -= 1;
         }
     }
 
@@ -424,6 +439,9 @@ impl Layer {
             return;
         }
         let Some(tx) = self.clients.get_mut(&key) else { return };
+        if response.is_some_and(|response| response.status() >= Some(200)) {
+            tx.request = Bytes::new();
+        }
         change(&mut self.timers, &mut tx.repeat, step.repeat, now, Alarm::Client(key, Fired::Repeat));
         change(&mut self.timers, &mut tx.lasting, step.last, now, Alarm::Client(key, Fired::Last));
     }
@@ -478,10 +496,10 @@ impl Layer {
         self.transmit(peer, bytes, "ACK", "request");
     }
 
-    /// The request of a client transaction and where it went, if another fork's 2xx may still be taken.
-    pub fn forked(&self, key: Key) -> Option<(Bytes, Peer)> {
+    /// Where an INVITE of ours went, if another fork's 2xx may still be taken.
+    pub fn forked(&self, key: Key) -> Option<Peer> {
         let tx = self.clients.get(&key)?;
-        (tx.acks.len() < FORKS_MAX).then(|| (tx.request.clone(), tx.peer))
+        (tx.acks.len() < FORKS_MAX).then_some(tx.peer)
     }
 
     /// Ends all unfinished client transactions to a peer that cannot be reached (section 8.1.3.1).

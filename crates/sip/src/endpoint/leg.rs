@@ -276,12 +276,13 @@ impl Endpoint {
         for (id, leg) in &mut self.legs {
             if leg.dialog.peer.flow == Some(flow) {
                 leg.dialog.peer.flow = None;
-                if matches!(leg.state, State::Alerting { .. }) {
-                    unanswered.push(*id);
+                if let State::Alerting { tx, .. } = leg.state {
+                    unanswered.push((*id, tx));
                 }
             }
         }
-        for id in unanswered {
+        for (id, tx) in unanswered {
+            self.layer.close_server(tx);
             self.gone(id, Cause::Unreachable);
         }
     }

@@ -168,10 +168,8 @@ impl Endpoint {
 
     /// A 2xx that we have no use for is ACKed, and its dialog ended (section 13.2.2.4). Without `bye` only ACKed.
     pub(super) fn stray_fork(&mut self, now: Time, key: Key, message: &Message, bye: bool) {
-        let Some((request, peer)) = self.layer.forked(key) else { return };
-        let Ok(request) = Message::parse(request) else { return };
-        let Some(mut dialog) = forked_dialog(&request, peer) else { return };
-        confirm(&mut dialog, message);
+        let Some(peer) = self.layer.forked(key) else { return };
+        let Some(mut dialog) = forked_dialog(message, peer) else { return };
         let cseq = dialog.local_cseq;
         let (_, ack) = in_dialog(&mut self.layer, &dialog, &Method::Ack, cseq);
         let tag = dialog.remote_tag.clone();
@@ -235,22 +233,25 @@ fn confirm(dialog: &mut Dialog, message: &Message) {
     }
 }
 
-/// The dialog of an INVITE whose leg is taken by another fork, or gone.
-fn forked_dialog(request: &Message, peer: Peer) -> Option<Dialog> {
-    Some(Dialog {
-        call_id: request.call_id().to_owned(),
-        local_tag: request.from().ok()?.tag()?.to_owned(),
+/// The dialog of a 2xx whose leg is taken by another fork, or gone. The response has all that our requests in it need.
+fn forked_dialog(response: &Message, peer: Peer) -> Option<Dialog> {
+    let from = response.from().ok()?;
+    let mut dialog = Dialog {
+        call_id: response.call_id().to_owned(),
+        local_tag: from.tag()?.to_owned(),
         remote_tag: String::new(),
-        local: request.from_raw().to_owned(),
+        local: response.from_raw().to_owned(),
         remote: String::new(),
-        target: request.request_uri_raw().to_owned(),
+        target: response.to().ok()?.uri_text.to_owned(),
         routes: Vec::new(),
-        local_cseq: request.cseq().ok()?.0,
+        local_cseq: response.cseq().ok()?.0,
         remote_cseq: None,
         peer,
         we_called: true,
         natted: false,
-    })
+    };
+    confirm(&mut dialog, response);
+    Some(dialog)
 }
 
 /// Retry-After in seconds; a comment or parameters may follow (section 20.33).

@@ -208,6 +208,13 @@ impl World {
         &self.sent.iter().rev().find(|(peer, _)| peer.remote == to).expect("nothing sent there").1
     }
 
+    /// The last request of this method sent to a place.
+    pub fn last_request(&self, to: &str, method: &str) -> Message {
+        let to = peer(to).remote;
+        let wanted = |message: &Message| message.method().is_some_and(|found| found.as_str() == method);
+        self.sent.iter().rev().find(|(peer, message)| peer.remote == to && wanted(message)).expect("no such request").1.clone()
+    }
+
     /// The leg of the last [`Event::Incoming`].
     pub fn leg(&self) -> LegId {
         let found = self.events.iter().rev().find_map(|event| match event {
@@ -323,7 +330,7 @@ impl Phone {
 
     /// The ACK of a 2xx: its own branch, the INVITE's CSeq.
     pub fn ack(&mut self) -> String {
-        self.cseq -= 1;
+        self.cseq = self.cseq.saturating_sub(1);
         self.request("ACK", "", "")
     }
 
