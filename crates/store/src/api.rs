@@ -12,6 +12,8 @@ pub enum RecordKind {
     AcdInput = 2,
     /// A decision of the distributor.
     AcdDecision = 3,
+    /// Written by the log itself: `{"records":N,"from":A,"to":B}` were not taken, because the disk failed for longer than memory lasted.
+    Lost = 4,
 }
 
 /// One record on its way into the log, or out of it.
