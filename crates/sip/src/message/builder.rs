@@ -129,12 +129,12 @@ impl Builder {
     }
 
     fn answer(self, request: &Message, to_tag: Option<&str>) -> Builder {
-        let tagged = match request.to() {
-            Ok(to) => to.tag().is_some(),
-            Err(_) => request.to_raw().to_ascii_lowercase().contains(";tag"),
-        };
+        let to_tag = to_tag.filter(|_| match request.to() {
+            Ok(to) => to.tag().is_none(),
+            Err(_) => !request.to_raw().to_ascii_lowercase().contains(";tag"),
+        });
         self.copy(request, HeaderName::From)
-            .copy_with(request, HeaderName::To, to_tag.filter(|_| !tagged))
+            .copy_with(request, HeaderName::To, to_tag)
             .copy(request, HeaderName::CallId)
             .copy(request, HeaderName::CSeq)
     }

@@ -163,20 +163,21 @@ const TABLE: [(HeaderName, &str, u8); 72] = [
 const LONGEST: usize = 20;
 /// Most known names that share a length; the compiler stops at an index out of bounds if this is too small.
 const BUCKET: usize = 12;
-/// Positions in [`TABLE`] by length of the name, so that a line's name is compared with a few candidates only.
-static BY_LENGTH: [[u8; BUCKET]; LONGEST + 1] = by_length();
-const NONE: u8 = u8::MAX;
+/// Initials (lower case) and positions in [`TABLE`] by length of the name, so that a line's name is compared with hardly
+/// more than one candidate.
+static BY_LENGTH: [[(u8, u8); BUCKET]; LONGEST + 1] = by_length();
+const EMPTY: (u8, u8) = (u8::MAX, u8::MAX);
 
-const fn by_length() -> [[u8; BUCKET]; LONGEST + 1] {
-    let mut index = [[NONE; BUCKET]; LONGEST + 1];
+const fn by_length() -> [[(u8, u8); BUCKET]; LONGEST + 1] {
+    let mut index = [[EMPTY; BUCKET]; LONGEST + 1];
     let mut entry = 0;
     while entry < TABLE.len() {
-        let length = TABLE[entry].1.len();
+        let name = TABLE[entry].1.as_bytes();
         let mut slot = 0;
-        while index[length][slot] != NONE {
+        while index[name.len()][slot].0 != EMPTY.0 {
             slot += 1;
         }
-        index[length][slot] = entry as u8;
+        index[name.len()][slot] = (name[0].to_ascii_lowercase(), entry as u8);
         entry += 1;
     }
     index
@@ -195,11 +196,17 @@ impl HeaderName {
         let Some(candidates) = BY_LENGTH.get(name.len()) else {
             return HeaderName::Other;
         };
-        for &candidate in candidates {
-            let Some((header, text, _)) = TABLE.get(usize::from(candidate)) else {
-                break;
-            };
-            if name.eq_ignore_ascii_case(text.as_bytes()) {
+        let Some(first) = name.first().map(u8::to_ascii_lowercase) else {
+            return HeaderName::Other;
+        };
+        for &(initial, candidate) in candidates {
+            if initial != first {
+                // The empty slots at the end have an initial that no name has.
+                continue;
+            }
+            if let Some((header, text, _)) = TABLE.get(usize::from(candidate))
+                && name.eq_ignore_ascii_case(text.as_bytes())
+            {
                 return *header;
             }
         }
