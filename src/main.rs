@@ -1,2 +1,155 @@
-//! Cordboard.
-fn main() {}
+//! The command line. It wires nothing but `server::run`: each subcommand is a file of its own.
+//!
+//! Data goes to stdout, talk to stderr. Exit status 0: done; 1: the work failed; 2: wrong usage.
+
+mod agent;
+mod ask;
+mod check;
+mod customers;
+mod flow;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use server::config::{Origin, Override};
+
+/// A call-centre CTI engine: SIP, IVR, skill-based routing, screen pop, and numbers that add up.
+#[derive(Parser)]
+#[command(name = "cordboard", version, about, arg_required_else_help = true, after_help = "Examples:
+  cordboard demo                              the demo centre on loopback; prints what to dial
+  cordboard serve --config /etc/cordboard     run a centre
+  cordboard check --config /etc/cordboard     every error of its files, with file:line:column
+  cordboard serve --set sip.port=15060        a setting over the files (CORDBOARD__SIP__PORT=15060 does the same)")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the engine.
+    #[command(after_help = "Examples:
+  cordboard serve                             config/ and ivr-scripts/ here
+  cordboard serve --config /etc/cordboard --set http.port=0
+
+When everything listens, one line of JSON goes to stdout. SIGTERM drains: no new calls, those in progress finish
+(at most limits.drain), exit 0; a second one ends at once. SIGHUP applies a changed configuration.")]
+    Serve {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// The demo centre on loopback in a throw-away data directory.
+    #[command(after_help = "Examples:
+  cordboard demo
+  cordboard demo --data-dir /tmp/demo --set sip.port=15060 --set http.port=18080")]
+    Demo {
+        /// Keep the data here instead of in a throw-away directory.
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        over: OverrideArgs,
+    },
+    /// Every error of a configuration and its flows, with place and hint.
+    #[command(after_help = "Examples:
+  cordboard check
+  cordboard check --config /etc/cordboard --json
+
+Exit status 1 when there is an error; warnings alone are 0.")]
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// One JSON object a line instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Flows and their tests.
+    Flow {
+        #[command(subcommand)]
+        command: flow::Command,
+    },
+    /// The customer store.
+    Customers {
+        #[command(subcommand)]
+        command: customers::Command,
+    },
+    /// One contact of a running engine: what it was, its SIP ladder, why it went where it went.
+    #[command(after_help = "Example:
+  CORDBOARD_PASSWORD=demo-1900 cordboard contact cb1-1-7 --ladder --user 1900")]
+    Contact {
+        id: String,
+        #[command(flatten)]
+        view: ask::View,
+        #[command(flatten)]
+        engine: ask::Engine,
+    },
+    /// Numbers of a running engine.
+    #[command(after_help = "Example:
+  CORDBOARD_PASSWORD=demo-1900 cordboard report kpi --by queue --format csv --user 1900")]
+    Report {
+        #[command(subcommand)]
+        report: ask::Report,
+    },
+    /// Agents and their credentials.
+    Agent {
+        #[command(subcommand)]
+        command: agent::Command,
+    },
+}
+
+/// Which configuration.
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// Directory of cordboard.toml, queues.toml, agents.toml, trunks.toml [default: config/, else the demo centre].
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    over: OverrideArgs,
+}
+
+/// Settings over the files.
+#[derive(Args)]
+pub struct OverrideArgs {
+    /// Put a setting over the files; repeatable, e.g. sip.port=15060 or queue.support.ring=5s.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = Override::parse)]
+    set: Vec<Override>,
+}
+
+impl OverrideArgs {
+    /// Those of the environment first, so that the command line has the last word.
+    fn all(self) -> Vec<Override> {
+        let mut overrides = Override::from_environment(std::env::vars());
+        overrides.extend(self.set);
+        overrides
+    }
+}
+
+impl ConfigArgs {
+    fn resolve(self) -> (Origin, Vec<Override>) {
+        (Origin::given_or_default(self.config), self.over.all())
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve { config } => {
+            let (origin, overrides) = config.resolve();
+            run::serve(origin, overrides)
+        }
+        Command::Demo { data_dir, over } => run::demo(data_dir, over.all()),
+        Command::Check { config, json } => {
+            let (origin, overrides) = config.resolve();
+            check::run(&origin, &overrides, json)
+        }
+        Command::Flow { command } => flow::run(command),
+        Command::Customers { command } => customers::run(command),
+        Command::Contact { id, view, engine } => ask::contact(&id, &view, &engine),
+        Command::Report { report } => ask::report(report),
+        Command::Agent { command } => agent::run(command),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("cordboard: {error:#}");
+        ExitCode::FAILURE
+    })
+}

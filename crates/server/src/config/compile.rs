@@ -11,7 +11,7 @@ use engine::api::{AgentAccount, QueueService};
 use ivr::{Diagnostic, Severity};
 
 use super::credential;
-use super::flows::FlowSet;
+use super::flows::{FlowSet, PROMPT_EXTENSIONS};
 use super::form::{Agent, Answer, Codec, Digest, Forms, Language, Queue, Role, Route};
 use super::read::{AGENTS, CENTRE, QUEUES, TRUNKS};
 use super::source::Source;
@@ -399,7 +399,7 @@ impl Check<'_> {
     fn music(&mut self, queue: &Queue, ivr_dir: Option<&Path>) {
         let Some(music) = &queue.music else { return };
         let found = ivr_dir.is_some_and(|dir| {
-            ["flac", "wav", "mp3", "ogg"].iter().any(|extension| dir.join("prompts").join(format!("{}.{extension}", music.value)).is_file())
+            PROMPT_EXTENSIONS.iter().any(|extension| dir.join("prompts").join(format!("{}.{extension}", music.value)).is_file())
         });
         if !found {
             let place = ivr_dir.map_or_else(|| "no ivr directory".to_owned(), |dir| format!("{}/prompts", dir.display()));

@@ -1,20 +1,91 @@
 //! The flows of `ivr.dir`, loaded and checked by `ivr`.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ivr::Diagnostic;
+use ivr::{Diagnostic, Flows, Lang, Severity, Surroundings};
+
+/// Extensions of prompt files, in the order in which they are looked for.
+pub const PROMPT_EXTENSIONS: [&str; 4] = ["flac", "wav", "mp3", "ogg"];
 
 /// What was found at `ivr.dir`.
 #[derive(Clone, Debug, Default)]
 pub struct FlowSet {
-    pub flows: Arc<ivr::Flows>,
+    pub flows: Arc<Flows>,
     pub names: BTreeSet<Arc<str>>,
 }
 
-/// Loads the flows of a directory; a configuration without one has none.
-pub fn load(dir: Option<&Path>, _queues: &BTreeSet<Arc<str>>, _diagnostics: &mut Vec<Diagnostic>) -> FlowSet {
-    let Some(_dir) = dir else { return FlowSet::default() };
-    FlowSet::default()
+/// Loads the flows of a directory (`*.toml`, not their `*.test.toml`); a configuration without one has none.
+pub fn load(dir: Option<&Path>, queues: &BTreeSet<String>, numbers: &BTreeSet<String>, diagnostics: &mut Vec<Diagnostic>) -> FlowSet {
+    let Some(dir) = dir else { return FlowSet::default() };
+    let files = match files(dir) {
+        Ok(files) => files,
+        Err(error) => {
+            diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                file: dir.to_path_buf(),
+                line: 0,
+                column: 0,
+                message: format!("cannot be read: {error}"),
+                hint: None,
+            });
+            return FlowSet::default();
+        }
+    };
+    let prompts = prompts(&dir.join("prompts"));
+    let has_prompt = |lang: Lang, name: &str| prompts.get(lang_dir(lang)).is_some_and(|names| names.contains(name));
+    let (flows, found) = Flows::load(&files, &Surroundings { has_prompt: &has_prompt, queues, numbers });
+    diagnostics.extend(found);
+    let names = flows.names().map(Into::into).collect();
+    FlowSet { flows: Arc::new(flows), names }
+}
+
+/// The flow files of a directory, by name.
+///
+/// # Errors
+/// When the directory or a file cannot be read.
+pub fn files(dir: &Path) -> std::io::Result<Vec<(PathBuf, String)>> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".toml") && !name.ends_with(".test.toml")
+    });
+    paths.sort();
+    paths.into_iter().map(|path| std::fs::read_to_string(&path).map(|text| (path, text))).collect()
+}
+
+fn lang_dir(lang: Lang) -> &'static str {
+    match lang {
+        Lang::ZhCn => "zh-CN",
+        Lang::En => "en",
+    }
+}
+
+/// Names of the prompt files by language directory, as flows name them: `menu/main`.
+fn prompts(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for lang in [Lang::ZhCn, Lang::En].map(lang_dir) {
+        let names = found.entry(lang.to_owned()).or_default();
+        collect(&dir.join(lang), "", PROMPT_DEPTH_MAX, names);
+    }
+    found
+}
+
+/// Directories below a language that are looked into.
+const PROMPT_DEPTH_MAX: usize = 4;
+
+fn collect(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if path.is_dir() {
+            if depth > 0 {
+                collect(&path, &format!("{prefix}{stem}/"), depth - 1, names);
+            }
+        } else if path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| PROMPT_EXTENSIONS.contains(&extension)) {
+            names.insert(format!("{prefix}{stem}"));
+        }
+    }
 }

@@ -15,7 +15,6 @@ pub mod walk;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ivr::Diagnostic;
 
@@ -87,8 +86,8 @@ pub fn load(origin: &Origin, overrides: &[Override]) -> Loaded {
         Origin::Dir(dir) => (dir.as_path(), false),
     };
     let base = Base { dir, ivr_dir: ivr_dir(&forms, &sources, dir, built_in, &mut diagnostics) };
-    let queues: BTreeSet<Arc<str>> = forms.queues.queue.iter().map(|queue| queue.name.as_str().into()).collect();
-    let flows = flows::load(base.ivr_dir.as_deref(), &queues, &mut diagnostics);
+    let queues: BTreeSet<String> = forms.queues.queue.iter().map(|queue| queue.name.value.clone()).collect();
+    let flows = flows::load(base.ivr_dir.as_deref(), &queues, &numbers(&forms), &mut diagnostics);
     let compiled = compile::compile(&forms, &sources, &flows, &base, &mut diagnostics);
     diagnostics.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     diagnostics.dedup();
@@ -136,6 +135,13 @@ fn text(origin: &Origin, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Sourc
             Source::new(file, String::new(), false)
         }
     }
+}
+
+/// What a flow may transfer to.
+fn numbers(forms: &Forms) -> BTreeSet<String> {
+    let agents = forms.agents.agent.iter().filter(|agent| matches!(agent.role, Role::Agent | Role::Supervisor)).map(|agent| agent.id.value.clone());
+    let queues = forms.queues.queue.iter().filter_map(|queue| queue.number.as_ref()).map(|number| number.value.clone());
+    agents.chain(queues).chain(forms.trunks.route.iter().map(|route| route.number.value.clone())).collect()
 }
 
 /// `ivr.dir`, else `ivr-scripts` beside the configuration directory if there is one.

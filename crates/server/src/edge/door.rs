@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use clock::Time;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -17,14 +16,16 @@ const NEW_WORK_MAX: usize = 8_192;
 /// Messages of calls in progress are dropped beyond this (and come again); the rest is for media, commands and answers from the store.
 const SIP_MAX: usize = 24_576;
 /// Retry-After of a refusal: at least this many seconds, and jittered so that the refused do not all come back at once.
-const RETRY_AFTER_MIN: u64 = 2;
-const RETRY_AFTER_SPREAD: u64 = 8;
+const RETRY_AFTER_MIN: u32 = 2;
+const RETRY_AFTER_SPREAD: u32 = 8;
 
-/// One thing for the engine, with the time at which it came in.
+/// One thing for the engine thread.
 #[derive(Debug)]
-pub struct Work {
-    pub at: Time,
-    pub input: engine::Input,
+pub enum Work {
+    /// With the time at which it came in.
+    Input { at: Time, input: engine::Input },
+    /// Everything before this is handled; end.
+    Stop,
 }
 
 /// The sending side; cheap to clone.
@@ -52,8 +53,8 @@ impl TurnedAway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     Taken,
-    /// Answer 503 with this Retry-After.
-    Refused { retry_after: Duration },
+    /// Answer 503 with this Retry-After, in seconds.
+    Refused { retry_after: u32 },
     /// Gone; retransmission is the sender's.
     Dropped,
 }
@@ -80,7 +81,7 @@ impl Door {
         if waiting >= SIP_MAX {
             return self.dropped();
         }
-        match self.sender.try_send(Work { at, input: engine::Input::Sip(input) }) {
+        match self.sender.try_send(Work::Input { at, input: engine::Input::Sip(input) }) {
             Ok(()) => Admission::Taken,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped(),
         }
@@ -93,12 +94,25 @@ impl Door {
 
     /// Anything else; waits for room. False when the engine is gone.
     pub fn send(&self, at: Time, input: engine::Input) -> bool {
-        self.sender.send(Work { at, input }).is_ok()
+        self.sender.send(Work::Input { at, input }).is_ok()
+    }
+
+    /// The same without waiting, for threads that must not: false when there is no room, and the input is counted as dropped.
+    pub fn offer(&self, at: Time, input: engine::Input) -> bool {
+        match self.sender.try_send(Work::Input { at, input }) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped() == Admission::Taken,
+        }
+    }
+
+    /// Ends the engine thread after what is in front.
+    pub fn stop(&self) {
+        let _ = self.sender.send(Work::Stop);
     }
 }
 
 /// Jittered by the time's low digits: cheap, and different for each refusal.
-fn retry_after(at: Time) -> Duration {
-    let mixed = (at.as_nanos() / 1000).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    Duration::from_secs(RETRY_AFTER_MIN + mixed % RETRY_AFTER_SPREAD)
+fn retry_after(at: Time) -> u32 {
+    let mixed = ((at.as_nanos() / 1000).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
+    RETRY_AFTER_MIN + mixed % RETRY_AFTER_SPREAD
 }

@@ -241,7 +241,7 @@ impl Reader {
                 let new_work = sip::is_new_work(&message);
                 let answerable = new_work.then(|| message.clone());
                 if let Admission::Refused { retry_after } = self.door.sip(at, sip::Input::Message { peer: self.peer, message }, new_work)
-                    && let Some(response) = answerable.and_then(|message| sip::overload_response(&message, retry_after))
+                    && let Some(response) = answerable.and_then(|message| sip::overload_response(&message, &self.peer, retry_after))
                 {
                     let _ = self.answers.try_send(response);
                 }

@@ -122,7 +122,7 @@ impl Receiver {
                 let new_work = sip::is_new_work(&message);
                 let answerable = new_work.then(|| message.clone());
                 if let Admission::Refused { retry_after } = self.door.sip(at, sip::Input::Message { peer, message }, new_work)
-                    && let Some(response) = answerable.and_then(|message| sip::overload_response(&message, retry_after))
+                    && let Some(response) = answerable.and_then(|message| sip::overload_response(&message, &peer, retry_after))
                 {
                     let _ = send(&self.socket, remote, &response);
                 }

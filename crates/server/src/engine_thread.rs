@@ -1,0 +1,198 @@
+//! The one thread that owns all signalling state: inputs in, outputs acted on, never a wait but for the next of them.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use ::clock::Time;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use engine::api::{Count, Output};
+use engine::{Engine, Input};
+use metrics::Counters;
+use sip::{Peer, Transport};
+
+use crate::clock::Clock;
+use crate::edge::door::{TurnedAway, Work};
+use crate::edge::{tcp, udp};
+use crate::fatal;
+use crate::journal::{Entry, Journal};
+use crate::look_up::LookUps;
+use crate::media_thread::MediaThreads;
+
+/// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
+const INPUTS_PER_TURN: usize = 256;
+/// Commands held back for a media thread that hangs; beyond it they are lost with its calls.
+const HELD_MAX: usize = 65_536;
+
+/// Everything the engine's outputs go to.
+pub struct Wiring {
+    pub inbox: Receiver<Work>,
+    pub turned_away: Arc<TurnedAway>,
+    pub clock: Clock,
+    pub udp: Arc<UdpSocket>,
+    pub tcp: tcp::Connections,
+    pub media: Arc<MediaThreads>,
+    /// Planes that want more ports: binding sockets takes longer than the engine may wait.
+    pub ports_low: Sender<u16>,
+    pub journal: Journal,
+    pub look_ups: LookUps,
+    pub counters: Arc<Mutex<Counters>>,
+    /// Told when a drain is over.
+    pub drained: Sender<()>,
+}
+
+/// Starts the thread; it ends at [`Work::Stop`].
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
+    let now = wiring.clock.now();
+    let turn = Turn { engine, wiring, now, entries: Vec::new(), counts: Vec::new(), answers: VecDeque::new(), held: VecDeque::new() };
+    fatal::spawn("engine", move || turn.run())
+}
+
+struct Turn {
+    engine: Engine,
+    wiring: Wiring,
+    /// Never goes back, though inputs are stamped by several threads.
+    now: Time,
+    entries: Vec<Entry>,
+    counts: Vec<Count>,
+    /// Inputs that our own outputs caused at once.
+    answers: VecDeque<Input>,
+    /// Commands that a media thread had no room for, in their order. Only a thread that hangs leaves any.
+    held: VecDeque<(u16, media::Command)>,
+}
+
+impl Turn {
+    fn run(mut self) {
+        loop {
+            let going_on = self.wait();
+            self.deadlines();
+            self.release();
+            self.write_down();
+            if !going_on {
+                return;
+            }
+        }
+    }
+
+    /// Waits for an input or a deadline, then handles what is there. False at the end.
+    fn wait(&mut self) -> bool {
+        let first = match self.engine.poll_timeout() {
+            Some((at, _)) => self.wiring.inbox.recv_deadline(self.wiring.clock.instant(at)),
+            None => self.wiring.inbox.recv().map_err(RecvTimeoutError::from),
+        };
+        let mut next = match first {
+            Ok(work) => work,
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        for _ in 0..INPUTS_PER_TURN {
+            match next {
+                Work::Input { at, input } => {
+                    self.now = self.now.max(at);
+                    self.handle(input);
+                }
+                Work::Stop => return false,
+            }
+            next = match self.wiring.inbox.try_recv() {
+                Ok(work) => work,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            };
+        }
+        true
+    }
+
+    fn deadlines(&mut self) {
+        self.now = self.now.max(self.wiring.clock.now());
+        if self.engine.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+            self.engine.handle_timeout(self.now);
+            self.act();
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+        self.act();
+    }
+
+    fn act(&mut self) {
+        self.outputs();
+        while let Some(answer) = self.answers.pop_front() {
+            self.engine.handle(self.now, answer);
+            self.outputs();
+        }
+    }
+
+    fn outputs(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Transmit { peer, bytes } => self.transmit(peer, bytes),
+                Output::Media { plane, command } => self.media(plane, command),
+                Output::Event(event) => self.entries.push(Entry::Event(event)),
+                Output::Acd { at, record } => self.entries.push(Entry::Acd { at, record }),
+                Output::Reply(reply) => self.entries.push(Entry::Reply(reply)),
+                Output::LookUp { look_up, number } => {
+                    if !self.wiring.look_ups.ask(look_up, number) {
+                        self.answers.push_back(Input::LookedUp { look_up, pop: None });
+                    }
+                }
+                Output::Count(count) => self.counts.push(count),
+                Output::PortsLow { plane } => {
+                    // Full: a grant is on its way already.
+                    let _ = self.wiring.ports_low.try_send(plane);
+                }
+                Output::Drained => {
+                    let _ = self.wiring.drained.try_send(());
+                }
+            }
+        }
+    }
+
+    fn media(&mut self, plane: u16, command: media::Command) {
+        if self.held.is_empty() {
+            if let Err(command) = self.wiring.media.send(plane, command) {
+                self.held.push_back((plane, command));
+            }
+        } else if self.held.len() < HELD_MAX {
+            self.held.push_back((plane, command));
+        }
+    }
+
+    /// Tries again what was held back.
+    fn release(&mut self) {
+        while let Some((plane, command)) = self.held.pop_front() {
+            if let Err(command) = self.wiring.media.send(plane, command) {
+                self.held.push_front((plane, command));
+                return;
+            }
+        }
+    }
+
+    fn transmit(&mut self, peer: Peer, bytes: bytes::Bytes) {
+        let sent = match peer.transport {
+            Transport::Udp => udp::send(&self.wiring.udp, peer.remote, &bytes).is_ok(),
+            Transport::Tcp => self.wiring.tcp.send(peer, bytes),
+            // Not built: nothing registers over them, so nothing is sent to them.
+            Transport::Tls | Transport::Ws | Transport::Wss => false,
+        };
+        if !sent {
+            self.answers.push_back(Input::Sip(sip::Input::Unreachable { peer }));
+        }
+    }
+
+    fn write_down(&mut self) {
+        self.wiring.journal.write(std::mem::take(&mut self.entries));
+        let (refused, dropped) = self.wiring.turned_away.take();
+        if self.counts.is_empty() && refused == 0 && dropped == 0 {
+            return;
+        }
+        let mut counters = self.wiring.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counts.drain(..).for_each(|count| counters.apply(&count));
+        (0..refused).for_each(|_| counters.apply(&Count::OverloadRejected { reason: "queue" }));
+        (0..dropped).for_each(|_| counters.apply(&Count::SipRefused { what: "inbox_full" }));
+    }
+}

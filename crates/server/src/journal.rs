@@ -1,0 +1,111 @@
+//! From the engine's outputs to the log's records, on a thread of its own: text costs more than routing does.
+//!
+//! Events go two ways: their records to the log, and they themselves to the publisher, which holds them until the log says that they are on disk.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use clock::Time;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use engine::api::{AcdRecord, Reply};
+use engine::Event;
+use store::{LogHandle, Personal, Record, RecordKind};
+
+use crate::fatal;
+use crate::publish::News;
+
+/// Batches between the engine and this thread. When it is full the engine waits, its inbox fills, and new calls are refused: the log is never
+/// behind by more than this.
+const BATCHES_MAX: usize = 4_096;
+
+/// What the engine writes down, in its order.
+#[derive(Debug)]
+pub enum Entry {
+    Event(Event),
+    Acd { at: Time, record: AcdRecord },
+    /// To be told when everything before it is on disk.
+    Reply(Reply),
+}
+
+/// The engine thread's end.
+#[derive(Clone)]
+pub struct Journal {
+    sender: Sender<Vec<Entry>>,
+}
+
+impl Journal {
+    /// Hands over a batch.
+    pub fn write(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            // The thread ends only after the engine's, or with the process.
+            let _ = self.sender.send(entries);
+        }
+    }
+}
+
+/// Starts the thread; it ends when the last [`Journal`] is dropped. `last_sequence` is the log's.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(log: LogHandle, news: Sender<News>, last_sequence: u64) -> io::Result<(Journal, JoinHandle<()>)> {
+    let (sender, receiver) = bounded(BATCHES_MAX);
+    let thread = fatal::spawn("journal", move || Writer { log, news, sequence: last_sequence }.run(&receiver))?;
+    Ok((Journal { sender }, thread))
+}
+
+struct Writer {
+    log: LogHandle,
+    news: Sender<News>,
+    /// Of the last event.
+    sequence: u64,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<Vec<Entry>>) {
+        while let Ok(mut batch) = receiver.recv() {
+            // What has come in the meantime shares one append.
+            while let Ok(more) = receiver.try_recv() {
+                batch.extend(more);
+            }
+            self.write(batch);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Entry>) {
+        let mut records = Vec::with_capacity(batch.len());
+        let (mut events, mut replies) = (Vec::new(), Vec::new());
+        for entry in batch {
+            match entry {
+                Entry::Event(event) => {
+                    self.sequence = event.sequence;
+                    records.push(event_record(&event));
+                    events.push(event);
+                }
+                Entry::Acd { at, record } => records.push(acd_record(self.sequence, at, &record)),
+                Entry::Reply(reply) => replies.push(reply),
+            }
+        }
+        // The publisher must know the events before the log can say that they are on disk.
+        let _ = self.news.send(News::Written { events, replies });
+        if self.log.append(records).is_err() {
+            // Counted and told by the log itself (`Trouble`), and noted in it afterwards.
+            tracing::debug!("the log took no records");
+        }
+    }
+}
+
+fn event_record(event: &Event) -> Record {
+    let record = event.record();
+    let personal = record.personal.map(|(person, json)| Personal { person, json: json.into() });
+    Record { kind: RecordKind::Event, sequence: event.sequence, at: event.at.as_nanos(), json: record.json.into(), personal }
+}
+
+fn acd_record(sequence: u64, at: Time, record: &AcdRecord) -> Record {
+    let kind = match record {
+        AcdRecord::Input(_) | AcdRecord::Timeout => RecordKind::AcdInput,
+        AcdRecord::Decision { .. } => RecordKind::AcdDecision,
+    };
+    let json: Arc<str> = serde_json::to_string(record).expect("a distributor's record is plain data with string keys").into();
+    Record { kind, sequence, at: at.as_nanos(), json, personal: None }
+}

@@ -1,0 +1,96 @@
+//! The configuration in force, and how another one takes its place.
+
+use std::sync::{Arc, Mutex};
+
+use crate::clock::Clock;
+use crate::config::{self, Compiled, Origin, Override, difference, render};
+use crate::edge::door::Door;
+use crate::publish::lock;
+
+/// What a start found out and a reload must keep: it is not in the files.
+#[derive(Clone, Copy, Debug)]
+pub struct Fixed {
+    pub sip: std::net::SocketAddr,
+    pub acd_seed: u64,
+}
+
+impl Fixed {
+    /// Puts it into a compiled configuration.
+    pub fn put_into(&self, compiled: &mut Compiled) {
+        let told = std::net::SocketAddr::new(compiled.settings.sip_public.unwrap_or(self.sip.ip()), self.sip.port());
+        compiled.engine.sip.udp = Some(told);
+        compiled.engine.sip.tcp = Some(told);
+        compiled.engine.acd.seed = self.acd_seed;
+    }
+}
+
+/// The configuration in force, where it came from, and whom a new one is told.
+pub struct Live {
+    origin: Origin,
+    overrides: Vec<Override>,
+    fixed: Fixed,
+    current: Mutex<Arc<Compiled>>,
+    door: Door,
+    clock: Clock,
+    /// Called with the new configuration after the engine has been given it.
+    told: Vec<Box<dyn Fn(&Compiled) + Send + Sync>>,
+}
+
+/// Why a reload changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} errors", .0.len())]
+pub struct Refused(pub Vec<String>);
+
+impl Live {
+    /// The configuration that the run began with.
+    pub fn new(origin: Origin, overrides: Vec<Override>, fixed: Fixed, current: Arc<Compiled>, door: Door, clock: Clock) -> Self {
+        Live { origin, overrides, fixed, current: Mutex::new(current), door, clock, told: Vec::new() }
+    }
+
+    /// Adds somebody who must know of a new configuration.
+    pub fn tell(&mut self, told: impl Fn(&Compiled) + Send + Sync + 'static) {
+        self.told.push(Box::new(told));
+    }
+
+    /// What is in force.
+    pub fn current(&self) -> Arc<Compiled> {
+        lock(&self.current).clone()
+    }
+
+    /// Reads the files again and applies the difference in one step; gives it, line by line.
+    ///
+    /// # Errors
+    /// Every fault of the files; then nothing has changed.
+    pub fn reload(&self, by: &str) -> Result<Vec<String>, Refused> {
+        let loaded = config::load(&self.origin, &self.overrides);
+        let Some(mut compiled) = loaded.compiled else {
+            return Err(Refused(loaded.diagnostics.iter().map(|diagnostic| render(diagnostic, None)).collect()));
+        };
+        self.fixed.put_into(&mut compiled);
+        let mut current = lock(&self.current);
+        let mut summary = difference::difference(&current.effective, &compiled.effective);
+        summary.extend(credentials_changed(&current, &compiled));
+        if current.engine.flows.names().ne(compiled.engine.flows.names()) {
+            summary.push("flows: changed".to_owned());
+        }
+        let later = difference::needs_restart(&current.effective, &compiled.effective);
+        if !later.is_empty() {
+            summary.push(format!("at the next start only: {}", later.join(", ")));
+        }
+        let compiled = Arc::new(compiled);
+        let input = engine::Input::Configure { config: Arc::new(compiled.engine.clone()), by: by.into(), summary: summary.clone() };
+        self.door.send(self.clock.now(), input);
+        self.told.iter().for_each(|told| told(&compiled));
+        *current = compiled;
+        Ok(summary)
+    }
+}
+
+/// Secrets are not in what is compared and shown; that they changed is told all the same.
+fn credentials_changed(before: &Compiled, after: &Compiled) -> Vec<String> {
+    let changed = |id: &Arc<str>| {
+        before.accounts.get(id).is_some_and(|old| Some(&old.password) != after.accounts.get(id).map(|new| &new.password))
+            || before.engine.sip.users.get(id) != after.engine.sip.users.get(id)
+    };
+    after.accounts.keys().filter(|id| before.accounts.contains_key(*id) && changed(id)).map(|id| format!("agent {id}: credentials changed")).collect()
+}

@@ -1,0 +1,403 @@
+//! All of it put together: started in the order in which things need each other, stopped in the reverse.
+
+use std::io::BufReader;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ::clock::Time;
+use anyhow::{Context as _, bail};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use engine::{Engine, Input};
+use media::Learn;
+use metrics::Counters;
+use store::{DataDir, Log, LogHandle, LogWriter, Snapshots, Store};
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::config::{Compiled, Import, Origin, Override};
+use crate::edge::door::Door;
+use crate::edge::{tcp, udp};
+use crate::live::{Fixed, Live};
+use crate::media_thread::{MediaConfig, MediaThreads};
+use crate::publish::{Audience, Folds, News, SharedFolds};
+use crate::{engine_thread, fatal, journal, limits, look_up, publish};
+
+/// Sample customers of the demo, in the binary.
+const DEMO_CUSTOMERS: &str = include_str!("../../../config/demo-customers.csv");
+/// Customers by one transaction.
+const IMPORT_BATCH: usize = 5_000;
+/// How often a pair of UDP and TCP ports is tried when the system picks.
+const PORT_TRIES: usize = 16;
+/// How long the log and the snapshot may take at the end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(20);
+/// A snapshot at the latest this often.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(300);
+/// Last answers (to a BYE, say) may still want to leave after the last call is over.
+const LINGER: Duration = Duration::from_millis(300);
+
+/// A running engine.
+pub struct Running {
+    pub ready: Ready,
+    pub live: Arc<Live>,
+    draining: Arc<AtomicBool>,
+    clock: Clock,
+    door: Door,
+    drained: Receiver<()>,
+    stop: Arc<AtomicBool>,
+    log: LogHandle,
+    news: Sender<News>,
+    threads: Threads,
+    media: Arc<MediaThreads>,
+    runtime: tokio::runtime::Runtime,
+}
+
+struct Threads {
+    udp: JoinHandle<()>,
+    engine: JoinHandle<()>,
+    journal: JoinHandle<()>,
+    publisher: JoinHandle<()>,
+}
+
+/// What the one line of JSON says.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Ready {
+    pub event: &'static str,
+    pub sip_udp: SocketAddr,
+    pub sip_tcp: SocketAddr,
+    pub http: SocketAddr,
+    /// First and last RTP port; `null` where the system picks.
+    pub rtp: Option<String>,
+    pub node: String,
+    pub boot: u64,
+    pub data_dir: PathBuf,
+    pub version: &'static str,
+    pub pid: u32,
+}
+
+struct Durable {
+    store: Store,
+    log: Log,
+    opened: store::Opened,
+    snapshots: Snapshots,
+    folds: Folds,
+}
+
+/// Starts everything; when this returns, everything listens.
+///
+/// # Errors
+/// Whatever keeps it from starting: a port that is taken, a data directory that is held or damaged, prompts that cannot be read.
+pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -> anyhow::Result<Running> {
+    let files = limits::raise_open_files();
+    tracing::debug!(files, "open files allowed");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(IO_THREADS).thread_name("io").enable_all().build()?;
+    // Ports first: a second engine on the same ports must not touch the data.
+    let (udp_socket, tcp_listener, sip) = bind_sip(&runtime, compiled.settings.sip)?;
+    let http_listener = runtime.block_on(TcpListener::bind(compiled.settings.http)).with_context(|| format!("HTTP {}", compiled.settings.http))?;
+    let http = http_listener.local_addr()?;
+
+    let durable = open(&compiled)?;
+    let clock = Clock::start(Time::from_nanos(durable.opened.last_at));
+    if clock.ahead() > Duration::from_secs(1) {
+        tracing::warn!(ahead = ?clock.ahead(), "the wall clock is behind the log; times run ahead of it until it has caught up");
+    }
+    let fixed = Fixed { sip, acd_seed: u64::from_be_bytes(random()?) };
+    fixed.put_into(&mut compiled);
+
+    let (door, inbox) = Door::new();
+    let counters = Arc::new(Mutex::new(Counters::default()));
+    let media = Arc::new(media_threads(&compiled, &door, clock)?);
+    let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
+    let start = durable.folds.recovery.start(durable.opened.boot, Time::from_nanos(durable.opened.last_at));
+    let last_sequence = durable.opened.last_sequence;
+    if start.next_sequence != last_sequence + 1 {
+        bail!("the log ends with event {last_sequence}, but its fold with {}", start.next_sequence - 1);
+    }
+    let folds: SharedFolds = Arc::new(Mutex::new(durable.folds));
+    let (news, hears) = publish::channel();
+    let log = log_writer(durable.log, &durable.store, news.clone(), &counters)?;
+    let audience = Audience { event: Box::new(|_, _| {}), reply: Box::new(|_| {}) };
+    let publisher = publish::spawn(hears, folds.clone(), durable.snapshots, audience)?;
+    let (journal, journal_thread) = journal::spawn(log.clone(), news.clone(), last_sequence)?;
+    let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
+    let (drained_tell, drained) = bounded(1);
+
+    // Before anybody else can say anything: the run begins, and has ports.
+    door.send(clock.now(), Input::Start(start));
+    for plane in 0..media.planes() as u16 {
+        door.send(clock.now(), Input::PortsGranted(media.grant(plane)));
+    }
+    let tcp = runtime.block_on(async { tcp::spawn(tcp_listener, door.clone(), clock) });
+    let wiring = engine_thread::Wiring {
+        inbox,
+        turned_away: door.turned_away(),
+        clock,
+        udp: udp_socket.clone(),
+        tcp,
+        media: media.clone(),
+        ports_low: granter(media.clone(), door.clone(), clock)?,
+        journal,
+        look_ups,
+        counters: counters.clone(),
+        drained: drained_tell,
+    };
+    let engine = engine_thread::spawn(engine, wiring)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let udp = udp::spawn(udp_socket, door.clone(), clock, stop.clone())?;
+    snapshot_now_and_then(news.clone(), stop.clone())?;
+    drop(http_listener);
+
+    let rtp = compiled.settings.rtp;
+    let ready = Ready {
+        event: "ready",
+        sip_udp: sip,
+        sip_tcp: sip,
+        http,
+        rtp: (rtp.first != 0).then(|| format!("{}-{}", rtp.first, rtp.last)),
+        node: compiled.settings.node.to_string(),
+        boot: durable.opened.boot,
+        data_dir: std::path::absolute(&compiled.settings.data_dir).unwrap_or_else(|_| compiled.settings.data_dir.clone()),
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+    };
+    let live = Live::new(origin, overrides, fixed, Arc::new(compiled), door.clone(), clock);
+    let threads = Threads { udp, engine, journal: journal_thread, publisher };
+    Ok(Running { ready, live: Arc::new(live), draining: Arc::default(), clock, door, drained, stop, log, news, threads, media, runtime })
+}
+
+/// Threads of tokio: TCP and HTTP are little work beside signalling and media.
+const IO_THREADS: usize = 2;
+
+impl Running {
+    /// Runs until it is told to stop, drains, and stops. True when every call could finish.
+    ///
+    /// # Errors
+    /// When what is known could not be made durable.
+    pub fn until_stopped(self) -> anyhow::Result<bool> {
+        let live = self.live.clone();
+        self.runtime.block_on(async move { wait_for_stop(&live).await })?;
+        let within = self.live.current().settings.drain;
+        eprintln!("draining: no new calls; those in progress have {} s (a second signal ends at once)", within.as_secs());
+        let finished = self.drain(within);
+        self.stop()?;
+        Ok(finished)
+    }
+
+    /// Takes no new calls and waits for those in progress, at most `within`.
+    pub fn drain(&self, within: Duration) -> bool {
+        self.draining.store(true, Ordering::Release);
+        self.door.send(self.clock.now(), Input::Drain { within });
+        // The engine ends what is left by itself at the deadline; this is for an engine that does not.
+        let finished = self.drained.recv_timeout(within + Duration::from_secs(5)).is_ok();
+        std::thread::sleep(LINGER);
+        finished
+    }
+
+    /// Stops everything; what is known is on disk afterwards.
+    ///
+    /// # Errors
+    /// When it could not be made durable.
+    pub fn stop(self) -> anyhow::Result<()> {
+        self.stop.store(true, Ordering::Release);
+        self.door.stop();
+        let Threads { udp, engine, journal, publisher } = self.threads;
+        let joined = |thread: JoinHandle<()>, name: &str| thread.join().map_err(|_| anyhow::anyhow!("the {name} thread panicked"));
+        joined(engine, "engine")?;
+        joined(udp, "UDP")?;
+        joined(journal, "journal")?;
+        let written = self.log.close(CLOSE_PATIENCE);
+        let kept = publish::snapshot(&self.news, CLOSE_PATIENCE);
+        drop((self.log, self.news));
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        drop(self.media);
+        drop(publisher);
+        if !written {
+            bail!("the log could not be written to its end");
+        }
+        if !kept {
+            tracing::warn!("no snapshot was written; the next start reads more of the log");
+        }
+        Ok(())
+    }
+}
+
+/// Binds UDP and TCP on the same port; with port 0 the system picks one that both have.
+fn bind_sip(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> anyhow::Result<(Arc<UdpSocket>, TcpListener, SocketAddr)> {
+    let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
+    let mut last = None;
+    for _ in 0..tries {
+        let socket = udp::bind(address).with_context(|| format!("SIP over UDP {address}"))?;
+        let bound = socket.local_addr()?;
+        match runtime.block_on(tcp::bind(bound)) {
+            Ok(listener) => return Ok((Arc::new(socket), listener, bound)),
+            Err(error) => last = Some(anyhow::Error::from(error).context(format!("SIP over TCP {bound}"))),
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("no SIP port")))
+}
+
+fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    Ok(bytes)
+}
+
+fn open(compiled: &Compiled) -> anyhow::Result<Durable> {
+    let settings = &compiled.settings;
+    let dir = DataDir::open(&settings.data_dir)?;
+    let store = Store::open(&dir)?;
+    let (log, opened) = Log::open(&dir, store::Options::new(&*settings.node))?;
+    let snapshots = Snapshots::open(&dir)?;
+    let folds = Folds::restore(&snapshots, &log.reader(&store), &settings.time_zone)?;
+    if let Some(import) = &settings.first_import
+        && store.customers_count()? == 0
+    {
+        first_import(&store, import, &settings.country)?;
+    }
+    crm::warm_up();
+    Ok(Durable { store, log, opened, snapshots, folds })
+}
+
+fn first_import(store: &Store, import: &Import, country: &str) -> anyhow::Result<()> {
+    let customers: Vec<_> = match import {
+        Import::Demo => crm::read_customers(DEMO_CUSTOMERS.as_bytes(), country).collect(),
+        Import::File(path) => {
+            let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+            crm::read_customers(BufReader::new(file), country).collect()
+        }
+    };
+    let mut good = Vec::with_capacity(customers.len());
+    for customer in customers {
+        match customer {
+            Ok(customer) => good.push(customer),
+            Err(error) => tracing::warn!(%error, "a customer of the first import was left out"),
+        }
+    }
+    for batch in good.chunks(IMPORT_BATCH) {
+        store.put_customers(batch)?;
+    }
+    tracing::info!(customers = good.len(), "first import");
+    Ok(())
+}
+
+fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Result<MediaThreads> {
+    let rtp = compiled.settings.rtp;
+    let planes = match rtp.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => usize::from(threads),
+    };
+    let config = MediaConfig {
+        address: rtp.bind,
+        first: rtp.first,
+        last: if rtp.first == 0 { 0 } else { rtp.last },
+        planes,
+        learn: Learn::default(),
+        media_timeout: Some(compiled.engine.media_timeout).filter(|timeout| !timeout.is_zero()),
+    };
+    let prompts = media::Prompts::default();
+    let door = door.clone();
+    let events = move |event| {
+        door.offer(clock.now(), Input::Media(event));
+    };
+    Ok(MediaThreads::spawn(config, Arc::new(prompts), events, move || clock.now())?)
+}
+
+fn log_writer(log: Log, store: &Store, news: Sender<News>, counters: &Arc<Mutex<Counters>>) -> anyhow::Result<LogHandle> {
+    let counts = counters.clone();
+    let on_commit = move |committed: store::Committed| {
+        publish::lock(&counts).events_sequence = committed.sequence;
+        let _ = news.send(News::Committed(committed));
+    };
+    let counts = counters.clone();
+    let on_trouble = move |trouble: Option<&store::Trouble>| {
+        publish::lock(&counts).store_failing = trouble.is_some();
+        match trouble {
+            Some(trouble) => tracing::error!(tries = trouble.tries, queued_bytes = trouble.queued_bytes, lost = trouble.lost, "the event log cannot be written: {}", trouble.message),
+            None => tracing::info!("the event log can be written again"),
+        }
+    };
+    Ok(LogWriter::spawn(log, store, on_commit, on_trouble)?)
+}
+
+fn look_up_in(store: Store) -> impl Fn(&crm::Number) -> Option<crm::Pop> + Send + 'static {
+    move |number| match store.pop(number) {
+        Ok(pop) => Some(pop),
+        Err(error) => {
+            tracing::error!(%error, "a customer look-up failed");
+            None
+        }
+    }
+}
+
+/// Binds further RTP sockets when a plane runs low.
+fn granter(media: Arc<MediaThreads>, door: Door, clock: Clock) -> anyhow::Result<Sender<u16>> {
+    let (sender, receiver) = bounded::<u16>(GRANTS_WAITING);
+    fatal::spawn("rtp-ports", move || {
+        while let Ok(plane) = receiver.recv() {
+            let ports = media.grant(plane);
+            if !ports.is_empty() && !door.send(clock.now(), Input::PortsGranted(ports)) {
+                return;
+            }
+        }
+    })?;
+    Ok(sender)
+}
+
+/// Requests for ports that may wait; the engine asks again when it still runs low.
+const GRANTS_WAITING: usize = 64;
+
+fn snapshot_now_and_then(news: Sender<News>, stop: Arc<AtomicBool>) -> std::io::Result<()> {
+    // A thread that only waits: a snapshot is work of the publisher's.
+    std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
+        let mut waited = Duration::ZERO;
+        while !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(500));
+            waited += Duration::from_millis(500);
+            if waited >= SNAPSHOT_EVERY {
+                waited = Duration::ZERO;
+                publish::snapshot(&news, CLOSE_PATIENCE);
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reloads the configuration. From then on a second signal ends the process.
+async fn wait_for_stop(live: &Arc<Live>) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => {
+                let live = live.clone();
+                // Reading files may block.
+                tokio::task::spawn_blocking(move || reload(&live)).await?;
+            }
+        }
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        eprintln!("ended at once by a second signal");
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+fn reload(live: &Live) {
+    match live.reload("signal") {
+        Ok(summary) if summary.is_empty() => eprintln!("configuration: nothing changed"),
+        Ok(summary) => summary.iter().for_each(|line| eprintln!("configuration: {line}")),
+        Err(refused) => {
+            refused.0.iter().for_each(|line| eprintln!("{line}"));
+            eprintln!("configuration: {refused}; nothing changed");
+        }
+    }
+}
