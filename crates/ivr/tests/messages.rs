@@ -1,5 +1,8 @@
 //! What a broken flow file is told: every error with its place and a hint.
 
+// A test fails by panicking.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::collections::BTreeSet;
 
 use expect_test::{Expect, expect};
