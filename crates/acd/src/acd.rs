@@ -7,7 +7,10 @@ use std::time::Duration;
 use clock::Time;
 
 use crate::agent::{AgentRecord, Blame, Pauses};
-use crate::api::{Availability, Config, ContactId, Enqueue, Input, Name, OfferEnd, OfferResult, Output, Queue, State, Withdrawal, Work};
+use crate::api::{
+    Availability, Config, ContactId, Enqueue, Input, Name, OfferEnd, OfferResult, Output, Queue,
+    State, Withdrawal, Work,
+};
 use crate::deadlines::{Deadline, Deadlines};
 use crate::decision::Words;
 use crate::index::Index;
@@ -91,7 +94,9 @@ pub(crate) enum Place {
     Waiting,
     /// Free in this step: matched or put in the lines before it ends.
     Free,
-    Offered { agent: u32 },
+    Offered {
+        agent: u32,
+    },
 }
 
 /// Contacts of a queue by where they are.
@@ -137,11 +142,22 @@ impl Acd {
         match input {
             Input::Configure { config } => self.configure(config),
             Input::Presence { agent, reachable } => self.presence(&agent, reachable),
-            Input::Availability { agent, availability } => self.availability(&agent, availability),
+            Input::Availability {
+                agent,
+                availability,
+            } => self.availability(&agent, availability),
             Input::Enqueue(enqueue) => self.enqueue(enqueue),
             Input::Withdraw { contact, why } => self.withdraw(contact, why),
-            Input::Offer { contact, agent, result } => self.offer_result(contact, &agent, result),
-            Input::Finished { contact, agent, wrap_up } => self.finished(contact, &agent, wrap_up),
+            Input::Offer {
+                contact,
+                agent,
+                result,
+            } => self.offer_result(contact, &agent, result),
+            Input::Finished {
+                contact,
+                agent,
+                wrap_up,
+            } => self.finished(contact, &agent, wrap_up),
             Input::EndWrapUp { agent } => self.end_wrap_up(&agent),
             Input::Occupy { agent, call } => self.occupy(&agent, call),
             Input::Vacate { agent, call } => self.vacate(&agent, call),
@@ -176,7 +192,9 @@ impl Acd {
     /// A binary search: cheap enough to be asked at will.
     pub fn position(&self, contact: ContactId) -> Option<u32> {
         let record = self.contacts.get(&contact)?;
-        let before = self.queues[record.queue as usize].line.before(record.rank)?;
+        let before = self.queues[record.queue as usize]
+            .line
+            .before(record.rank)?;
         u32::try_from(before + 1).ok()
     }
 
@@ -187,9 +205,15 @@ impl Acd {
 
     /// How many contacts of this queue wait, ring and are connected.
     pub fn counts(&self, queue: &str) -> Counts {
-        let Some(number) = self.queue_numbers.get(queue) else { return Counts::default() };
+        let Some(number) = self.queue_numbers.get(queue) else {
+            return Counts::default();
+        };
         let queue = &self.queues[*number as usize];
-        Counts { waiting: queue.line.len(), offered: queue.offered, connected: queue.connected }
+        Counts {
+            waiting: queue.line.len(),
+            offered: queue.offered,
+            connected: queue.connected,
+        }
     }
 
     /// The agent whom this contact rings.
@@ -212,12 +236,16 @@ impl Acd {
 
     /// The agent's work items in progress.
     pub fn work(&self, agent: &str) -> impl Iterator<Item = Work> + '_ {
-        self.number(agent).into_iter().flat_map(|number| self.agents[number as usize].work())
+        self.number(agent)
+            .into_iter()
+            .flat_map(|number| self.agents[number as usize].work())
     }
 
     /// Every agent by id, those included who were removed and still finish their work.
     pub fn agents(&self) -> impl Iterator<Item = (&Name, &State)> + '_ {
-        self.agent_numbers.iter().filter_map(|(id, number)| Some((id, self.agents[*number as usize].shown()?)))
+        self.agent_numbers
+            .iter()
+            .filter_map(|(id, number)| Some((id, self.agents[*number as usize].shown()?)))
     }
 
     /// Every queue by name, those included that were removed and still serve.
@@ -260,7 +288,9 @@ impl Acd {
 
 impl Acd {
     fn presence(&mut self, agent: &str, reachable: bool) {
-        let Some(number) = self.number(agent) else { return };
+        let Some(number) = self.number(agent) else {
+            return;
+        };
         let record = &mut self.agents[number as usize];
         if let Some(at) = record.retry_at() {
             self.deadlines.cancel(at, Deadline::Retry { agent: number });
@@ -270,7 +300,9 @@ impl Acd {
     }
 
     fn availability(&mut self, agent: &str, availability: Availability) {
-        let Some(number) = self.number(agent) else { return };
+        let Some(number) = self.number(agent) else {
+            return;
+        };
         let record = &mut self.agents[number as usize];
         if record.leaving() {
             return;
@@ -280,15 +312,22 @@ impl Acd {
     }
 
     fn end_wrap_up(&mut self, agent: &str) {
-        let Some(number) = self.number(agent) else { return };
-        let Some(until) = self.agents[number as usize].wrap_up_until() else { return };
-        self.deadlines.cancel(until, Deadline::WrapUp { agent: number });
+        let Some(number) = self.number(agent) else {
+            return;
+        };
+        let Some(until) = self.agents[number as usize].wrap_up_until() else {
+            return;
+        };
+        self.deadlines
+            .cancel(until, Deadline::WrapUp { agent: number });
         self.agents[number as usize].end_wrap_up();
         self.changed(number);
     }
 
     fn occupy(&mut self, agent: &str, call: ContactId) {
-        let Some(number) = self.number(agent) else { return };
+        let Some(number) = self.number(agent) else {
+            return;
+        };
         if self.agents[number as usize].reserved().is_some() {
             self.end_offer(number, OfferEnd::Withdrawn, Blame::Nobody);
         }
@@ -298,23 +337,39 @@ impl Acd {
     }
 
     fn vacate(&mut self, agent: &str, call: ContactId) {
-        let Some(number) = self.number(agent) else { return };
+        let Some(number) = self.number(agent) else {
+            return;
+        };
         if self.agents[number as usize].vacate(call) {
             self.changed(number);
         }
     }
 
     fn finished(&mut self, contact: ContactId, agent: &str, wrap_up: bool) {
-        let Some(number) = self.number(agent) else { return };
+        let Some(number) = self.number(agent) else {
+            return;
+        };
         let record = &mut self.agents[number as usize];
-        let Some((_, queue)) = record.connected().filter(|(connected, _)| *connected == contact) else { return };
+        let Some((_, queue)) = record
+            .connected()
+            .filter(|(connected, _)| *connected == contact)
+        else {
+            return;
+        };
         let queue = self.queue_numbers.get(queue).copied();
-        let of_queue = queue.map_or(Duration::ZERO, |queue| self.queues[queue as usize].config.wrap_up);
-        let lasts = if wrap_up { record.config().wrap_up.unwrap_or(of_queue) } else { Duration::ZERO };
+        let of_queue = queue.map_or(Duration::ZERO, |queue| {
+            self.queues[queue as usize].config.wrap_up
+        });
+        let lasts = if wrap_up {
+            record.config().wrap_up.unwrap_or(of_queue)
+        } else {
+            Duration::ZERO
+        };
         let until = (lasts > Duration::ZERO).then(|| self.now + lasts);
         record.finish(until);
         if let Some(until) = until {
-            self.deadlines.set(until, Deadline::WrapUp { agent: number });
+            self.deadlines
+                .set(until, Deadline::WrapUp { agent: number });
         }
         if let Some(queue) = queue {
             self.queues[queue as usize].connected -= 1;
@@ -344,10 +399,21 @@ impl Acd {
         let record = &mut self.agents[agent as usize];
         let id = &record.config().id.clone();
         if let Some(state) = record.show() {
-            let idle_since = if state == State::Ready { record.idle_since() } else { None };
-            self.outputs.push_back(Output::Agent { agent: id.clone(), state, idle_since });
+            let idle_since = if state == State::Ready {
+                record.idle_since()
+            } else {
+                None
+            };
+            self.outputs.push_back(Output::Agent {
+                agent: id.clone(),
+                state,
+                idle_since,
+            });
         }
         if record.gone() {
+            for (at, deadline) in record.deadlines(agent) {
+                self.deadlines.cancel(at, deadline);
+            }
             self.agent_numbers.remove(id);
         }
     }
@@ -357,27 +423,57 @@ impl Acd {
 
 impl Acd {
     fn enqueue(&mut self, enqueue: Enqueue) {
-        let Enqueue { contact, queue, skills, priority, class, since } = enqueue;
+        let Enqueue {
+            contact,
+            queue,
+            skills,
+            priority,
+            class,
+            since,
+        } = enqueue;
         if self.contacts.contains_key(&contact) {
             return;
         }
         let open = self.queue_numbers.get(&queue).copied();
         let Some(number) = open.filter(|number| !self.queues[*number as usize].closing) else {
-            self.outputs.push_back(Output::Refused { contact, queue, known: open.is_some() });
+            self.outputs.push_back(Output::Refused {
+                contact,
+                queue,
+                known: open.is_some(),
+            });
             return;
         };
         let record = &self.queues[number as usize];
-        let class_credit = class.and_then(|class| record.config.class_credit.get(&class)).copied().unwrap_or(0);
-        let credit = i64::from(priority) + i64::from(record.config.priority) + i64::from(class_credit);
+        let class_credit = class
+            .and_then(|class| record.config.class_credit.get(&class))
+            .copied()
+            .unwrap_or(0);
+        let credit =
+            i64::from(priority) + i64::from(record.config.priority) + i64::from(class_credit);
         let rank = Rank::new(since.unwrap_or(self.now).min(self.now), credit, contact);
         let profile = self.profile_of(number, &skills);
-        self.contacts.insert(contact, ContactRecord { queue: number, profile, rank, skills, place: Place::Free });
+        self.contacts.insert(
+            contact,
+            ContactRecord {
+                queue: number,
+                profile,
+                rank,
+                skills,
+                place: Place::Free,
+            },
+        );
         // Since nobody waits while an eligible agent is ready, a contact that finds one has overtaken nobody.
         if let Some(agent) = self.best_agent(contact) {
             self.reserve(contact, agent);
-        } else if self.queues[number as usize].line.len() >= self.queues[number as usize].config.max_waiting {
+        } else if self.queues[number as usize].line.len()
+            >= self.queues[number as usize].config.max_waiting
+        {
             self.forget(contact);
-            self.outputs.push_back(Output::Refused { contact, queue, known: true });
+            self.outputs.push_back(Output::Refused {
+                contact,
+                queue,
+                known: true,
+            });
         } else {
             self.wait(contact);
         }
@@ -394,11 +490,14 @@ impl Acd {
             let required = both.entry(skill.clone()).or_insert(0);
             *required = (*required).max(*level);
         }
-        self.index.acquire(both.into_iter().filter(|(_, level)| *level > 0).collect())
+        self.index
+            .acquire(both.into_iter().filter(|(_, level)| *level > 0).collect())
     }
 
     fn withdraw(&mut self, contact: ContactId, why: Withdrawal) {
-        let Some(record) = self.contacts.get(&contact) else { return };
+        let Some(record) = self.contacts.get(&contact) else {
+            return;
+        };
         match record.place {
             Place::Waiting | Place::Free => self.forget(contact),
             Place::Offered { agent } => {
@@ -413,7 +512,9 @@ impl Acd {
 
     /// Puts a contact into the lines, at the place of its rank.
     pub(crate) fn wait(&mut self, contact: ContactId) {
-        let Some(record) = self.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.contacts.get_mut(&contact) else {
+            return;
+        };
         record.place = Place::Waiting;
         self.waiting.insert(record.rank);
         self.queues[record.queue as usize].line.insert(record.rank);
@@ -422,7 +523,9 @@ impl Acd {
 
     /// Takes a contact out of the lines, if it is in them.
     pub(crate) fn step_out(&mut self, contact: ContactId) {
-        let Some(record) = self.contacts.get(&contact) else { return };
+        let Some(record) = self.contacts.get(&contact) else {
+            return;
+        };
         if record.place == Place::Waiting {
             self.waiting.remove(record.rank);
             self.queues[record.queue as usize].line.remove(record.rank);
@@ -433,7 +536,9 @@ impl Acd {
     /// The contact is no longer the distributor's.
     fn forget(&mut self, contact: ContactId) {
         self.step_out(contact);
-        let Some(record) = self.contacts.remove(&contact) else { return };
+        let Some(record) = self.contacts.remove(&contact) else {
+            return;
+        };
         self.index.release(record.profile);
         self.close_if_empty(record.queue);
     }
@@ -451,8 +556,13 @@ impl Acd {
 
 impl Acd {
     fn offer_result(&mut self, contact: ContactId, agent: &str, result: OfferResult) {
-        let Some(number) = self.number(agent) else { return };
-        if self.agents[number as usize].reserved().is_none_or(|(reserved, _)| reserved != contact) {
+        let Some(number) = self.number(agent) else {
+            return;
+        };
+        if self.agents[number as usize]
+            .reserved()
+            .is_none_or(|(reserved, _)| reserved != contact)
+        {
             return;
         }
         match result {
@@ -460,9 +570,15 @@ impl Acd {
             OfferResult::Busy => self.end_offer(number, OfferEnd::Busy, Blame::Busy),
             OfferResult::Failed => self.end_offer(number, OfferEnd::Failed, Blame::Busy),
             OfferResult::Declined => self.end_offer(number, OfferEnd::Declined, Blame::Declined),
-            OfferResult::Redirected => self.end_offer(number, OfferEnd::Redirected, Blame::Declined),
-            OfferResult::Unreachable => self.end_offer(number, OfferEnd::Unreachable, Blame::Unreachable),
-            OfferResult::NotRegistered => self.end_offer(number, OfferEnd::NotRegistered, Blame::Unreachable),
+            OfferResult::Redirected => {
+                self.end_offer(number, OfferEnd::Redirected, Blame::Declined)
+            }
+            OfferResult::Unreachable => {
+                self.end_offer(number, OfferEnd::Unreachable, Blame::Unreachable)
+            }
+            OfferResult::NotRegistered => {
+                self.end_offer(number, OfferEnd::NotRegistered, Blame::Unreachable)
+            }
         }
     }
 
@@ -481,15 +597,28 @@ impl Acd {
 
     /// An offer ended without an answer: the contact is free again, in its old place, unless it is gone.
     pub(crate) fn end_offer(&mut self, agent: u32, reason: OfferEnd, blame: Blame) {
-        let Some((contact, _)) = self.agents[agent as usize].reserved() else { return };
-        let pauses = Pauses { back_off_until: self.now + self.config.back_off.max(BACK_OFF_MIN), retry_at: self.now + RETRY_AFTER };
+        let Some((contact, _)) = self.agents[agent as usize].reserved() else {
+            return;
+        };
+        let pauses = Pauses {
+            back_off_until: self.now + self.config.back_off.max(BACK_OFF_MIN),
+            retry_at: self.now + RETRY_AFTER,
+        };
         self.agents[agent as usize].release(agent, blame, pauses, &mut self.deadlines);
         if let Some(record) = self.contacts.get_mut(&contact) {
             let queue = &mut self.queues[record.queue as usize];
             queue.offered -= 1;
             record.place = Place::Free;
-            let (queue, agent) = (queue.config.name.clone(), self.agents[agent as usize].config().id.clone());
-            self.outputs.push_back(Output::OfferEnded { contact, queue, agent, reason });
+            let (queue, agent) = (
+                queue.config.name.clone(),
+                self.agents[agent as usize].config().id.clone(),
+            );
+            self.outputs.push_back(Output::OfferEnded {
+                contact,
+                queue,
+                agent,
+                reason,
+            });
             if matches!(reason, OfferEnd::CallerGone | OfferEnd::Moved) {
                 self.forget(contact);
             } else {

@@ -20,10 +20,25 @@ const FAILURES_MAX: u8 = 3;
 /// One unit of capacity in use: its owner, and its deadline where time ends it.
 #[derive(Clone, Debug)]
 enum Item {
-    Reserved { contact: ContactId, queue: Name, until: Time },
-    Connected { contact: ContactId, queue: Name, since: Time },
-    WrapUp { contact: ContactId, queue: Name, until: Time },
-    Occupied { call: ContactId, since: Time },
+    Reserved {
+        contact: ContactId,
+        queue: Name,
+        until: Time,
+    },
+    Connected {
+        contact: ContactId,
+        queue: Name,
+        since: Time,
+    },
+    WrapUp {
+        contact: ContactId,
+        queue: Name,
+        until: Time,
+    },
+    Occupied {
+        call: ContactId,
+        since: Time,
+    },
 }
 
 /// A state without its data, for counting.
@@ -147,7 +162,9 @@ impl AgentRecord {
 
     /// Kept apart from this contact at `now`.
     pub fn apart_from(&self, contact: ContactId, now: Time) -> bool {
-        self.pairs.iter().any(|(other, until)| *other == contact && *until > now)
+        self.pairs
+            .iter()
+            .any(|(other, until)| *other == contact && *until > now)
     }
 
     pub fn kind(&self) -> Kind {
@@ -190,29 +207,41 @@ impl AgentRecord {
     /// Work items in progress; calls outside the distributor are among them.
     pub fn work(&self) -> impl Iterator<Item = Work> + '_ {
         self.items.iter().flatten().map(|item| match item {
-            Item::Reserved { contact, until, .. } | Item::WrapUp { contact, until, .. } => Work { contact: *contact, deadline: Some(*until) },
-            Item::Connected { contact, .. } => Work { contact: *contact, deadline: None },
-            Item::Occupied { call, .. } => Work { contact: *call, deadline: None },
+            Item::Reserved { contact, until, .. } | Item::WrapUp { contact, until, .. } => Work {
+                contact: *contact,
+                deadline: Some(*until),
+            },
+            Item::Connected { contact, .. } => Work {
+                contact: *contact,
+                deadline: None,
+            },
+            Item::Occupied { call, .. } => Work {
+                contact: *call,
+                deadline: None,
+            },
         })
     }
 
-    /// Sets every deadline of this agent again, under a new number.
-    pub fn arm(&self, agent: u32, deadlines: &mut Deadlines) {
-        if let Some((_, until)) = self.reserved() {
-            deadlines.set(until, Deadline::Ring { agent });
-        }
-        if let Some(until) = self.wrap_up_until() {
-            deadlines.set(until, Deadline::WrapUp { agent });
-        }
-        for (contact, until) in &self.pairs {
-            deadlines.set(*until, Deadline::BackOff { agent, contact: *contact });
-        }
-        if let Some(until) = self.resting_until {
-            deadlines.set(until, Deadline::Rest { agent });
-        }
-        if let Some(at) = self.retry_at {
-            deadlines.set(at, Deadline::Retry { agent });
-        }
+    /// Every deadline of this agent, whose number is given.
+    pub fn deadlines(&self, agent: u32) -> impl Iterator<Item = (Time, Deadline)> + '_ {
+        let ring = self
+            .reserved()
+            .map(|(_, until)| (until, Deadline::Ring { agent }));
+        let wrap_up = self
+            .wrap_up_until()
+            .map(|until| (until, Deadline::WrapUp { agent }));
+        let rest = self
+            .resting_until
+            .map(|until| (until, Deadline::Rest { agent }));
+        let retry = self.retry_at.map(|at| (at, Deadline::Retry { agent }));
+        let apart = self
+            .pairs
+            .iter()
+            .map(move |&(contact, until)| (until, Deadline::BackOff { agent, contact }));
+        [ring, wrap_up, rest, retry]
+            .into_iter()
+            .flatten()
+            .chain(apart)
     }
 
     fn item(&self) -> Option<&Item> {
@@ -221,12 +250,47 @@ impl AgentRecord {
 
     fn visible(&self) -> State {
         match (self.item().cloned(), &self.availability) {
-            (Some(Item::Reserved { contact, queue, until }), _) => State::Reserved { contact, queue, until },
-            (Some(Item::Connected { contact, queue, since }), _) => State::Connected { contact, queue, since },
-            (Some(Item::WrapUp { contact, queue, until }), _) => State::WrapUp { contact, queue, until },
+            (
+                Some(Item::Reserved {
+                    contact,
+                    queue,
+                    until,
+                }),
+                _,
+            ) => State::Reserved {
+                contact,
+                queue,
+                until,
+            },
+            (
+                Some(Item::Connected {
+                    contact,
+                    queue,
+                    since,
+                }),
+                _,
+            ) => State::Connected {
+                contact,
+                queue,
+                since,
+            },
+            (
+                Some(Item::WrapUp {
+                    contact,
+                    queue,
+                    until,
+                }),
+                _,
+            ) => State::WrapUp {
+                contact,
+                queue,
+                until,
+            },
             (Some(Item::Occupied { call, since }), _) => State::Occupied { call, since },
             (None, Availability::LoggedOut) => State::LoggedOut,
-            (None, Availability::NotReady { reason }) => State::NotReady { reason: reason.clone() },
+            (None, Availability::NotReady { reason }) => State::NotReady {
+                reason: reason.clone(),
+            },
             (None, Availability::Ready) if self.reachable => State::Ready,
             (None, Availability::Ready) => State::Unreachable,
         }
@@ -318,7 +382,11 @@ impl AgentRecord {
     }
 
     pub fn reserve(&mut self, contact: ContactId, queue: Name, until: Time) {
-        self.items[0] = Some(Item::Reserved { contact, queue, until });
+        self.items[0] = Some(Item::Reserved {
+            contact,
+            queue,
+            until,
+        });
     }
 
     /// The offer of this contact was answered.
@@ -327,14 +395,22 @@ impl AgentRecord {
         self.busy_in_a_row = 0;
         self.failures_in_a_row = 0;
         if let Some(Item::Reserved { contact, queue, .. }) = self.items[0].take() {
-            self.items[0] = Some(Item::Connected { contact, queue, since: now });
+            self.items[0] = Some(Item::Connected {
+                contact,
+                queue,
+                since: now,
+            });
         }
     }
 
     /// The conversation is over; wrap-up, if there is one, until the deadline.
     pub fn finish(&mut self, wrap_up_until: Option<Time>) {
         if let Some(Item::Connected { contact, queue, .. }) = self.items[0].take() {
-            self.items[0] = wrap_up_until.map(|until| Item::WrapUp { contact, queue, until });
+            self.items[0] = wrap_up_until.map(|until| Item::WrapUp {
+                contact,
+                queue,
+                until,
+            });
         }
     }
 
@@ -366,7 +442,9 @@ impl AgentRecord {
 
     /// An offer ended without an answer. Sets the deadlines that follow from it.
     pub fn release(&mut self, agent: u32, blame: Blame, pause: Pauses, deadlines: &mut Deadlines) {
-        let Some((contact, ring_until)) = self.reserved() else { return };
+        let Some((contact, ring_until)) = self.reserved() else {
+            return;
+        };
         deadlines.cancel(ring_until, Deadline::Ring { agent });
         self.items[0] = None;
         match blame {
@@ -400,7 +478,13 @@ impl AgentRecord {
         }
     }
 
-    fn reached_nobody(&mut self, agent: u32, contact: ContactId, pause: Pauses, deadlines: &mut Deadlines) {
+    fn reached_nobody(
+        &mut self,
+        agent: u32,
+        contact: ContactId,
+        pause: Pauses,
+        deadlines: &mut Deadlines,
+    ) {
         if !self.config.fixed {
             self.reachable = false;
             return;
@@ -422,11 +506,19 @@ impl AgentRecord {
     /// Only a ready agent is made not ready: who asked for a break or logged out gets that.
     fn not_ready(&mut self, reason: &str) {
         if self.availability == Availability::Ready {
-            self.availability = Availability::NotReady { reason: reason.into() };
+            self.availability = Availability::NotReady {
+                reason: reason.into(),
+            };
         }
     }
 
-    fn keep_apart(&mut self, agent: u32, contact: ContactId, until: Time, deadlines: &mut Deadlines) {
+    fn keep_apart(
+        &mut self,
+        agent: u32,
+        contact: ContactId,
+        until: Time,
+        deadlines: &mut Deadlines,
+    ) {
         if self.pairs.len() >= PAIRS_MAX {
             self.rest(agent, until, deadlines);
         } else {
@@ -437,7 +529,8 @@ impl AgentRecord {
 
     /// The pair may meet again.
     pub fn end_back_off(&mut self, contact: ContactId, now: Time) {
-        self.pairs.retain(|(other, until)| *other != contact || *until > now);
+        self.pairs
+            .retain(|(other, until)| *other != contact || *until > now);
     }
 
     fn rest(&mut self, agent: u32, until: Time, deadlines: &mut Deadlines) {

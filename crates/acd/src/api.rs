@@ -24,15 +24,26 @@ pub enum Input {
     /// The agent's phone is (un)reachable.
     Presence { agent: Name, reachable: bool },
     /// The agent, or someone for them, asks for a state. During a contact it takes effect after wrap-up.
-    Availability { agent: Name, availability: Availability },
+    Availability {
+        agent: Name,
+        availability: Availability,
+    },
     /// A contact begins to wait.
     Enqueue(Enqueue),
     /// A waiting or offered contact leaves: the offer, if any, is withdrawn and blames nobody.
     Withdraw { contact: ContactId, why: Withdrawal },
     /// How the offer to this agent went.
-    Offer { contact: ContactId, agent: Name, result: OfferResult },
+    Offer {
+        contact: ContactId,
+        agent: Name,
+        result: OfferResult,
+    },
     /// The conversation is over: wrap-up begins. `wrap_up` false skips it (no conversation took place).
-    Finished { contact: ContactId, agent: Name, wrap_up: bool },
+    Finished {
+        contact: ContactId,
+        agent: Name,
+        wrap_up: bool,
+    },
     /// The agent ends wrap-up before its deadline.
     EndWrapUp { agent: Name },
     /// A call outside the distributor takes the agent's voice capacity (internal, outbound). Refused silently while the agent has a work item.
@@ -146,13 +157,32 @@ pub struct Agent {
 #[serde(tag = "output", rename_all = "snake_case")]
 pub enum Output {
     /// The agent is reserved: ring them. Answer with `Input::Offer`.
-    Offered { contact: ContactId, queue: Name, agent: Name, ring: Duration, decision: Box<Decision> },
+    Offered {
+        contact: ContactId,
+        queue: Name,
+        agent: Name,
+        ring: Duration,
+        decision: Box<Decision>,
+    },
     /// An offer ended without an answer; the contact waits again in its old place unless it is gone (`CallerGone`, `Moved`).
-    OfferEnded { contact: ContactId, queue: Name, agent: Name, reason: OfferEnd },
+    OfferEnded {
+        contact: ContactId,
+        queue: Name,
+        agent: Name,
+        reason: OfferEnd,
+    },
     /// An agent's state changed.
-    Agent { agent: Name, state: State, idle_since: Option<Time> },
+    Agent {
+        agent: Name,
+        state: State,
+        idle_since: Option<Time>,
+    },
     /// The contact could not wait: the queue is unknown (`known` false), full, or closed to new contacts.
-    Refused { contact: ContactId, queue: Name, known: bool },
+    Refused {
+        contact: ContactId,
+        queue: Name,
+        known: bool,
+    },
 }
 
 /// Why an offer ended.
@@ -177,16 +207,33 @@ pub enum OfferEnd {
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
     LoggedOut,
-    NotReady { reason: Name },
+    NotReady {
+        reason: Name,
+    },
     /// Ready and reachable: can be offered a contact.
     Ready,
     /// Asked for ready, but no phone is reachable.
     Unreachable,
-    Reserved { contact: ContactId, queue: Name, until: Time },
-    Connected { contact: ContactId, queue: Name, since: Time },
-    WrapUp { contact: ContactId, queue: Name, until: Time },
+    Reserved {
+        contact: ContactId,
+        queue: Name,
+        until: Time,
+    },
+    Connected {
+        contact: ContactId,
+        queue: Name,
+        since: Time,
+    },
+    WrapUp {
+        contact: ContactId,
+        queue: Name,
+        until: Time,
+    },
     /// On a call outside the distributor.
-    Occupied { call: ContactId, since: Time },
+    Occupied {
+        call: ContactId,
+        since: Time,
+    },
 }
 
 /// A work item of an agent: one unit of voice capacity.

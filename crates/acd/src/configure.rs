@@ -29,7 +29,8 @@ impl Acd {
 
     /// What rings at an agent who is removed goes back to its place.
     fn withdraw_from_removed(&mut self, config: &Config) {
-        let keep: std::collections::BTreeSet<&Name> = config.agents.iter().map(|agent| &agent.id).collect();
+        let keep: std::collections::BTreeSet<&Name> =
+            config.agents.iter().map(|agent| &agent.id).collect();
         for number in 0..self.agents.len() as u32 {
             let record = &mut self.agents[number as usize];
             if !record.leaving() && !keep.contains(&record.config().id) {
@@ -47,11 +48,16 @@ impl Acd {
             .contacts
             .iter()
             .filter_map(|(contact, record)| match record.place {
-                Place::Offered { agent } => Some((*contact, self.agents[agent as usize].config().id.clone())),
+                Place::Offered { agent } => {
+                    Some((*contact, self.agents[agent as usize].config().id.clone()))
+                }
                 Place::Waiting | Place::Free => None,
             })
             .collect();
-        for record in std::mem::take(&mut self.agents).into_iter().filter(|record| !record.gone()) {
+        for record in std::mem::take(&mut self.agents)
+            .into_iter()
+            .filter(|record| !record.gone())
+        {
             records.insert(record.config().id.clone(), record);
         }
         let mut seen = std::collections::BTreeSet::new();
@@ -67,31 +73,53 @@ impl Acd {
         self.agent_numbers = records.keys().cloned().zip(0..).collect();
         self.agents = records.into_values().collect();
         for (contact, id) in offers {
-            if let (Some(record), Some(agent)) = (self.contacts.get_mut(&contact), self.agent_numbers.get(&id)) {
+            if let (Some(record), Some(agent)) =
+                (self.contacts.get_mut(&contact), self.agent_numbers.get(&id))
+            {
                 record.place = Place::Offered { agent: *agent };
             }
         }
         self.free_agents.clear();
         self.deadlines.clear();
         for (number, record) in (0..).zip(&self.agents) {
-            record.arm(number, &mut self.deadlines);
+            for (at, deadline) in record.deadlines(number) {
+                self.deadlines.set(at, deadline);
+            }
         }
-        self.index = Index::new(self.agents.iter().map(|record| ((!record.leaving()).then_some(&record.config().skills), record.kind())));
+        self.index = Index::new(self.agents.iter().map(|record| {
+            (
+                (!record.leaving()).then_some(&record.config().skills),
+                record.kind(),
+            )
+        }));
     }
 
     /// Numbers the queues again; one that is removed keeps its old settings until its last contact is gone.
     fn renew_queues(&mut self, configured: &[Queue]) {
-        let names: Vec<Name> = self.queues.iter().map(|queue| queue.config.name.clone()).collect();
+        let names: Vec<Name> = self
+            .queues
+            .iter()
+            .map(|queue| queue.config.name.clone())
+            .collect();
         let mut records: BTreeMap<Name, QueueRecord> = BTreeMap::new();
         for mut record in std::mem::take(&mut self.queues) {
             record.closing = true;
-            if record.line.len() + record.offered + record.connected > 0 || self.waits_in(&names, &record.config.name) {
+            if record.line.len() + record.offered + record.connected > 0
+                || self.waits_in(&names, &record.config.name)
+            {
                 records.insert(record.config.name.clone(), record);
             }
         }
         let mut seen = std::collections::BTreeSet::new();
         for queue in configured.iter().filter(|queue| seen.insert(&queue.name)) {
-            let mut record = QueueRecord { config: queue.clone(), closing: false, profile: 0, line: Line::default(), offered: 0, connected: 0 };
+            let mut record = QueueRecord {
+                config: queue.clone(),
+                closing: false,
+                profile: 0,
+                line: Line::default(),
+                offered: 0,
+                connected: 0,
+            };
             if let Some(old) = records.get(&queue.name) {
                 (record.offered, record.connected) = (old.offered, old.connected);
             }
@@ -102,17 +130,28 @@ impl Acd {
         for record in &mut self.queues {
             record.line = Line::default();
             let requirement = record.config.skills.iter().filter(|(_, level)| **level > 0);
-            record.profile = self.index.acquire(requirement.map(|(skill, level)| (skill.clone(), *level)).collect());
+            record.profile = self.index.acquire(
+                requirement
+                    .map(|(skill, level)| (skill.clone(), *level))
+                    .collect(),
+            );
         }
         for record in self.contacts.values_mut() {
             // A queue stays as long as a contact is in it, so that its name has a number.
-            record.queue = names.get(record.queue as usize).and_then(|name| self.queue_numbers.get(name)).copied().unwrap_or(0);
+            record.queue = names
+                .get(record.queue as usize)
+                .and_then(|name| self.queue_numbers.get(name))
+                .copied()
+                .unwrap_or(0);
         }
     }
 
     /// Whether a contact that this step made free belongs to the queue: it is in no line yet.
     fn waits_in(&self, names: &[Name], queue: &Name) -> bool {
-        self.free_contacts.iter().filter_map(|contact| self.contacts.get(contact)).any(|record| names.get(record.queue as usize) == Some(queue))
+        self.free_contacts
+            .iter()
+            .filter_map(|contact| self.contacts.get(contact))
+            .any(|record| names.get(record.queue as usize) == Some(queue))
     }
 
     /// Puts every waiting contact back into lines, with the skills that its queue requires now.
@@ -120,8 +159,14 @@ impl Acd {
         self.waiting = Line::default();
         let contacts: Vec<ContactId> = self.contacts.keys().copied().collect();
         for contact in contacts {
-            let Some(record) = self.contacts.get_mut(&contact) else { continue };
-            let (queue, place, skills) = (record.queue, record.place, std::mem::take(&mut record.skills));
+            let Some(record) = self.contacts.get_mut(&contact) else {
+                continue;
+            };
+            let (queue, place, skills) = (
+                record.queue,
+                record.place,
+                std::mem::take(&mut record.skills),
+            );
             let profile = self.profile_of(queue, &skills);
             if let Some(record) = self.contacts.get_mut(&contact) {
                 (record.profile, record.skills) = (profile, skills);

@@ -10,14 +10,25 @@ use crate::api::ContactId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Deadline {
     /// The agent did not answer: RONA.
-    Ring { agent: u32 },
-    WrapUp { agent: u32 },
+    Ring {
+        agent: u32,
+    },
+    WrapUp {
+        agent: u32,
+    },
     /// The agent may be offered this contact again.
-    BackOff { agent: u32, contact: ContactId },
+    BackOff {
+        agent: u32,
+        contact: ContactId,
+    },
     /// The agent may be offered anything again.
-    Rest { agent: u32 },
+    Rest {
+        agent: u32,
+    },
     /// A fixed phone that failed is tried again.
-    Retry { agent: u32 },
+    Retry {
+        agent: u32,
+    },
 }
 
 impl Deadline {
@@ -56,7 +67,9 @@ impl Deadlines {
     }
 
     pub fn next(&self) -> Option<(Time, &'static str)> {
-        self.due.first().map(|(at, deadline)| (*at, deadline.name()))
+        self.due
+            .first()
+            .map(|(at, deadline)| (*at, deadline.name()))
     }
 
     pub fn clear(&mut self) {

@@ -50,11 +50,20 @@ impl Acd {
             excluded: Vec::new(),
             overtaken: Vec::new(),
         };
-        let Some(record) = self.contacts.get(&contact) else { return decision };
+        let Some(record) = self.contacts.get(&contact) else {
+            return decision;
+        };
         let mut apart = Lacking::default();
         let best = self.candidates(contact, record.profile, &mut apart);
-        decision.runner_up = best.iter().map(|(_, agent)| *agent).find(|agent| *agent != chosen).map(|agent| self.id(agent));
-        decision.candidates = best.into_iter().map(|(since, agent)| self.candidate(since, agent)).collect();
+        decision.runner_up = best
+            .iter()
+            .map(|(_, agent)| *agent)
+            .find(|agent| *agent != chosen)
+            .map(|agent| self.id(agent));
+        decision.candidates = best
+            .into_iter()
+            .map(|(since, agent)| self.candidate(since, agent))
+            .collect();
         decision.excluded = self.excluded(record.profile, &apart);
         let ahead = self.waiting.iter().take_while(|rank| *rank < record.rank);
         decision.overtaken = ahead.take(OVERTAKEN_MAX).map(|rank| rank.contact).collect();
@@ -62,7 +71,12 @@ impl Acd {
     }
 
     /// The best few, in order.
-    fn candidates(&self, contact: ContactId, profile: u32, apart: &mut Lacking) -> Vec<(Time, u32)> {
+    fn candidates(
+        &self,
+        contact: ContactId,
+        profile: u32,
+        apart: &mut Lacking,
+    ) -> Vec<(Time, u32)> {
         let mut best: Vec<(Time, u32)> = Vec::with_capacity(CANDIDATES_MAX + 1);
         for (since, agent) in self.index.ready(profile) {
             if self.agents[agent as usize].apart_from(contact, self.now) {
@@ -84,7 +98,11 @@ impl Acd {
 
     fn candidate(&self, since: Time, agent: u32) -> Candidate {
         let idle = self.now.since(since).as_secs_f64();
-        Candidate { agent: self.id(agent), score: idle, terms: BTreeMap::from([(self.words.idle_seconds.clone(), idle)]) }
+        Candidate {
+            agent: self.id(agent),
+            score: idle,
+            terms: BTreeMap::from([(self.words.idle_seconds.clone(), idle)]),
+        }
     }
 
     fn excluded(&self, profile: u32, apart: &Lacking) -> Vec<Excluded> {
@@ -109,8 +127,16 @@ impl Acd {
 
     fn exclude(&self, excluded: &mut Vec<Excluded>, reason: &Name, lacking: &Lacking) {
         if lacking.count > 0 {
-            let examples = lacking.examples.iter().map(|agent| self.id(*agent)).collect();
-            excluded.push(Excluded { reason: reason.clone(), count: lacking.count, examples });
+            let examples = lacking
+                .examples
+                .iter()
+                .map(|agent| self.id(*agent))
+                .collect();
+            excluded.push(Excluded {
+                reason: reason.clone(),
+                count: lacking.count,
+                examples,
+            });
         }
     }
 

@@ -99,12 +99,18 @@ impl Index {
         for (number, (skills, kind)) in (0u32..).zip(agents) {
             let class = match skills {
                 None => NO_CLASS,
-                Some(skills) => *classes.entry(skills).or_insert_with(|| index.add_class(skills)),
+                Some(skills) => *classes
+                    .entry(skills)
+                    .or_insert_with(|| index.add_class(skills)),
             };
             if let Some(class) = index.classes.get_mut(class as usize) {
                 class.agents.push(number);
             }
-            index.seats.push(Seat { class, kind, ready: None });
+            index.seats.push(Seat {
+                class,
+                kind,
+                ready: None,
+            });
         }
         index
     }
@@ -157,7 +163,9 @@ impl Index {
     }
 
     fn drop_oldest_spare(&mut self) {
-        let Some((_, profile)) = self.spare.pop_first() else { return };
+        let Some((_, profile)) = self.spare.pop_first() else {
+            return;
+        };
         let entry = &mut self.profiles[profile as usize];
         if entry.ready.take().is_some() {
             self.indexed -= 1;
@@ -205,10 +213,18 @@ impl Index {
 
     /// Finds who satisfies a new profile, and who does not and why.
     fn enrol(&mut self, number: u32, profile: &mut Profile) {
-        let needs: Vec<(Option<u32>, u8)> =
-            profile.requirement.iter().map(|(skill, level)| (self.skills.get(skill).copied(), *level)).collect();
+        let needs: Vec<(Option<u32>, u8)> = profile
+            .requirement
+            .iter()
+            .map(|(skill, level)| (self.skills.get(skill).copied(), *level))
+            .collect();
         for (class_number, class) in (0u32..).zip(&mut self.classes) {
-            let level = |skill: Option<u32>| skill.and_then(|skill| class.levels.get(skill as usize)).copied().unwrap_or(0);
+            let level = |skill: Option<u32>| {
+                skill
+                    .and_then(|skill| class.levels.get(skill as usize))
+                    .copied()
+                    .unwrap_or(0)
+            };
             if needs.iter().any(|(skill, _)| level(*skill) == 0) {
                 note_lacking(&mut profile.lack_skill, &class.agents);
             } else if needs.iter().any(|(skill, least)| level(*skill) < *least) {
@@ -257,7 +273,9 @@ impl Index {
     pub fn set_kind(&mut self, agent: u32, kind: Kind) {
         let seat = &mut self.seats[agent as usize];
         let before = std::mem::replace(&mut seat.kind, kind);
-        let Some(class) = self.classes.get(seat.class as usize) else { return };
+        let Some(class) = self.classes.get(seat.class as usize) else {
+            return;
+        };
         if before == kind {
             return;
         }
@@ -275,7 +293,9 @@ impl Index {
         }
         self.remove_ready(agent);
         let seat = &mut self.seats[agent as usize];
-        let Some(class) = self.classes.get(seat.class as usize) else { return };
+        let Some(class) = self.classes.get(seat.class as usize) else {
+            return;
+        };
         seat.ready = Some(idle_since);
         self.ready.insert((idle_since, agent));
         for profile in &class.profiles {
@@ -287,7 +307,11 @@ impl Index {
 
     pub fn remove_ready(&mut self, agent: u32) {
         let seat = &mut self.seats[agent as usize];
-        let (Some(idle_since), Some(class)) = (seat.ready.take(), self.classes.get(seat.class as usize)) else { return };
+        let (Some(idle_since), Some(class)) =
+            (seat.ready.take(), self.classes.get(seat.class as usize))
+        else {
+            return;
+        };
         self.ready.remove(&(idle_since, agent));
         for profile in &class.profiles {
             if let Some(ready) = &mut self.profiles[*profile as usize].ready {
@@ -304,13 +328,18 @@ impl Index {
     pub fn ready(&self, profile: u32) -> impl Iterator<Item = (Time, u32)> + '_ {
         let own = self.profiles[profile as usize].ready.as_ref();
         let all = own.is_none().then_some(&self.ready);
-        let searched = all.into_iter().flatten().filter(move |(_, agent)| self.satisfies(*agent, profile));
+        let searched = all
+            .into_iter()
+            .flatten()
+            .filter(move |(_, agent)| self.satisfies(*agent, profile));
         own.into_iter().flatten().chain(searched).copied()
     }
 
     pub fn satisfies(&self, agent: u32, profile: u32) -> bool {
         let class = self.seats[agent as usize].class as usize;
-        self.classes.get(class).is_some_and(|class| class.profiles.binary_search(&profile).is_ok())
+        self.classes
+            .get(class)
+            .is_some_and(|class| class.profiles.binary_search(&profile).is_ok())
     }
 }
 
@@ -335,7 +364,9 @@ impl Index {
 
     /// The first waiting contact that this agent can serve and is not kept apart from.
     pub fn first_for(&self, agent: u32, apart: impl Fn(Rank) -> bool) -> Option<Rank> {
-        let class = self.classes.get(self.seats[agent as usize].class as usize)?;
+        let class = self
+            .classes
+            .get(self.seats[agent as usize].class as usize)?;
         let mut first = Rank::LAST;
         for profile in &class.profiles {
             let head = self.heads[*profile as usize];
@@ -344,7 +375,11 @@ impl Index {
             }
             if !apart(head) {
                 first = head;
-            } else if let Some(next) = self.profiles[*profile as usize].waiting.iter().find(|rank| !apart(*rank)) {
+            } else if let Some(next) = self.profiles[*profile as usize]
+                .waiting
+                .iter()
+                .find(|rank| !apart(*rank))
+            {
                 first = first.min(next);
             }
         }
@@ -364,7 +399,9 @@ mod tests {
     use crate::api::ContactId;
 
     fn skills(list: &[(&str, u8)]) -> BTreeMap<Name, u8> {
-        list.iter().map(|(name, level)| (Name::from(*name), *level)).collect()
+        list.iter()
+            .map(|(name, level)| (Name::from(*name), *level))
+            .collect()
     }
 
     fn requirement(list: &[(&str, u8)]) -> Requirement {
@@ -374,13 +411,38 @@ mod tests {
     #[test]
     fn finds_by_level_in_order_of_idleness() {
         let (low, high) = (skills(&[("zh", 3)]), skills(&[("zh", 8), ("en", 1)]));
-        let mut index = Index::new([(Some(&low), Kind::Ready), (Some(&high), Kind::Ready), (None, Kind::Connected)].into_iter());
+        let mut index = Index::new(
+            [
+                (Some(&low), Kind::Ready),
+                (Some(&high), Kind::Ready),
+                (None, Kind::Connected),
+            ]
+            .into_iter(),
+        );
         index.add_ready(0, Time::from_secs(1));
         index.add_ready(1, Time::from_secs(2));
-        let (any, five, none) = (index.acquire(Vec::new()), index.acquire(requirement(&[("zh", 5)])), index.acquire(requirement(&[("fr", 1)])));
-        let ready = |index: &Index, profile| index.ready(profile).map(|(_, agent)| agent).collect::<Vec<_>>();
-        assert_eq!((ready(&index, any), ready(&index, five), ready(&index, none)), (vec![0, 1], vec![1], vec![]));
-        assert_eq!((index.profile(five).lack_level.count, index.profile(five).lack_skill.count), (1, 0));
+        let (any, five, none) = (
+            index.acquire(Vec::new()),
+            index.acquire(requirement(&[("zh", 5)])),
+            index.acquire(requirement(&[("fr", 1)])),
+        );
+        let ready = |index: &Index, profile| {
+            index
+                .ready(profile)
+                .map(|(_, agent)| agent)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ready(&index, any), ready(&index, five), ready(&index, none)),
+            (vec![0, 1], vec![1], vec![])
+        );
+        assert_eq!(
+            (
+                index.profile(five).lack_level.count,
+                index.profile(five).lack_skill.count
+            ),
+            (1, 0)
+        );
         index.remove_ready(1);
         index.set_kind(1, Kind::Reserved);
         assert_eq!(ready(&index, five), Vec::<u32>::new());
@@ -389,12 +451,19 @@ mod tests {
 
     #[test]
     fn profiles_are_bounded_and_exact_beyond_the_bound() {
-        let all: BTreeMap<Name, u8> = (0..700).map(|n| (Name::from(format!("s{n:03}")), 5)).collect();
+        let all: BTreeMap<Name, u8> = (0..700)
+            .map(|n| (Name::from(format!("s{n:03}")), 5))
+            .collect();
         let mut index = Index::new([(Some(&all), Kind::Ready)].into_iter());
         index.add_ready(0, Time::from_secs(1));
-        let used: Vec<u32> = (0..700).map(|n| index.acquire(vec![(Name::from(format!("s{n:03}")), 5)])).collect();
+        let used: Vec<u32> = (0..700)
+            .map(|n| index.acquire(vec![(Name::from(format!("s{n:03}")), 5)]))
+            .collect();
         assert_eq!(index.profiles_known(), (700, PROFILES_INDEXED_MAX));
-        assert!(used.iter().all(|profile| index.ready(*profile).next() == Some((Time::from_secs(1), 0))));
+        assert!(
+            used.iter()
+                .all(|profile| index.ready(*profile).next() == Some((Time::from_secs(1), 0)))
+        );
         let rank = Rank::new(Time::ZERO, 0, ContactId(1));
         index.wait(used[699], rank);
         assert_eq!(index.first_for(0, |_| false), Some(rank));
@@ -403,7 +472,11 @@ mod tests {
         for profile in used {
             index.release(profile);
         }
-        assert!(index.profiles_known().0 <= PROFILES_SPARE_MAX, "{:?}", index.profiles_known());
+        assert!(
+            index.profiles_known().0 <= PROFILES_SPARE_MAX,
+            "{:?}",
+            index.profiles_known()
+        );
         for n in 0..2_000 {
             let profile = index.acquire(vec![(Name::from(format!("x{n}")), 1)]);
             index.release(profile);

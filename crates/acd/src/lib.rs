@@ -74,6 +74,6 @@ mod matching;
 
 pub use acd::{Acd, Counts};
 pub use api::{
-    Agent, Availability, Candidate, Config, ContactId, Decision, Enqueue, Excluded, Input, Name, OfferEnd, OfferResult, Output, Queue,
-    State, Withdrawal, Work,
+    Agent, Availability, Candidate, Config, ContactId, Decision, Enqueue, Excluded, Input, Name,
+    OfferEnd, OfferResult, Output, Queue, State, Withdrawal, Work,
 };

@@ -16,12 +16,18 @@ pub(crate) struct Rank {
 
 impl Rank {
     /// After every contact: the head of an empty line.
-    pub const LAST: Rank = Rank { start: i64::MAX, contact: ContactId(u64::MAX) };
+    pub const LAST: Rank = Rank {
+        start: i64::MAX,
+        contact: ContactId(u64::MAX),
+    };
 
     /// The place of a contact that waits `since` and has a credit of so many seconds.
     pub fn new(since: Time, credit_seconds: i64, contact: ContactId) -> Self {
         let since = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
-        Rank { start: since.saturating_sub(credit_seconds.saturating_mul(1_000_000_000)), contact }
+        Rank {
+            start: since.saturating_sub(credit_seconds.saturating_mul(1_000_000_000)),
+            contact,
+        }
     }
 }
 
@@ -79,7 +85,13 @@ mod tests {
     #[test]
     fn orders_by_credited_start_then_number() {
         let mut line = Line::default();
-        for place in [rank(10, 0, 3), rank(10, 0, 2), rank(20, 15, 9), rank(1, 0, 7), rank(0, -100, 1)] {
+        for place in [
+            rank(10, 0, 3),
+            rank(10, 0, 2),
+            rank(20, 15, 9),
+            rank(1, 0, 7),
+            rank(0, -100, 1),
+        ] {
             line.insert(place);
             line.insert(place);
         }
@@ -88,11 +100,21 @@ mod tests {
         assert_eq!(line.before(rank(10, 0, 3)), Some(3));
         line.remove(rank(20, 15, 9));
         line.remove(rank(20, 15, 9));
-        assert_eq!((line.len(), line.before(rank(10, 0, 3)), line.before(rank(20, 15, 9))), (4, Some(2), None));
+        assert_eq!(
+            (
+                line.len(),
+                line.before(rank(10, 0, 3)),
+                line.before(rank(20, 15, 9))
+            ),
+            (4, Some(2), None)
+        );
     }
 
     #[test]
     fn extreme_times_and_credits_saturate() {
-        assert!(Rank::new(Time::ZERO, i64::MAX, ContactId(1)) < Rank::new(Time::NEVER, i64::MIN, ContactId(1)));
+        assert!(
+            Rank::new(Time::ZERO, i64::MAX, ContactId(1))
+                < Rank::new(Time::NEVER, i64::MIN, ContactId(1))
+        );
     }
 }

@@ -22,7 +22,11 @@ impl Acd {
             self.match_all();
         }
         for contact in std::mem::take(&mut self.free_contacts) {
-            if self.contacts.get(&contact).is_some_and(|record| record.place == Place::Free) {
+            if self
+                .contacts
+                .get(&contact)
+                .is_some_and(|record| record.place == Place::Free)
+            {
                 self.wait(contact);
             }
         }
@@ -39,7 +43,9 @@ impl Acd {
 
     fn match_few(&mut self) {
         while let Some(contact) = self.first_contact() {
-            let Some(agent) = self.best_agent(contact) else { return };
+            let Some(agent) = self.best_agent(contact) else {
+                return;
+            };
             self.reserve(contact, agent);
         }
     }
@@ -47,22 +53,33 @@ impl Acd {
     /// The first contact, in order of service, that has an eligible agent.
     fn first_contact(&self) -> Option<ContactId> {
         let returned = self.free_contacts.iter().filter_map(|contact| {
-            let record = self.contacts.get(contact).filter(|record| record.place == Place::Free)?;
+            let record = self
+                .contacts
+                .get(contact)
+                .filter(|record| record.place == Place::Free)?;
             self.best_agent(*contact).map(|_| record.rank)
         });
-        let served = self.free_agents.iter().filter_map(|agent| self.first_for(*agent));
+        let served = self
+            .free_agents
+            .iter()
+            .filter_map(|agent| self.first_for(*agent));
         returned.chain(served).min().map(|rank| rank.contact)
     }
 
     /// The first waiting contact that this agent may be offered.
     fn first_for(&self, agent: u32) -> Option<Rank> {
         let record = &self.agents[agent as usize];
-        self.index.first_for(agent, |rank| record.apart_from(rank.contact, self.now))
+        self.index
+            .first_for(agent, |rank| record.apart_from(rank.contact, self.now))
     }
 
     fn match_all(&mut self) {
         for contact in std::mem::take(&mut self.free_contacts) {
-            if self.contacts.get(&contact).is_some_and(|record| record.place == Place::Free) {
+            if self
+                .contacts
+                .get(&contact)
+                .is_some_and(|record| record.place == Place::Free)
+            {
                 self.wait(contact);
             }
         }
@@ -86,17 +103,28 @@ impl Acd {
     /// The longest-idle eligible agent for a contact.
     pub(crate) fn best_agent(&self, contact: ContactId) -> Option<u32> {
         let profile = self.contacts.get(&contact)?.profile;
-        let ready = self.index.ready(profile).find(|(_, agent)| !self.agents[*agent as usize].apart_from(contact, self.now));
+        let ready = self
+            .index
+            .ready(profile)
+            .find(|(_, agent)| !self.agents[*agent as usize].apart_from(contact, self.now));
         let freed = self.free_eligible(contact, profile).min();
         ready.into_iter().chain(freed).min().map(|(_, agent)| agent)
     }
 
     /// Eligible agents among those made free in this step.
-    pub(crate) fn free_eligible(&self, contact: ContactId, profile: u32) -> impl Iterator<Item = (Time, u32)> + '_ {
+    pub(crate) fn free_eligible(
+        &self,
+        contact: ContactId,
+        profile: u32,
+    ) -> impl Iterator<Item = (Time, u32)> + '_ {
         self.free_agents.iter().filter_map(move |agent| {
             let record = &self.agents[*agent as usize];
-            let eligible = self.index.satisfies(*agent, profile) && !record.apart_from(contact, self.now);
-            record.able().filter(|_| eligible).map(|since| (since, *agent))
+            let eligible =
+                self.index.satisfies(*agent, profile) && !record.apart_from(contact, self.now);
+            record
+                .able()
+                .filter(|_| eligible)
+                .map(|since| (since, *agent))
         })
     }
 
@@ -104,7 +132,9 @@ impl Acd {
     pub(crate) fn reserve(&mut self, contact: ContactId, agent: u32) {
         let decision = self.explain(contact, agent);
         self.step_out(contact);
-        let Some(record) = self.contacts.get_mut(&contact) else { return };
+        let Some(record) = self.contacts.get_mut(&contact) else {
+            return;
+        };
         record.place = Place::Offered { agent };
         let queue = &mut self.queues[record.queue as usize];
         queue.offered += 1;
@@ -113,7 +143,13 @@ impl Acd {
         self.agents[agent as usize].reserve(contact, name.clone(), until);
         self.deadlines.set(until, Deadline::Ring { agent });
         let id = self.agents[agent as usize].config().id.clone();
-        self.outputs.push_back(Output::Offered { contact, queue: name, agent: id, ring, decision: Box::new(decision) });
+        self.outputs.push_back(Output::Offered {
+            contact,
+            queue: name,
+            agent: id,
+            ring,
+            decision: Box::new(decision),
+        });
         self.changed(agent);
     }
 }

@@ -6,24 +6,70 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use acd::{Agent, Availability, Config, ContactId, Enqueue, Input, Name, OfferEnd, OfferResult, Output, Queue, State, Withdrawal};
+use acd::{
+    Agent, Availability, Config, ContactId, Enqueue, Input, Name, OfferEnd, OfferResult, Output,
+    Queue, State, Withdrawal,
+};
 use clock::Time;
 
 /// What the reference tells: the part of the distributor's outputs that is compared, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
-    Offered { contact: ContactId, queue: Name, agent: Name, ring: Duration },
-    Ended { contact: ContactId, queue: Name, agent: Name, reason: OfferEnd },
-    Refused { contact: ContactId, queue: Name, known: bool },
+    Offered {
+        contact: ContactId,
+        queue: Name,
+        agent: Name,
+        ring: Duration,
+    },
+    Ended {
+        contact: ContactId,
+        queue: Name,
+        agent: Name,
+        reason: OfferEnd,
+    },
+    Refused {
+        contact: ContactId,
+        queue: Name,
+        known: bool,
+    },
 }
 
 impl Told {
     /// The same part of a real output; `None` for states, which are compared as they stand.
     pub fn of(output: &Output) -> Option<Told> {
         match output.clone() {
-            Output::Offered { contact, queue, agent, ring, decision: _ } => Some(Told::Offered { contact, queue, agent, ring }),
-            Output::OfferEnded { contact, queue, agent, reason } => Some(Told::Ended { contact, queue, agent, reason }),
-            Output::Refused { contact, queue, known } => Some(Told::Refused { contact, queue, known }),
+            Output::Offered {
+                contact,
+                queue,
+                agent,
+                ring,
+                decision: _,
+            } => Some(Told::Offered {
+                contact,
+                queue,
+                agent,
+                ring,
+            }),
+            Output::OfferEnded {
+                contact,
+                queue,
+                agent,
+                reason,
+            } => Some(Told::Ended {
+                contact,
+                queue,
+                agent,
+                reason,
+            }),
+            Output::Refused {
+                contact,
+                queue,
+                known,
+            } => Some(Told::Refused {
+                contact,
+                queue,
+                known,
+            }),
             Output::Agent { .. } => None,
         }
     }
@@ -32,10 +78,25 @@ impl Told {
 #[derive(Clone, Debug, PartialEq)]
 enum Work {
     Nothing,
-    Reserved { contact: ContactId, queue: Name, until: Time },
-    Connected { contact: ContactId, queue: Name, since: Time },
-    WrapUp { contact: ContactId, queue: Name, until: Time },
-    Occupied { call: ContactId, since: Time },
+    Reserved {
+        contact: ContactId,
+        queue: Name,
+        until: Time,
+    },
+    Connected {
+        contact: ContactId,
+        queue: Name,
+        since: Time,
+    },
+    WrapUp {
+        contact: ContactId,
+        queue: Name,
+        until: Time,
+    },
+    Occupied {
+        call: ContactId,
+        since: Time,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -100,15 +161,26 @@ impl Reference {
                     person.reachable = false;
                 }
             }),
-            Input::Availability { agent, availability } => self.with(&agent, |person, _| {
+            Input::Availability {
+                agent,
+                availability,
+            } => self.with(&agent, |person, _| {
                 if !person.removed {
                     person.asked = availability;
                 }
             }),
             Input::Enqueue(enqueue) => self.enqueue(enqueue),
             Input::Withdraw { contact, why } => self.withdraw(contact, why),
-            Input::Offer { contact, agent, result } => self.result(contact, &agent, result),
-            Input::Finished { contact, agent, wrap_up } => self.finished(contact, &agent, wrap_up),
+            Input::Offer {
+                contact,
+                agent,
+                result,
+            } => self.result(contact, &agent, result),
+            Input::Finished {
+                contact,
+                agent,
+                wrap_up,
+            } => self.finished(contact, &agent, wrap_up),
             Input::EndWrapUp { agent } => self.with(&agent, |person, _| {
                 if matches!(person.work, Work::WrapUp { .. }) {
                     person.work = Work::Nothing;
@@ -138,14 +210,18 @@ impl Reference {
     /// Takes everything due, one at a time, then matches.
     pub fn handle_timeout(&mut self, now: Time) -> Vec<Told> {
         self.now = self.now.max(now);
-        while let Some((_, kind, id, contact)) = self.due().into_iter().filter(|due| due.0 <= self.now).min() {
+        while let Some((_, kind, id, contact)) =
+            self.due().into_iter().filter(|due| due.0 <= self.now).min()
+        {
             let Some(at) = self.find(&id) else { break };
             match kind {
                 0 => self.end_offer(at, OfferEnd::RingTimeout),
                 1 => self.people[at].work = Work::Nothing,
                 2 => {
                     let now = self.now;
-                    self.people[at].pairs.retain(|(other, until)| *other != contact || *until > now);
+                    self.people[at]
+                        .pairs
+                        .retain(|(other, until)| *other != contact || *until > now);
                 }
                 3 => self.people[at].rest = None,
                 _ => {
@@ -166,21 +242,33 @@ impl Reference {
 
     /// Every agent's state, by id.
     pub fn states(&self) -> Vec<(Name, State)> {
-        let mut states: Vec<(Name, State)> = self.people.iter().map(|person| (person.set.id.clone(), person.state())).collect();
+        let mut states: Vec<(Name, State)> = self
+            .people
+            .iter()
+            .map(|person| (person.set.id.clone(), person.state()))
+            .collect();
         states.sort_by(|a, b| a.0.cmp(&b.0));
         states
     }
 
     /// The contacts that wait in this queue, in order of service.
     pub fn line(&self, queue: &str) -> Vec<ContactId> {
-        let mut line: Vec<&Waiter> = self.waiters.iter().filter(|waiter| !waiter.ringing && &*waiter.queue == queue).collect();
+        let mut line: Vec<&Waiter> = self
+            .waiters
+            .iter()
+            .filter(|waiter| !waiter.ringing && &*waiter.queue == queue)
+            .collect();
         line.sort_by_key(|waiter| (waiter.start, waiter.contact));
         line.into_iter().map(|waiter| waiter.contact).collect()
     }
 
     /// Every queue that still takes or serves contacts, by name.
     pub fn queues(&self) -> Vec<Name> {
-        let mut names: Vec<Name> = self.queues.iter().map(|place| place.set.name.clone()).collect();
+        let mut names: Vec<Name> = self
+            .queues
+            .iter()
+            .map(|place| place.set.name.clone())
+            .collect();
         names.sort();
         names
     }
@@ -188,14 +276,19 @@ impl Reference {
     /// Somebody waits while this agent could be offered the contact: never, after a step.
     pub fn neglected(&self) -> Option<(ContactId, Name)> {
         let waiting = self.waiters.iter().filter(|waiter| !waiter.ringing);
-        let mut pairs = waiting.flat_map(|waiter| self.people.iter().map(move |person| (waiter, person)));
-        pairs.find(|(waiter, person)| self.eligible(waiter, person)).map(|(waiter, person)| (waiter.contact, person.set.id.clone()))
+        let mut pairs =
+            waiting.flat_map(|waiter| self.people.iter().map(move |person| (waiter, person)));
+        pairs
+            .find(|(waiter, person)| self.eligible(waiter, person))
+            .map(|(waiter, person)| (waiter.contact, person.set.id.clone()))
     }
 }
 
 impl Reference {
     fn find(&self, agent: &str) -> Option<usize> {
-        self.people.iter().position(|person| &*person.set.id == agent)
+        self.people
+            .iter()
+            .position(|person| &*person.set.id == agent)
     }
 
     fn with(&mut self, agent: &str, change: impl FnOnce(&mut Person, Time)) {
@@ -216,12 +309,15 @@ impl Reference {
                 _ => person.idle = None,
             }
         }
-        self.people.retain(|person| !person.removed || person.work != Work::Nothing);
+        self.people
+            .retain(|person| !person.removed || person.work != Work::Nothing);
         let (waiters, people) = (&self.waiters, &self.people);
         self.queues.retain(|place| {
             let name = &place.set.name;
             let waits = waiters.iter().any(|waiter| waiter.queue == *name);
-            let talks = people.iter().any(|person| matches!(&person.work, Work::Connected { queue, .. } if queue == name));
+            let talks = people.iter().any(
+                |person| matches!(&person.work, Work::Connected { queue, .. } if queue == name),
+            );
             !place.removed || waits || talks
         });
     }
@@ -235,7 +331,12 @@ impl Reference {
                 Work::WrapUp { until, .. } => due.push((until, 1, id.clone(), ContactId(0))),
                 Work::Nothing | Work::Connected { .. } | Work::Occupied { .. } => {}
             }
-            due.extend(person.pairs.iter().map(|(contact, until)| (*until, 2, id.clone(), *contact)));
+            due.extend(
+                person
+                    .pairs
+                    .iter()
+                    .map(|(contact, until)| (*until, 2, id.clone(), *contact)),
+            );
             due.extend(person.rest.map(|at| (at, 3, id.clone(), ContactId(0))));
             due.extend(person.retry.map(|at| (at, 4, id.clone(), ContactId(0))));
         }
@@ -243,56 +344,133 @@ impl Reference {
     }
 
     fn eligible(&self, waiter: &Waiter, person: &Person) -> bool {
-        let able = person.work == Work::Nothing && person.asked == Availability::Ready && person.reachable && person.rest.is_none();
+        let able = person.work == Work::Nothing
+            && person.asked == Availability::Ready
+            && person.reachable
+            && person.rest.is_none();
         if !able || person.removed {
             return false;
         }
-        let Some(place) = self.queues.iter().find(|place| place.set.name == waiter.queue) else { return false };
+        let Some(place) = self
+            .queues
+            .iter()
+            .find(|place| place.set.name == waiter.queue)
+        else {
+            return false;
+        };
         let has = |skill: &Name| person.set.skills.get(skill).copied().unwrap_or(0);
-        let skilled = place.set.skills.iter().chain(&waiter.skills).all(|(skill, level)| has(skill) >= *level);
-        skilled && !person.pairs.iter().any(|(contact, until)| *contact == waiter.contact && *until > self.now)
+        let skilled = place
+            .set
+            .skills
+            .iter()
+            .chain(&waiter.skills)
+            .all(|(skill, level)| has(skill) >= *level);
+        skilled
+            && !person
+                .pairs
+                .iter()
+                .any(|(contact, until)| *contact == waiter.contact && *until > self.now)
     }
 
     fn match_all(&mut self) {
         self.tidy();
         loop {
-            let mut order: Vec<usize> = (0..self.waiters.len()).filter(|at| !self.waiters[*at].ringing).collect();
+            let mut order: Vec<usize> = (0..self.waiters.len())
+                .filter(|at| !self.waiters[*at].ringing)
+                .collect();
             order.sort_by_key(|at| (self.waiters[*at].start, self.waiters[*at].contact));
             let best = |waiter: &Waiter| {
-                let eligible = (0..self.people.len()).filter(|at| self.eligible(waiter, &self.people[*at]));
+                let eligible =
+                    (0..self.people.len()).filter(|at| self.eligible(waiter, &self.people[*at]));
                 eligible.min_by_key(|at| (self.people[*at].idle, self.people[*at].set.id.clone()))
             };
-            let Some((waiter, person)) = order.into_iter().find_map(|at| best(&self.waiters[at]).map(|person| (at, person))) else { return };
+            let Some((waiter, person)) = order
+                .into_iter()
+                .find_map(|at| best(&self.waiters[at]).map(|person| (at, person)))
+            else {
+                return;
+            };
             self.waiters[waiter].ringing = true;
             let Waiter { contact, queue, .. } = self.waiters[waiter].clone();
-            let ring = self.queues.iter().find(|place| place.set.name == queue).map_or(Duration::ZERO, |place| place.set.ring);
-            self.people[person].work = Work::Reserved { contact, queue: queue.clone(), until: self.now + ring };
-            self.told.push(Told::Offered { contact, queue, agent: self.people[person].set.id.clone(), ring });
+            let ring = self
+                .queues
+                .iter()
+                .find(|place| place.set.name == queue)
+                .map_or(Duration::ZERO, |place| place.set.ring);
+            self.people[person].work = Work::Reserved {
+                contact,
+                queue: queue.clone(),
+                until: self.now + ring,
+            };
+            self.told.push(Told::Offered {
+                contact,
+                queue,
+                agent: self.people[person].set.id.clone(),
+                ring,
+            });
         }
     }
 
     fn enqueue(&mut self, enqueue: Enqueue) {
-        let Enqueue { contact, queue, skills, priority, class, since } = enqueue;
+        let Enqueue {
+            contact,
+            queue,
+            skills,
+            priority,
+            class,
+            since,
+        } = enqueue;
         if self.waiters.iter().any(|waiter| waiter.contact == contact) {
             return;
         }
-        let Some(place) = self.queues.iter().find(|place| place.set.name == queue).cloned() else {
-            self.told.push(Told::Refused { contact, queue, known: false });
+        let Some(place) = self
+            .queues
+            .iter()
+            .find(|place| place.set.name == queue)
+            .cloned()
+        else {
+            self.told.push(Told::Refused {
+                contact,
+                queue,
+                known: false,
+            });
             return;
         };
         if place.removed {
-            self.told.push(Told::Refused { contact, queue, known: true });
+            self.told.push(Told::Refused {
+                contact,
+                queue,
+                known: true,
+            });
             return;
         }
-        let of_class = class.and_then(|class| place.set.class_credit.get(&class).copied()).unwrap_or(0);
+        let of_class = class
+            .and_then(|class| place.set.class_credit.get(&class).copied())
+            .unwrap_or(0);
         let credit = i128::from(priority) + i128::from(place.set.priority) + i128::from(of_class);
-        let start = i128::from(since.unwrap_or(self.now).min(self.now).as_nanos()) - credit * 1_000_000_000;
+        let start =
+            i128::from(since.unwrap_or(self.now).min(self.now).as_nanos()) - credit * 1_000_000_000;
         let waiting = self.line(&queue).len();
-        self.waiters.push(Waiter { contact, queue: queue.clone(), skills, start, ringing: false });
+        self.waiters.push(Waiter {
+            contact,
+            queue: queue.clone(),
+            skills,
+            start,
+            ringing: false,
+        });
         self.match_all();
-        if self.waiters.iter().any(|waiter| waiter.contact == contact && !waiter.ringing) && waiting >= place.set.max_waiting {
+        if self
+            .waiters
+            .iter()
+            .any(|waiter| waiter.contact == contact && !waiter.ringing)
+            && waiting >= place.set.max_waiting
+        {
             self.waiters.retain(|waiter| waiter.contact != contact);
-            self.told.push(Told::Refused { contact, queue, known: true });
+            self.told.push(Told::Refused {
+                contact,
+                queue,
+                known: true,
+            });
         }
     }
 
@@ -311,7 +489,14 @@ impl Reference {
 
     fn result(&mut self, contact: ContactId, agent: &str, result: OfferResult) {
         let Some(at) = self.find(agent) else { return };
-        let Work::Reserved { contact: ringing, queue, .. } = self.people[at].work.clone() else { return };
+        let Work::Reserved {
+            contact: ringing,
+            queue,
+            ..
+        } = self.people[at].work.clone()
+        else {
+            return;
+        };
         if ringing != contact {
             return;
         }
@@ -319,7 +504,11 @@ impl Reference {
             OfferResult::Answered => {
                 let person = &mut self.people[at];
                 (person.declined, person.busy, person.failed) = (0, 0, 0);
-                person.work = Work::Connected { contact, queue, since: self.now };
+                person.work = Work::Connected {
+                    contact,
+                    queue,
+                    since: self.now,
+                };
                 self.waiters.retain(|waiter| waiter.contact != contact);
                 self.tidy();
                 return;
@@ -339,7 +528,9 @@ impl Reference {
         let now = self.now;
         let until = now + self.config.back_off.max(Duration::from_secs(1));
         let person = &mut self.people[at];
-        let Work::Reserved { contact, queue, .. } = person.work.clone() else { return };
+        let Work::Reserved { contact, queue, .. } = person.work.clone() else {
+            return;
+        };
         person.work = Work::Nothing;
         match reason {
             OfferEnd::RingTimeout => {
@@ -379,27 +570,51 @@ impl Reference {
             OfferEnd::CallerGone | OfferEnd::Moved | OfferEnd::Withdrawn => {}
         }
         let agent = person.set.id.clone();
-        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.contact == contact) {
+        for waiter in self
+            .waiters
+            .iter_mut()
+            .filter(|waiter| waiter.contact == contact)
+        {
             waiter.ringing = false;
         }
         if matches!(reason, OfferEnd::CallerGone | OfferEnd::Moved) {
             self.waiters.retain(|waiter| waiter.contact != contact);
         }
-        self.told.push(Told::Ended { contact, queue, agent, reason });
+        self.told.push(Told::Ended {
+            contact,
+            queue,
+            agent,
+            reason,
+        });
         self.tidy();
     }
 
     fn finished(&mut self, contact: ContactId, agent: &str, wrap_up: bool) {
         let Some(at) = self.find(agent) else { return };
         let person = &mut self.people[at];
-        let Work::Connected { contact: present, queue, .. } = person.work.clone() else { return };
+        let Work::Connected {
+            contact: present,
+            queue,
+            ..
+        } = person.work.clone()
+        else {
+            return;
+        };
         if present != contact {
             return;
         }
-        let of_queue = self.queues.iter().find(|place| place.set.name == queue).map_or(Duration::ZERO, |place| place.set.wrap_up);
+        let of_queue = self
+            .queues
+            .iter()
+            .find(|place| place.set.name == queue)
+            .map_or(Duration::ZERO, |place| place.set.wrap_up);
         let lasts = person.set.wrap_up.unwrap_or(of_queue);
         person.work = match wrap_up && lasts > Duration::ZERO {
-            true => Work::WrapUp { contact, queue, until: self.now + lasts },
+            true => Work::WrapUp {
+                contact,
+                queue,
+                until: self.now + lasts,
+            },
             false => Work::Nothing,
         };
         self.tidy();
@@ -410,7 +625,11 @@ impl Reference {
             return;
         }
         self.config = config.clone();
-        let mut removed: Vec<Name> = self.people.iter().map(|person| person.set.id.clone()).collect();
+        let mut removed: Vec<Name> = self
+            .people
+            .iter()
+            .map(|person| person.set.id.clone())
+            .collect();
         removed.retain(|id| !config.agents.iter().any(|agent| agent.id == *id));
         removed.sort();
         for id in removed {
@@ -431,7 +650,10 @@ impl Reference {
         }
         for queue in &config.queues {
             self.queues.retain(|place| place.set.name != queue.name);
-            self.queues.push(Place { set: queue.clone(), removed: false });
+            self.queues.push(Place {
+                set: queue.clone(),
+                removed: false,
+            });
         }
         self.tidy();
     }
@@ -483,7 +705,9 @@ impl Person {
 
     fn stop(&mut self, reason: &str) {
         if self.asked == Availability::Ready {
-            self.asked = Availability::NotReady { reason: reason.into() };
+            self.asked = Availability::NotReady {
+                reason: reason.into(),
+            };
         }
     }
 
@@ -497,9 +721,42 @@ impl Person {
 
     fn state(&self) -> State {
         match (self.work.clone(), self.asked.clone()) {
-            (Work::Reserved { contact, queue, until }, _) => State::Reserved { contact, queue, until },
-            (Work::Connected { contact, queue, since }, _) => State::Connected { contact, queue, since },
-            (Work::WrapUp { contact, queue, until }, _) => State::WrapUp { contact, queue, until },
+            (
+                Work::Reserved {
+                    contact,
+                    queue,
+                    until,
+                },
+                _,
+            ) => State::Reserved {
+                contact,
+                queue,
+                until,
+            },
+            (
+                Work::Connected {
+                    contact,
+                    queue,
+                    since,
+                },
+                _,
+            ) => State::Connected {
+                contact,
+                queue,
+                since,
+            },
+            (
+                Work::WrapUp {
+                    contact,
+                    queue,
+                    until,
+                },
+                _,
+            ) => State::WrapUp {
+                contact,
+                queue,
+                until,
+            },
             (Work::Occupied { call, since }, _) => State::Occupied { call, since },
             (Work::Nothing, Availability::LoggedOut) => State::LoggedOut,
             (Work::Nothing, Availability::NotReady { reason }) => State::NotReady { reason },

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use acd::{Acd, Agent, Availability, Config, ContactId, Enqueue, Input, Name, OfferResult, Output, Queue, State, Withdrawal};
+use acd::{
+    Acd, Agent, Availability, Config, ContactId, Enqueue, Input, Name, OfferResult, Output, Queue,
+    State, Withdrawal,
+};
 use clock::Time;
 use sim::dice::Dice;
 use sim::reference::{Reference, Told};
@@ -17,7 +20,11 @@ const SKILLS: [&str; 4] = ["zh", "en", "billing", "tech"];
 
 #[test]
 fn does_what_the_reference_does() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok())
+    };
     let seeds = match number("ACD_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("ACD_SEEDS").unwrap_or(SEEDS),
@@ -80,7 +87,14 @@ fn any_of<T: Clone>(dice: &mut Dice, items: &[T]) -> Option<T> {
 
 fn some_skills(dice: &mut Dice, most: u64, level: u64) -> BTreeMap<Name, u8> {
     let count = dice.below(most + 1);
-    (0..count).map(|_| (SKILLS[dice.below(4) as usize].into(), dice.below(level + 1) as u8)).collect()
+    (0..count)
+        .map(|_| {
+            (
+                SKILLS[dice.below(4) as usize].into(),
+                dice.below(level + 1) as u8,
+            )
+        })
+        .collect()
 }
 
 struct Run {
@@ -103,7 +117,10 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let config = Config { back_off: Duration::from_secs(dice.below(12)), ..Config::default() };
+        let config = Config {
+            back_off: Duration::from_secs(dice.below(12)),
+            ..Config::default()
+        };
         Run {
             dice,
             now: Time::from_secs(1_000),
@@ -139,13 +156,22 @@ impl Run {
         match self.dice.below(10) {
             0..4 => {}
             4..7 => self.now += Duration::from_millis(self.dice.below(1_500)),
-            7..9 => self.now = self.acd.poll_timeout().map_or(self.now, |(at, _)| self.now.max(at)),
+            7..9 => {
+                self.now = self
+                    .acd
+                    .poll_timeout()
+                    .map_or(self.now, |(at, _)| self.now.max(at))
+            }
             _ => self.now += Duration::from_secs(self.dice.below(40)),
         }
     }
 
     fn step(&mut self, input: Input) {
-        if self.acd.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+        if self
+            .acd
+            .poll_timeout()
+            .is_some_and(|(at, _)| at <= self.now)
+        {
             self.acd.handle_timeout(self.now);
             let told = self.reference.handle_timeout(self.now);
             self.check(told);
@@ -161,7 +187,10 @@ impl Run {
         self.visits = self.visits + usize::from(began) - usize::from(ended);
         self.inputs.push((self.now, input.clone()));
         let told = self.reference.handle(self.now, input.clone());
-        self.visits -= told.iter().filter(|told| matches!(told, Told::Refused { .. })).count();
+        self.visits -= told
+            .iter()
+            .filter(|told| matches!(told, Told::Refused { .. }))
+            .count();
         self.acd.handle(self.now, input);
         self.check(told);
     }
@@ -181,26 +210,49 @@ impl Run {
         let call = ContactId(1_000_000 + self.dice.below(3));
         match self.dice.below(40) {
             0..12 => self.enqueue(),
-            12..14 => Input::Withdraw { contact, why: if one_in(&mut self.dice, 2) { Withdrawal::Moved } else { Withdrawal::CallerGone } },
+            12..14 => Input::Withdraw {
+                contact,
+                why: if one_in(&mut self.dice, 2) {
+                    Withdrawal::Moved
+                } else {
+                    Withdrawal::CallerGone
+                },
+            },
             14..24 => self.offer_result(&agents),
             24..29 => self.finished(&agents),
             29 => Input::EndWrapUp { agent },
-            30..33 => Input::Availability { agent, availability: self.wish() },
-            33..35 => Input::Presence { agent, reachable: !one_in(&mut self.dice, 3) },
+            30..33 => Input::Availability {
+                agent,
+                availability: self.wish(),
+            },
+            33..35 => Input::Presence {
+                agent,
+                reachable: !one_in(&mut self.dice, 3),
+            },
             35 => Input::Occupy { agent, call },
             36..38 => Input::Vacate { agent, call },
             38 => {
                 self.change_config();
-                Input::Configure { config: Arc::new(self.config.clone()) }
+                Input::Configure {
+                    config: Arc::new(self.config.clone()),
+                }
             }
-            _ => Input::Offer { contact, agent, result: OfferResult::Busy },
+            _ => Input::Offer {
+                contact,
+                agent,
+                result: OfferResult::Busy,
+            },
         }
     }
 
     fn enqueue(&mut self) -> Input {
         let dice = &mut self.dice;
         let names: Vec<Name> = self.acd.queues().cloned().collect();
-        let queue = if one_in(dice, 20) { None } else { any_of(dice, &names) };
+        let queue = if one_in(dice, 20) {
+            None
+        } else {
+            any_of(dice, &names)
+        };
         let known = any_of(dice, &self.contacts).filter(|_| one_in(dice, 15));
         let contact = known.unwrap_or(ContactId(self.next_contact));
         self.next_contact += 1;
@@ -208,20 +260,32 @@ impl Run {
         Input::Enqueue(Enqueue {
             contact,
             queue: queue.unwrap_or_else(|| "nowhere".into()),
-            skills: if one_in(dice, 2) { some_skills(dice, 2, 3) } else { BTreeMap::new() },
-            priority: if one_in(dice, 4) { dice.below(60) as i32 - 20 } else { 0 },
+            skills: if one_in(dice, 2) {
+                some_skills(dice, 2, 3)
+            } else {
+                BTreeMap::new()
+            },
+            priority: if one_in(dice, 4) {
+                dice.below(60) as i32 - 20
+            } else {
+                0
+            },
             class: any_of(dice, &["a".into(), "b".into()]),
-            since: one_in(dice, 6).then(|| Time::from_secs(900) + Duration::from_secs(dice.below(400))),
+            since: one_in(dice, 6)
+                .then(|| Time::from_secs(900) + Duration::from_secs(dice.below(400))),
         })
     }
 
     fn offer_result(&mut self, agents: &[Name]) -> Input {
-        let ringing = agents.iter().filter_map(|agent| match self.acd.state(agent) {
-            Some(State::Reserved { contact, .. }) => Some((agent.clone(), *contact)),
-            _ => None,
-        });
+        let ringing = agents
+            .iter()
+            .filter_map(|agent| match self.acd.state(agent) {
+                Some(State::Reserved { contact, .. }) => Some((agent.clone(), *contact)),
+                _ => None,
+            });
         let ringing: Vec<(Name, ContactId)> = ringing.collect();
-        let (agent, contact) = any_of(&mut self.dice, &ringing).unwrap_or(("nobody".into(), ContactId(0)));
+        let (agent, contact) =
+            any_of(&mut self.dice, &ringing).unwrap_or(("nobody".into(), ContactId(0)));
         let result = match self.dice.below(14) {
             0..5 => OfferResult::Answered,
             5..7 => OfferResult::Busy,
@@ -231,24 +295,39 @@ impl Run {
             12 => OfferResult::NotRegistered,
             _ => OfferResult::Failed,
         };
-        Input::Offer { contact, agent, result }
+        Input::Offer {
+            contact,
+            agent,
+            result,
+        }
     }
 
     fn finished(&mut self, agents: &[Name]) -> Input {
-        let talking = agents.iter().filter_map(|agent| match self.acd.state(agent) {
-            Some(State::Connected { contact, .. }) => Some((agent.clone(), *contact)),
-            _ => None,
-        });
+        let talking = agents
+            .iter()
+            .filter_map(|agent| match self.acd.state(agent) {
+                Some(State::Connected { contact, .. }) => Some((agent.clone(), *contact)),
+                _ => None,
+            });
         let talking: Vec<(Name, ContactId)> = talking.collect();
-        let (agent, contact) = any_of(&mut self.dice, &talking).unwrap_or(("nobody".into(), ContactId(0)));
-        Input::Finished { contact, agent, wrap_up: !one_in(&mut self.dice, 4) }
+        let (agent, contact) =
+            any_of(&mut self.dice, &talking).unwrap_or(("nobody".into(), ContactId(0)));
+        Input::Finished {
+            contact,
+            agent,
+            wrap_up: !one_in(&mut self.dice, 4),
+        }
     }
 
     fn wish(&mut self) -> Availability {
         match self.dice.below(6) {
             0 => Availability::LoggedOut,
-            1 => Availability::NotReady { reason: "lunch".into() },
-            2 => Availability::NotReady { reason: "training".into() },
+            1 => Availability::NotReady {
+                reason: "lunch".into(),
+            },
+            2 => Availability::NotReady {
+                reason: "training".into(),
+            },
             _ => Availability::Ready,
         }
     }
@@ -307,30 +386,56 @@ impl Run {
         self.check_deadlines();
         self.check_lines();
         self.check_decisions(&outputs);
-        assert_eq!(self.reference.neglected(), None, "somebody waits while an eligible agent is ready");
+        assert_eq!(
+            self.reference.neglected(),
+            None,
+            "somebody waits while an eligible agent is ready"
+        );
     }
 
     fn check_states(&mut self, outputs: &[Output]) {
-        let states: Vec<(Name, State)> = self.acd.agents().map(|(id, state)| (id.clone(), state.clone())).collect();
+        let states: Vec<(Name, State)> = self
+            .acd
+            .agents()
+            .map(|(id, state)| (id.clone(), state.clone()))
+            .collect();
         assert_eq!(states, self.reference.states());
         for output in outputs {
-            let Output::Agent { agent, state, idle_since } = output else { continue };
+            let Output::Agent {
+                agent,
+                state,
+                idle_since,
+            } = output
+            else {
+                continue;
+            };
             let before = self.shown.insert(agent.clone(), state.clone());
             assert_ne!(before.as_ref(), Some(state), "told once per change");
             assert_eq!(idle_since.is_some(), *state == State::Ready);
         }
-        self.shown.retain(|agent, _| self.acd.state(agent).is_some());
-        assert_eq!(states, self.shown.clone().into_iter().collect::<Vec<_>>(), "every change is told");
+        self.shown
+            .retain(|agent, _| self.acd.state(agent).is_some());
+        assert_eq!(
+            states,
+            self.shown.clone().into_iter().collect::<Vec<_>>(),
+            "every change is told"
+        );
     }
 
     /// One owner for each unit of capacity, and a deadline that comes for what time ends.
     fn check_deadlines(&self) {
         let next = self.acd.poll_timeout().map(|(at, _)| at);
         assert_eq!(next, self.reference.poll_timeout());
-        assert!(next.is_none_or(|next| next > self.now), "nothing due is left");
+        assert!(
+            next.is_none_or(|next| next > self.now),
+            "nothing due is left"
+        );
         let mut ringing = BTreeSet::new();
         for (id, state) in self.acd.agents() {
-            assert!(self.acd.work(id).count() <= 1, "one unit of capacity, one owner");
+            assert!(
+                self.acd.work(id).count() <= 1,
+                "one unit of capacity, one owner"
+            );
             match state {
                 State::Reserved { contact, until, .. } => {
                     assert!(ringing.insert(*contact), "a contact rings at one agent");
@@ -338,8 +443,12 @@ impl Run {
                     assert!(next.is_some_and(|next| next <= *until));
                 }
                 State::WrapUp { until, .. } => assert!(next.is_some_and(|next| next <= *until)),
-                State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable => assert_eq!(self.acd.work(id).count(), 0),
-                State::Connected { .. } | State::Occupied { .. } => assert_eq!(self.acd.work(id).count(), 1),
+                State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable => {
+                    assert_eq!(self.acd.work(id).count(), 0)
+                }
+                State::Connected { .. } | State::Occupied { .. } => {
+                    assert_eq!(self.acd.work(id).count(), 1)
+                }
             }
         }
     }
@@ -363,13 +472,36 @@ impl Run {
 
     fn check_decisions(&mut self, outputs: &[Output]) {
         for output in outputs {
-            let Output::Offered { decision, agent, contact, .. } = output else { continue };
+            let Output::Offered {
+                decision,
+                agent,
+                contact,
+                ..
+            } = output
+            else {
+                continue;
+            };
             self.offers += 1;
             assert_eq!(&decision.chosen, agent);
-            assert_eq!(decision.candidates.first().map(|best| &best.agent), Some(agent));
-            assert_eq!(decision.candidates.get(1).map(|second| &second.agent), decision.runner_up.as_ref());
-            assert!(decision.candidates.len() <= 3 && decision.overtaken.len() <= 5 && !decision.overtaken.contains(contact));
-            assert!(decision.excluded.iter().all(|excluded| excluded.count > 0 && excluded.examples.len() <= 3));
+            assert_eq!(
+                decision.candidates.first().map(|best| &best.agent),
+                Some(agent)
+            );
+            assert_eq!(
+                decision.candidates.get(1).map(|second| &second.agent),
+                decision.runner_up.as_ref()
+            );
+            assert!(
+                decision.candidates.len() <= 3
+                    && decision.overtaken.len() <= 5
+                    && !decision.overtaken.contains(contact)
+            );
+            assert!(
+                decision
+                    .excluded
+                    .iter()
+                    .all(|excluded| excluded.count > 0 && excluded.examples.len() <= 3)
+            );
         }
     }
 }

@@ -7,7 +7,10 @@ use acd::{Availability, ContactId, Input, OfferEnd, State};
 use crate::desk::{Desk, agent, centre, ended, offers, queue, registered, told};
 
 fn wrapping(seconds: u64) -> acd::Queue {
-    acd::Queue { wrap_up: Duration::from_secs(seconds), ..queue("q", &[]) }
+    acd::Queue {
+        wrap_up: Duration::from_secs(seconds),
+        ..queue("q", &[])
+    }
 }
 
 #[test]
@@ -32,7 +35,10 @@ fn wrap_up_has_a_deadline_and_can_be_ended() {
 
 #[test]
 fn the_agents_wrap_up_overrides_and_none_took_place_skips_it() {
-    let quick = acd::Agent { wrap_up: Some(Duration::ZERO), ..agent("quick", &[("s", 1)]) };
+    let quick = acd::Agent {
+        wrap_up: Some(Duration::ZERO),
+        ..agent("quick", &[("s", 1)])
+    };
     let mut desk = Desk::new(centre(&[wrapping(10)], &[quick, agent("usual", &[])]));
     desk.enqueue(1, "q");
     desk.enqueue(2, "q");
@@ -40,7 +46,11 @@ fn the_agents_wrap_up_overrides_and_none_took_place_skips_it() {
     desk.answer(2, "usual");
     desk.finish(1, "quick");
     assert_eq!(desk.state("quick"), "ready");
-    desk.input(Input::Finished { contact: ContactId(2), agent: "usual".into(), wrap_up: false });
+    desk.input(Input::Finished {
+        contact: ContactId(2),
+        agent: "usual".into(),
+        wrap_up: false,
+    });
     assert_eq!(desk.state("usual"), "ready");
 }
 
@@ -54,23 +64,44 @@ fn a_break_asked_for_in_a_contact_begins_after_wrap_up() {
     assert_eq!(desk.state("a"), "wrap_up 1");
     desk.enqueue(2, "q");
     let outputs = desk.pass(10);
-    assert_eq!((offers(&outputs), told(&outputs, "a")), (vec![], vec![State::NotReady { reason: "lunch".into() }]));
+    assert_eq!(
+        (offers(&outputs), told(&outputs, "a")),
+        (
+            vec![],
+            vec![State::NotReady {
+                reason: "lunch".into()
+            }]
+        )
+    );
 }
 
 #[test]
 fn registering_makes_an_auto_ready_agent_ready_and_a_break_survives_it() {
-    let auto = acd::Agent { auto_ready: true, ..registered("a", &[]) };
+    let auto = acd::Agent {
+        auto_ready: true,
+        ..registered("a", &[])
+    };
     let mut desk = Desk::new(centre(&[queue("q", &[])], &[auto, registered("b", &[])]));
-    assert_eq!((desk.state("a"), desk.state("b")), ("logged_out".into(), "logged_out".into()));
+    assert_eq!(
+        (desk.state("a"), desk.state("b")),
+        ("logged_out".into(), "logged_out".into())
+    );
     desk.presence("a", true);
     desk.presence("b", true);
-    assert_eq!((desk.state("a"), desk.state("b")), ("ready".into(), "logged_out".into()));
+    assert_eq!(
+        (desk.state("a"), desk.state("b")),
+        ("ready".into(), "logged_out".into())
+    );
     desk.pause("a");
     desk.presence("a", false);
     desk.presence("a", true);
     assert_eq!(desk.state("a"), "not_ready lunch");
     desk.ask("a", Availability::LoggedOut);
-    assert_eq!(desk.presence("a", true), [], "a refreshed registration signs nobody in");
+    assert_eq!(
+        desk.presence("a", true),
+        [],
+        "a refreshed registration signs nobody in"
+    );
     desk.presence("a", false);
     desk.presence("a", true);
     assert_eq!(desk.state("a"), "ready");
@@ -78,7 +109,10 @@ fn registering_makes_an_auto_ready_agent_ready_and_a_break_survives_it() {
 
 #[test]
 fn a_lost_phone_while_ready_is_unreachable_and_idle_begins_anew() {
-    let mut desk = Desk::new(centre(&[queue("q", &[])], &[agent("a", &[]), agent("b", &[])]));
+    let mut desk = Desk::new(centre(
+        &[queue("q", &[])],
+        &[agent("a", &[]), agent("b", &[])],
+    ));
     desk.pass(10);
     desk.presence("a", false);
     assert_eq!(desk.state("a"), "unreachable");
@@ -100,7 +134,13 @@ fn a_phone_lost_in_ring_leaves_the_offer_to_its_end() {
 #[test]
 fn outside_calls_occupy() {
     let mut desk = Desk::new(centre(&[queue("q", &[])], &[agent("a", &[])]));
-    assert_eq!(told(&desk.occupy("a", 900), "a"), [State::Occupied { call: ContactId(900), since: desk.now }]);
+    assert_eq!(
+        told(&desk.occupy("a", 900), "a"),
+        [State::Occupied {
+            call: ContactId(900),
+            since: desk.now
+        }]
+    );
     assert_eq!(desk.occupy("a", 901), []);
     assert_eq!(offers(&desk.enqueue(1, "q")), []);
     desk.pass(5);
@@ -116,9 +156,16 @@ fn an_outside_call_withdraws_an_offer() {
     desk.enqueue(1, "q");
     let outputs = desk.occupy("a", 900);
     assert_eq!(ended(&outputs), [(1, "a", OfferEnd::Withdrawn)]);
-    assert_eq!((desk.state("a"), desk.position(1)), ("occupied 900".into(), Some(1)));
+    assert_eq!(
+        (desk.state("a"), desk.position(1)),
+        ("occupied 900".into(), Some(1))
+    );
     assert_eq!(desk.acd.poll_timeout(), None);
-    assert_eq!(offers(&desk.vacate("a", 900)), [(1, "a")], "no back-off: nobody was blamed");
+    assert_eq!(
+        offers(&desk.vacate("a", 900)),
+        [(1, "a")],
+        "no back-off: nobody was blamed"
+    );
 }
 
 #[test]
@@ -137,5 +184,15 @@ fn a_change_is_told_once_and_no_change_is_not_told() {
     assert_eq!(desk.presence("a", true), []);
     assert_eq!(desk.pause("a").len(), 1);
     assert_eq!(desk.pause("a"), []);
-    assert_eq!(desk.ask("a", Availability::NotReady { reason: "training".into() }).len(), 1, "the reason is part of the state");
+    assert_eq!(
+        desk.ask(
+            "a",
+            Availability::NotReady {
+                reason: "training".into()
+            }
+        )
+        .len(),
+        1,
+        "the reason is part of the state"
+    );
 }

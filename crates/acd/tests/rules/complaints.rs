@@ -7,13 +7,19 @@ use crate::desk::{Desk, agent, centre, offers, queue, told};
 /// 2. One caller is answered by two agents; select and reserve are two steps.
 #[test]
 fn a_contact_is_never_at_two_agents() {
-    let mut desk = Desk::new(centre(&[queue("q", &[])], &[agent("a", &[]), agent("b", &[])]));
+    let mut desk = Desk::new(centre(
+        &[queue("q", &[])],
+        &[agent("a", &[]), agent("b", &[])],
+    ));
     assert_eq!(offers(&desk.enqueue(1, "q")), [(1, "a")]);
     let outputs = desk.pass(20);
     assert_eq!(offers(&outputs), [(1, "b")]);
     assert_eq!(desk.answer(1, "a"), [], "the late answer of the first");
     desk.answer(1, "b");
-    assert_eq!((desk.state("a"), desk.state("b")), ("not_ready rona".into(), "connected 1".into()));
+    assert_eq!(
+        (desk.state("a"), desk.state("b")),
+        ("not_ready rona".into(), "connected 1".into())
+    );
 }
 
 /// 3. Nobody is offered although an agent is free; the 8th of 13 is served first; capacity frees but the oldest stays.
@@ -58,7 +64,10 @@ fn every_way_of_becoming_able_takes_the_waiting_contact() {
 /// 4. Wrap-up ends early, is inferred, is reset.
 #[test]
 fn wrap_up_is_not_moved_by_what_happens_meanwhile() {
-    let wrap = acd::Queue { wrap_up: std::time::Duration::from_secs(10), ..queue("q", &[]) };
+    let wrap = acd::Queue {
+        wrap_up: std::time::Duration::from_secs(10),
+        ..queue("q", &[])
+    };
     let mut desk = Desk::new(centre(&[wrap], &[agent("a", &[])]));
     desk.enqueue(1, "q");
     desk.answer(1, "a");
@@ -79,7 +88,10 @@ fn wrap_up_is_not_moved_by_what_happens_meanwhile() {
 /// 7. The first agent is lost after taking the offer: the others are still there, the contact in its old place.
 #[test]
 fn a_first_answer_that_is_lost_goes_on_to_the_next_agent_in_its_old_place() {
-    let mut desk = Desk::new(centre(&[queue("q", &[])], &[agent("a", &[]), agent("b", &[])]));
+    let mut desk = Desk::new(centre(
+        &[queue("q", &[])],
+        &[agent("a", &[]), agent("b", &[])],
+    ));
     desk.occupy("b", 9);
     desk.enqueue(1, "q");
     desk.pass(2);
@@ -96,8 +108,17 @@ fn nothing_stays_reserved_without_an_end() {
     desk.enqueue(1, "q");
     assert!(matches!(desk.acd.state("a"), Some(State::Reserved { .. })));
     let outputs = desk.pass(20);
-    assert!(outputs.iter().any(|output| matches!(output, Output::OfferEnded { .. })));
-    assert_eq!(told(&outputs, "a"), [State::NotReady { reason: "rona".into() }]);
+    assert!(
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::OfferEnded { .. }))
+    );
+    assert_eq!(
+        told(&outputs, "a"),
+        [State::NotReady {
+            reason: "rona".into()
+        }]
+    );
 }
 
 /// 13. A rejected call rings the only agent for ever.

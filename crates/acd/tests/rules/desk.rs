@@ -4,24 +4,40 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acd::{Acd, Agent, Availability, Config, ContactId, Decision, Enqueue, Input, Name, OfferEnd, OfferResult, Output, Queue, State, Withdrawal};
+use acd::{
+    Acd, Agent, Availability, Config, ContactId, Decision, Enqueue, Input, Name, OfferEnd,
+    OfferResult, Output, Queue, State, Withdrawal,
+};
 use clock::Time;
 
 pub const RING: u64 = 20;
 pub const BACK_OFF: u64 = 10;
 
 pub fn skills(list: &[(&str, u8)]) -> BTreeMap<Name, u8> {
-    list.iter().map(|(name, level)| (Name::from(*name), *level)).collect()
+    list.iter()
+        .map(|(name, level)| (Name::from(*name), *level))
+        .collect()
 }
 
 /// An agent at a fixed contact who is ready at once.
 pub fn agent(id: &str, of: &[(&str, u8)]) -> Agent {
-    Agent { id: id.into(), group: "all".into(), skills: skills(of), auto_ready: true, wrap_up: None, fixed: true }
+    Agent {
+        id: id.into(),
+        group: "all".into(),
+        skills: skills(of),
+        auto_ready: true,
+        wrap_up: None,
+        fixed: true,
+    }
 }
 
 /// An agent who registers, and says when they are ready.
 pub fn registered(id: &str, of: &[(&str, u8)]) -> Agent {
-    Agent { auto_ready: false, fixed: false, ..agent(id, of) }
+    Agent {
+        auto_ready: false,
+        fixed: false,
+        ..agent(id, of)
+    }
 }
 
 pub fn queue(name: &str, needs: &[(&str, u8)]) -> Queue {
@@ -37,7 +53,12 @@ pub fn queue(name: &str, needs: &[(&str, u8)]) -> Queue {
 }
 
 pub fn centre(queues: &[Queue], agents: &[Agent]) -> Config {
-    Config { seed: 1, queues: queues.to_vec(), agents: agents.to_vec(), back_off: Duration::from_secs(BACK_OFF) }
+    Config {
+        seed: 1,
+        queues: queues.to_vec(),
+        agents: agents.to_vec(),
+        back_off: Duration::from_secs(BACK_OFF),
+    }
 }
 
 pub struct Desk {
@@ -48,7 +69,10 @@ pub struct Desk {
 impl Desk {
     /// Starts at second 1000; what the configuration tells is dropped.
     pub fn new(config: Config) -> Self {
-        let mut desk = Desk { acd: Acd::new(), now: Time::from_secs(1_000) };
+        let mut desk = Desk {
+            acd: Acd::new(),
+            now: Time::from_secs(1_000),
+        };
         desk.configure(config);
         desk
     }
@@ -63,7 +87,9 @@ impl Desk {
     }
 
     pub fn configure(&mut self, config: Config) -> Vec<Output> {
-        self.input(Input::Configure { config: Arc::new(config) })
+        self.input(Input::Configure {
+            config: Arc::new(config),
+        })
     }
 
     /// Lets seconds pass; each deadline is taken when it is due.
@@ -83,15 +109,30 @@ impl Desk {
         self.enqueue_with(contact, queue, |_| {})
     }
 
-    pub fn enqueue_with(&mut self, contact: u64, queue: &str, change: impl FnOnce(&mut Enqueue)) -> Vec<Output> {
-        let mut enqueue =
-            Enqueue { contact: ContactId(contact), queue: queue.into(), skills: BTreeMap::new(), priority: 0, class: None, since: None };
+    pub fn enqueue_with(
+        &mut self,
+        contact: u64,
+        queue: &str,
+        change: impl FnOnce(&mut Enqueue),
+    ) -> Vec<Output> {
+        let mut enqueue = Enqueue {
+            contact: ContactId(contact),
+            queue: queue.into(),
+            skills: BTreeMap::new(),
+            priority: 0,
+            class: None,
+            since: None,
+        };
         change(&mut enqueue);
         self.input(Input::Enqueue(enqueue))
     }
 
     pub fn result(&mut self, contact: u64, agent: &str, result: OfferResult) -> Vec<Output> {
-        self.input(Input::Offer { contact: ContactId(contact), agent: agent.into(), result })
+        self.input(Input::Offer {
+            contact: ContactId(contact),
+            agent: agent.into(),
+            result,
+        })
     }
 
     pub fn answer(&mut self, contact: u64, agent: &str) -> Vec<Output> {
@@ -99,15 +140,25 @@ impl Desk {
     }
 
     pub fn finish(&mut self, contact: u64, agent: &str) -> Vec<Output> {
-        self.input(Input::Finished { contact: ContactId(contact), agent: agent.into(), wrap_up: true })
+        self.input(Input::Finished {
+            contact: ContactId(contact),
+            agent: agent.into(),
+            wrap_up: true,
+        })
     }
 
     pub fn withdraw(&mut self, contact: u64) -> Vec<Output> {
-        self.input(Input::Withdraw { contact: ContactId(contact), why: Withdrawal::CallerGone })
+        self.input(Input::Withdraw {
+            contact: ContactId(contact),
+            why: Withdrawal::CallerGone,
+        })
     }
 
     pub fn ask(&mut self, agent: &str, availability: Availability) -> Vec<Output> {
-        self.input(Input::Availability { agent: agent.into(), availability })
+        self.input(Input::Availability {
+            agent: agent.into(),
+            availability,
+        })
     }
 
     pub fn ready(&mut self, agent: &str) -> Vec<Output> {
@@ -115,19 +166,33 @@ impl Desk {
     }
 
     pub fn pause(&mut self, agent: &str) -> Vec<Output> {
-        self.ask(agent, Availability::NotReady { reason: "lunch".into() })
+        self.ask(
+            agent,
+            Availability::NotReady {
+                reason: "lunch".into(),
+            },
+        )
     }
 
     pub fn presence(&mut self, agent: &str, reachable: bool) -> Vec<Output> {
-        self.input(Input::Presence { agent: agent.into(), reachable })
+        self.input(Input::Presence {
+            agent: agent.into(),
+            reachable,
+        })
     }
 
     pub fn occupy(&mut self, agent: &str, call: u64) -> Vec<Output> {
-        self.input(Input::Occupy { agent: agent.into(), call: ContactId(call) })
+        self.input(Input::Occupy {
+            agent: agent.into(),
+            call: ContactId(call),
+        })
     }
 
     pub fn vacate(&mut self, agent: &str, call: u64) -> Vec<Output> {
-        self.input(Input::Vacate { agent: agent.into(), call: ContactId(call) })
+        self.input(Input::Vacate {
+            agent: agent.into(),
+            call: ContactId(call),
+        })
     }
 
     /// The agent's state without its data, a reason or contact behind it.
@@ -153,7 +218,9 @@ impl Desk {
 /// Who was offered what, in order.
 pub fn offers(outputs: &[Output]) -> Vec<(u64, &str)> {
     let offer = |output| match output {
-        &Output::Offered { contact, ref agent, .. } => Some((contact.0, &**agent)),
+        &Output::Offered {
+            contact, ref agent, ..
+        } => Some((contact.0, &**agent)),
         _ => None,
     };
     outputs.iter().filter_map(offer).collect()
@@ -161,7 +228,12 @@ pub fn offers(outputs: &[Output]) -> Vec<(u64, &str)> {
 
 pub fn ended(outputs: &[Output]) -> Vec<(u64, &str, OfferEnd)> {
     let end = |output| match output {
-        &Output::OfferEnded { contact, ref agent, reason, .. } => Some((contact.0, &**agent, reason)),
+        &Output::OfferEnded {
+            contact,
+            ref agent,
+            reason,
+            ..
+        } => Some((contact.0, &**agent, reason)),
         _ => None,
     };
     outputs.iter().filter_map(end).collect()
@@ -176,11 +248,11 @@ pub fn refused(outputs: &[Output]) -> Vec<(u64, bool)> {
 }
 
 pub fn told(outputs: &[Output], of: &str) -> Vec<State> {
-    let tale = |output| match output {
-        &Output::Agent { ref agent, ref state, .. } if &**agent == of => Some(state.clone()),
+    let tales = outputs.iter().filter_map(|output| match output {
+        Output::Agent { agent, state, .. } if &**agent == of => Some(state.clone()),
         _ => None,
-    };
-    outputs.iter().filter_map(tale).collect()
+    });
+    tales.collect()
 }
 
 /// The decision of the only offer.
