@@ -22,7 +22,8 @@ pub(crate) const MAX_SOURCE: usize = 1_000;
 const MAX_TEXT: usize = 1_000;
 
 /// What every customer has; a field that the record lacks reads as empty.
-pub(crate) const CUSTOMER_FIELDS: [&str; 6] = ["known", "id", "name", "class", "language", "tags"];
+pub(crate) const CUSTOMER_FIELDS: [&str; 7] =
+    ["known", "id", "name", "class", "language", "tags", "count"];
 /// What every call has.
 pub(crate) const CALL_FIELDS: [&str; 3] = ["ani", "dnis", "anonymous"];
 /// Names that a flow may read without setting them.
@@ -98,22 +99,21 @@ pub(crate) fn call_value(ani: &str, dnis: &str) -> Jinja {
 
 /// The customer as expressions see it: every field of [`CUSTOMER_FIELDS`] is there.
 pub(crate) fn customer_value(record: Option<&BTreeMap<String, Value>>) -> Jinja {
-    let empty = |field: &str| {
-        if field == "tags" {
-            Jinja::from(Vec::<Jinja>::new())
-        } else {
-            Jinja::from("")
-        }
+    let empty = |field: &str| match field {
+        "tags" => Jinja::from(Vec::<Jinja>::new()),
+        "count" => Jinja::from(0),
+        _ => Jinja::from(""),
     };
     let mut fields: BTreeMap<Box<str>, Jinja> = CUSTOMER_FIELDS
         .iter()
         .map(|field| (Box::from(*field), empty(field)))
         .collect();
+    // A record that says nothing about it is somebody's, an empty one nobody's.
+    let known = record.is_some_and(|record| !record.is_empty());
+    fields.insert("known".into(), Jinja::from(known));
     for (name, value) in record.into_iter().flatten() {
         fields.insert(name.as_str().into(), to_jinja(value));
     }
-    let known = record.is_some_and(|record| !record.is_empty());
-    fields.insert("known".into(), Jinja::from(known));
     Jinja::from_object(Fields(fields))
 }
 
