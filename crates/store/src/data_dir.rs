@@ -29,23 +29,43 @@ impl DataDir {
     /// [`StoreError::Locked`] when another process has it, with that one's number.
     pub fn open(path: impl Into<PathBuf>) -> Result<DataDir, StoreError> {
         let path = path.into();
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(StoreError::io("cannot make the data directory", &path))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(StoreError::io("cannot make the data directory", &path))?;
         let lock_path = path.join("lock");
-        let mut lock =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path).map_err(StoreError::io("cannot open the lock file", &lock_path))?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(StoreError::io("cannot open the lock file", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
                 let _ = lock.read_to_string(&mut pid);
-                let holder = if pid.trim().is_empty() { "another process".to_owned() } else { format!("process {}", pid.trim()) };
+                let holder = if pid.trim().is_empty() {
+                    "another process".to_owned()
+                } else {
+                    format!("process {}", pid.trim())
+                };
                 return Err(StoreError::Locked { dir: path, holder });
             }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("cannot lock", &lock_path)(error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(StoreError::io("cannot lock", &lock_path)(error));
+            }
         }
         // Only for the message of the one who finds it locked.
-        let _ = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(DataDir { held: Arc::new(Held { path, _lock: lock }) })
+        let _ = lock
+            .set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()));
+        Ok(DataDir {
+            held: Arc::new(Held { path, _lock: lock }),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -56,14 +76,24 @@ impl DataDir {
     pub(crate) fn secret(&self, may_make: bool) -> Result<[u8; SECRET_BYTES], StoreError> {
         let path = self.path().join("node.secret");
         match fs::read(&path) {
-            Ok(bytes) => bytes.try_into().map_err(|_| StoreError::Refused(format!("{} is not a node secret of {SECRET_BYTES} bytes; restore it from a backup", path.display()))),
+            Ok(bytes) => bytes.try_into().map_err(|_| {
+                StoreError::Refused(format!(
+                    "{} is not a node secret of {SECRET_BYTES} bytes; restore it from a backup",
+                    path.display()
+                ))
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_make => {
                 let mut secret = [0; SECRET_BYTES];
-                getrandom::fill(&mut secret).map_err(|error| StoreError::Refused(format!("the system gives no random numbers: {error}")))?;
+                getrandom::fill(&mut secret).map_err(|error| {
+                    StoreError::Refused(format!("the system gives no random numbers: {error}"))
+                })?;
                 write_durably(&path, &[&secret])?;
                 Ok(secret)
             }
-            Err(error) => Err(StoreError::io("the keys of persons cannot be used without the node secret: cannot read", &path)(error)),
+            Err(error) => Err(StoreError::io(
+                "the keys of persons cannot be used without the node secret: cannot read",
+                &path,
+            )(error)),
         }
     }
 }
@@ -74,7 +104,12 @@ pub(crate) fn write_durably(path: &Path, parts: &[&[u8]]) -> Result<(), StoreErr
     name.push(".tmp");
     let temporary = PathBuf::from(name);
     let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -107,7 +142,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDir::open(dir.path()).unwrap();
         let error = DataDir::open(dir.path()).unwrap_err();
-        assert!(matches!(&error, StoreError::Locked { holder, .. } if holder.contains(&std::process::id().to_string())), "{error}");
+        assert!(
+            matches!(&error, StoreError::Locked { holder, .. } if holder.contains(&std::process::id().to_string())),
+            "{error}"
+        );
         let clone = first.clone();
         drop(first);
         assert!(DataDir::open(dir.path()).is_err(), "a clone still holds it");
@@ -122,7 +160,10 @@ mod tests {
         assert!(data.secret(false).is_err());
         let secret = data.secret(true).unwrap();
         assert_eq!(data.secret(false).unwrap(), secret);
-        let mode = fs::metadata(dir.path().join("node.secret")).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.path().join("node.secret"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

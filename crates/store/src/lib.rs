@@ -20,6 +20,8 @@ pub mod tables;
 pub use api::{Committed, Personal, Record, RecordKind};
 pub use data_dir::DataDir;
 pub use error::{Damage, StoreError};
-pub use log::{Log, LogFull, LogHandle, LogReader, LogWriter, OnDamage, Opened, Options, Records, Trouble};
+pub use log::{
+    Log, LogFull, LogHandle, LogReader, LogWriter, OnDamage, Opened, Options, Records, Trouble,
+};
 pub use snapshots::Snapshots;
 pub use tables::{ClosedContact, ContactFilter, Credentials, Erased, Page, Session, Store};

@@ -32,9 +32,19 @@ impl Snapshots {
     }
 
     /// Keeps `bytes` as the state of `name` (letters, digits, `_`) after the event `sequence`. On disk when this returns.
-    pub fn write_snapshot(&self, sequence: u64, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            return Err(StoreError::Refused(format!("{name:?} is no name of a snapshot")));
+    pub fn write_snapshot(
+        &self,
+        sequence: u64,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        if name.is_empty()
+            || name.len() > 64
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
+            return Err(StoreError::Refused(format!(
+                "{name:?} is no name of a snapshot"
+            )));
         }
         let mut head = Vec::with_capacity(HEAD_BYTES);
         head.extend(MAGIC);
@@ -43,7 +53,10 @@ impl Snapshots {
         head.extend(sequence.to_le_bytes());
         head.extend((bytes.len() as u64).to_le_bytes());
         head.extend(digest(sequence, bytes));
-        write_durably(&self.dir.join(format!("{name}-{sequence:020}.snapshot")), &[&head, bytes])?;
+        write_durably(
+            &self.dir.join(format!("{name}-{sequence:020}.snapshot")),
+            &[&head, bytes],
+        )?;
         let all = self.of_name(name)?;
         for (_, old) in all.iter().rev().skip(KEPT) {
             fs::remove_file(old).map_err(StoreError::io("cannot remove the old snapshot", old))?;
@@ -67,7 +80,9 @@ impl Snapshots {
     fn of_name(&self, name: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(StoreError::io("cannot read", &self.dir))? {
-            let path = entry.map_err(StoreError::io("cannot read", &self.dir))?.path();
+            let path = entry
+                .map_err(StoreError::io("cannot read", &self.dir))?
+                .path();
             if let Some(sequence) = sequence_of(&path, name) {
                 found.push((sequence, path));
             }
@@ -78,19 +93,34 @@ impl Snapshots {
 }
 
 fn sequence_of(path: &Path, name: &str) -> Option<u64> {
-    path.file_name()?.to_str()?.strip_suffix(".snapshot")?.strip_prefix(name)?.strip_prefix('-')?.parse().ok()
+    path.file_name()?
+        .to_str()?
+        .strip_suffix(".snapshot")?
+        .strip_prefix(name)?
+        .strip_prefix('-')?
+        .parse()
+        .ok()
 }
 
 fn digest(sequence: u64, bytes: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(sequence.to_le_bytes()).chain_update(bytes).finalize().into()
+    Sha256::new()
+        .chain_update(sequence.to_le_bytes())
+        .chain_update(bytes)
+        .finalize()
+        .into()
 }
 
 fn check(file: &[u8], sequence: u64) -> Result<(), &'static str> {
-    let Some((head, bytes)) = file.split_at_checked(HEAD_BYTES) else { return Err("cut off") };
+    let Some((head, bytes)) = file.split_at_checked(HEAD_BYTES) else {
+        return Err("cut off");
+    };
     if head[..8] != MAGIC || head[8..10] != VERSION.to_le_bytes() {
         return Err("no snapshot, or one of another version");
     }
-    if head[12..20] != sequence.to_le_bytes() || head[20..28] != (bytes.len() as u64).to_le_bytes() || head[28..] != digest(sequence, bytes) {
+    if head[12..20] != sequence.to_le_bytes()
+        || head[20..28] != (bytes.len() as u64).to_le_bytes()
+        || head[28..] != digest(sequence, bytes)
+    {
         return Err("its checksum is wrong");
     }
     Ok(())
@@ -107,19 +137,33 @@ mod tests {
         let snapshots = Snapshots::open(&data).unwrap();
         assert_eq!(snapshots.latest_snapshot("metrics").unwrap(), None);
         for sequence in [9, 10, 100] {
-            snapshots.write_snapshot(sequence, "metrics", format!("at {sequence}").as_bytes()).unwrap();
+            snapshots
+                .write_snapshot(sequence, "metrics", format!("at {sequence}").as_bytes())
+                .unwrap();
         }
         snapshots.write_snapshot(7, "acd", b"").unwrap();
-        assert_eq!(snapshots.latest_snapshot("metrics").unwrap(), Some((100, b"at 100".to_vec())));
+        assert_eq!(
+            snapshots.latest_snapshot("metrics").unwrap(),
+            Some((100, b"at 100".to_vec()))
+        );
         assert_eq!(snapshots.latest_snapshot("acd").unwrap(), Some((7, vec![])));
-        assert_eq!(fs::read_dir(dir.path().join("snapshots")).unwrap().count(), 3);
-        let newest = dir.path().join("snapshots/metrics-00000000000000000100.snapshot");
+        assert_eq!(
+            fs::read_dir(dir.path().join("snapshots")).unwrap().count(),
+            3
+        );
+        let newest = dir
+            .path()
+            .join("snapshots/metrics-00000000000000000100.snapshot");
         let whole = fs::read(&newest).unwrap();
         for bit in (0..whole.len() * 8).filter(|bit| !(80..96).contains(bit)) {
             let mut bent = whole.clone();
             bent[bit / 8] ^= 1 << (bit % 8);
             fs::write(&newest, &bent).unwrap();
-            assert_eq!(snapshots.latest_snapshot("metrics").unwrap(), Some((10, b"at 10".to_vec())), "bit {bit}");
+            assert_eq!(
+                snapshots.latest_snapshot("metrics").unwrap(),
+                Some((10, b"at 10".to_vec())),
+                "bit {bit}"
+            );
         }
         assert!(snapshots.write_snapshot(1, "../x", b"").is_err());
     }

@@ -1,4 +1,5 @@
 //! What a crash leaves half-written is cut off; what is broken otherwise is loud, and the rest can be read by choice.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
 
@@ -40,7 +41,10 @@ fn a_tail_torn_at_any_byte_is_cut_off() {
     // A file that grew without its contents, as after a power cut.
     fs::write(&path, [&whole[..], &[0; 5_000]].concat()).unwrap();
     let running = run(dir.path());
-    assert_eq!((running.opened.last_sequence, running.opened.truncated_bytes), (3, 5_000));
+    assert_eq!(
+        (running.opened.last_sequence, running.opened.truncated_bytes),
+        (3, 5_000)
+    );
     running.stop();
 }
 
@@ -63,14 +67,21 @@ fn a_torn_first_record_or_header_leaves_an_empty_log() {
 #[test]
 fn a_crash_at_rotation_goes_on_in_the_old_segment() {
     let dir = tempfile::tempdir().unwrap();
-    let small = Options { segment_bytes: 200, ..options() };
+    let small = Options {
+        segment_bytes: 200,
+        ..options()
+    };
     written(dir.path(), 9, &small);
     let last = segments(dir.path()).pop().unwrap();
     let whole = fs::read(&last).unwrap();
     fs::write(&last, &whole[..30]).unwrap();
     let running = run_with(dir.path(), small).unwrap();
     let before = running.opened.last_sequence;
-    assert!((6..9).contains(&before) && running.opened.truncated_bytes == 30, "{:?}", running.opened);
+    assert!(
+        (6..9).contains(&before) && running.opened.truncated_bytes == 30,
+        "{:?}",
+        running.opened
+    );
     running.write((before + 1..=12).map(event).collect());
     assert_eq!(running.sequences(), (1..=12).collect::<Vec<_>>());
     running.stop();
@@ -79,7 +90,14 @@ fn a_crash_at_rotation_goes_on_in_the_old_segment() {
 #[test]
 fn a_flipped_bit_is_found_wherever_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    written(dir.path(), 6, &Options { segment_bytes: 250, ..options() });
+    written(
+        dir.path(),
+        6,
+        &Options {
+            segment_bytes: 250,
+            ..options()
+        },
+    );
     let paths = segments(dir.path());
     assert!(paths.len() >= 2);
     let (first, last) = (&paths[0], &paths[paths.len() - 1]);
@@ -93,14 +111,25 @@ fn a_flipped_bit_is_found_wherever_it_is() {
             Err(error) => error,
             // A record, which the reader meets.
             Ok(running) => {
-                let error = running.handle.reader().iterate_after(0).find_map(Result::err).expect("damage is met");
+                let error = running
+                    .handle
+                    .reader()
+                    .iterate_after(0)
+                    .find_map(Result::err)
+                    .expect("damage is met");
                 running.stop();
                 error
             }
         };
-        let StoreError::Damaged(damage) = &error else { panic!("byte {byte}: {error}") };
+        let StoreError::Damaged(damage) = &error else {
+            panic!("byte {byte}: {error}")
+        };
         assert_eq!(&damage.file, first);
-        assert!(error.to_string().contains(&format!("byte {}", damage.offset)));
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("byte {}", damage.offset))
+        );
     }
     fs::write(first, &whole).unwrap();
 
@@ -115,7 +144,13 @@ fn a_flipped_bit_is_found_wherever_it_is() {
         let mut bent = longer.clone();
         bent[byte] ^= 0x01;
         fs::write(last, &bent).unwrap();
-        assert!(matches!(run_with(dir.path(), options()), Err(StoreError::Damaged(_) | StoreError::Newer { .. })), "byte {byte}");
+        assert!(
+            matches!(
+                run_with(dir.path(), options()),
+                Err(StoreError::Damaged(_) | StoreError::Newer { .. })
+            ),
+            "byte {byte}"
+        );
         assert_eq!(fs::read(last).unwrap(), bent, "nothing is touched");
     }
 }
@@ -123,7 +158,10 @@ fn a_flipped_bit_is_found_wherever_it_is() {
 #[test]
 fn the_rest_is_readable_by_choice() {
     let dir = tempfile::tempdir().unwrap();
-    let small = Options { segment_bytes: 400, ..options() };
+    let small = Options {
+        segment_bytes: 400,
+        ..options()
+    };
     written(dir.path(), 30, &small);
     let paths = segments(dir.path());
     assert!(paths.len() >= 4);
@@ -134,15 +172,32 @@ fn the_rest_is_readable_by_choice() {
     let running = run_with(dir.path(), small).unwrap();
     let reader = running.handle.reader();
     assert!(reader.read(0, usize::MAX).is_err());
-    let rest: Vec<u64> = reader.clone().on_damage(OnDamage::SkipSegment).read(0, usize::MAX).unwrap().iter().map(|record| record.sequence).collect();
-    assert!(rest.len() < 30 && rest.first() == Some(&1) && rest.last() == Some(&30) && rest.is_sorted());
-    assert_eq!(reader.read(25, 9).unwrap().len(), 5, "what does not touch the damage is read as ever");
+    let rest: Vec<u64> = reader
+        .clone()
+        .on_damage(OnDamage::SkipSegment)
+        .read(0, usize::MAX)
+        .unwrap()
+        .iter()
+        .map(|record| record.sequence)
+        .collect();
+    assert!(
+        rest.len() < 30 && rest.first() == Some(&1) && rest.last() == Some(&30) && rest.is_sorted()
+    );
+    assert_eq!(
+        reader.read(25, 9).unwrap().len(),
+        5,
+        "what does not touch the damage is read as ever"
+    );
+    drop(reader);
     running.stop();
 
     // A segment that is missing altogether is met too.
     fs::remove_file(&paths[1]).unwrap();
     let running = run(dir.path());
-    assert!(matches!(running.handle.reader().read(0, usize::MAX), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        running.handle.reader().read(0, usize::MAX),
+        Err(StoreError::Damaged(_))
+    ));
     running.stop();
 }
 
@@ -157,11 +212,24 @@ fn a_node_goes_on_past_damage_by_choice() {
     fs::write(&path, &bent).unwrap();
     assert!(run_with(dir.path(), options()).is_err());
     let running = run_with(dir.path(), skipping()).unwrap();
-    assert_eq!((running.opened.last_sequence, running.opened.damaged.len()), (9, 1), "the end is known from behind the damage");
+    assert_eq!(
+        (running.opened.last_sequence, running.opened.damaged.len()),
+        (9, 1),
+        "the end is known from behind the damage"
+    );
     running.write(vec![event(10)]);
     assert_eq!(segments(dir.path()).len(), 2);
-    assert_eq!(fs::read(&path).unwrap(), bent, "the damaged file stays as it is");
-    let rest = running.handle.reader().on_damage(OnDamage::SkipSegment).read(0, usize::MAX).unwrap();
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        bent,
+        "the damaged file stays as it is"
+    );
+    let rest = running
+        .handle
+        .reader()
+        .on_damage(OnDamage::SkipSegment)
+        .read(0, usize::MAX)
+        .unwrap();
     assert_eq!(rest.last().unwrap().sequence, 10);
     assert_eq!(running.handle.reader().read(9, 9).unwrap(), [event(10)]);
     running.stop();
@@ -175,6 +243,9 @@ fn a_node_goes_on_past_damage_by_choice() {
     fs::write(&path, &bent).unwrap();
     assert!(run_with(dir.path(), options()).is_err());
     let running = run_with(dir.path(), skipping()).unwrap();
-    assert_eq!((running.opened.last_sequence, running.opened.damaged.len()), (10, 1));
+    assert_eq!(
+        (running.opened.last_sequence, running.opened.damaged.len()),
+        (10, 1)
+    );
     running.stop();
 }

@@ -51,9 +51,19 @@ impl Header {
         let mut out = Vec::with_capacity(length);
         out.extend(MAGIC);
         out.extend(VERSION.to_le_bytes());
-        out.extend(u16::try_from(length).expect("under 320 bytes").to_le_bytes());
+        out.extend(
+            u16::try_from(length)
+                .expect("under 320 bytes")
+                .to_le_bytes(),
+        );
         out.extend(0u32.to_le_bytes());
-        for value in [self.first_index, self.before, self.before_at, self.created, self.boot] {
+        for value in [
+            self.first_index,
+            self.before,
+            self.before_at,
+            self.created,
+            self.boot,
+        ] {
             out.extend(value.to_le_bytes());
         }
         out.push(u8::try_from(node.len()).expect("cut to 255"));
@@ -71,23 +81,40 @@ impl Header {
         if bytes[..8] != MAGIC {
             return Err(Bad::Damaged("no log segment begins here"));
         }
-        let (version, length, flags) = (u16_at(bytes, 8), usize::from(u16_at(bytes, 10)), u32_at(bytes, 12));
-        if version != VERSION {
-            return Err(Bad::Newer(format!("format version {version}")));
-        }
+        // Length and checksum are where they are in every version, so that damage is never taken for one.
+        let (version, length, flags) = (
+            u16_at(bytes, 8),
+            usize::from(u16_at(bytes, 10)),
+            u32_at(bytes, 12),
+        );
         if bytes.len() < length {
             return Err(Bad::Short);
         }
-        if length < HEADER_FIXED + 5 || crc32fast::hash(&bytes[..length - 4]) != u32_at(bytes, length - 4) {
+        if length < HEADER_FIXED + 5
+            || crc32fast::hash(&bytes[..length - 4]) != u32_at(bytes, length - 4)
+        {
             return Err(Bad::Damaged("the header's checksum is wrong"));
+        }
+        if version != VERSION {
+            return Err(Bad::Newer(format!("format version {version}")));
         }
         if flags & !HEADER_FLAGS_IGNORABLE != 0 {
             return Err(Bad::Newer(format!("header flags {flags:#x}")));
         }
-        let node = bytes.get(HEADER_FIXED + 1..HEADER_FIXED + 1 + usize::from(bytes[HEADER_FIXED])).and_then(|node| std::str::from_utf8(node).ok());
-        let node = node.ok_or(Bad::Damaged("the header's node is no text"))?.to_owned();
-        let header =
-            Header { first_index: u64_at(bytes, 16), before: u64_at(bytes, 24), before_at: u64_at(bytes, 32), created: u64_at(bytes, 40), boot: u64_at(bytes, 48), node };
+        let node = bytes
+            .get(HEADER_FIXED + 1..HEADER_FIXED + 1 + usize::from(bytes[HEADER_FIXED]))
+            .and_then(|node| std::str::from_utf8(node).ok());
+        let node = node
+            .ok_or(Bad::Damaged("the header's node is no text"))?
+            .to_owned();
+        let header = Header {
+            first_index: u64_at(bytes, 16),
+            before: u64_at(bytes, 24),
+            before_at: u64_at(bytes, 32),
+            created: u64_at(bytes, 40),
+            boot: u64_at(bytes, 48),
+            node,
+        };
         Ok((header, length))
     }
 }
@@ -130,7 +157,9 @@ impl<'a> Frame<'a> {
         }
         let sealed = u32::try_from(out.len() - sealed).expect("bodies are bounded");
         out[start + PREFIX + 4..start + PREFIX + 8].copy_from_slice(&sealed.to_le_bytes());
-        let length = u32::try_from(out.len() - start - PREFIX).expect("bodies are bounded").to_le_bytes();
+        let length = u32::try_from(out.len() - start - PREFIX)
+            .expect("bodies are bounded")
+            .to_le_bytes();
         out[start..start + 4].copy_from_slice(&length);
         let crc = checksum(length, &out[start + PREFIX..]);
         out[start + 4..start + PREFIX].copy_from_slice(&crc.to_le_bytes());
@@ -139,33 +168,68 @@ impl<'a> Frame<'a> {
 
     /// How many bytes the record at the start of `bytes` takes, when that can be told.
     pub(super) fn length(bytes: &[u8]) -> Result<usize, Bad> {
-        let Some(length) = bytes.get(..4) else { return Err(Bad::Short) };
+        let Some(length) = bytes.get(..4) else {
+            return Err(Bad::Short);
+        };
         let length = u32_at(length, 0) as usize;
-        if (FIXED..=BODY_BYTES_MAX).contains(&length) { Ok(PREFIX + length) } else { Err(Bad::Damaged("not the length of a record")) }
+        if (FIXED..=BODY_BYTES_MAX).contains(&length) {
+            Ok(PREFIX + length)
+        } else {
+            Err(Bad::Damaged("not the length of a record"))
+        }
     }
 
     /// The record at the start of `bytes`, and its length.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<(Frame<'a>, usize), Bad> {
         let length = Frame::length(bytes)?;
-        let Some(whole) = bytes.get(..length) else { return Err(Bad::Short) };
+        let Some(whole) = bytes.get(..length) else {
+            return Err(Bad::Short);
+        };
         let body = &whole[PREFIX..];
         if checksum([whole[0], whole[1], whole[2], whole[3]], body) != u32_at(whole, 4) {
             return Err(Bad::Damaged("the record's checksum is wrong"));
         }
-        let (kind, flags, head, sealed) = (body[0], body[1], usize::from(u16_at(body, 2)), u32_at(body, 4) as usize);
-        if flags & !(RECORD_FLAGS_IGNORABLE) != 0 || (kind >= KIND_MUST_KNOW && kind_of(kind).is_none()) {
+        let (kind, flags, head, sealed) = (
+            body[0],
+            body[1],
+            usize::from(u16_at(body, 2)),
+            u32_at(body, 4) as usize,
+        );
+        if flags & !(RECORD_FLAGS_IGNORABLE) != 0
+            || (kind >= KIND_MUST_KNOW && kind_of(kind).is_none())
+        {
             return Err(Bad::Newer(format!("record kind {kind}, flags {flags:#x}")));
         }
-        let json_end = body.len().checked_sub(sealed).filter(|end| head >= FIXED && head <= *end).ok_or(Bad::Damaged("the record's parts do not fit into it"))?;
-        let json = std::str::from_utf8(&body[head..json_end]).map_err(|_| Bad::Damaged("the record's JSON is no UTF-8"))?;
-        let frame = Frame { kind, flags, index: u64_at(body, 8), sequence: u64_at(body, 16), at: u64_at(body, 24), json, sealed: &body[json_end..] };
+        let json_end = body
+            .len()
+            .checked_sub(sealed)
+            .filter(|end| head >= FIXED && head <= *end)
+            .ok_or(Bad::Damaged("the record's parts do not fit into it"))?;
+        let json = std::str::from_utf8(&body[head..json_end])
+            .map_err(|_| Bad::Damaged("the record's JSON is no UTF-8"))?;
+        let frame = Frame {
+            kind,
+            flags,
+            index: u64_at(body, 8),
+            sequence: u64_at(body, 16),
+            at: u64_at(body, 24),
+            json,
+            sealed: &body[json_end..],
+        };
         Ok((frame, length))
     }
 }
 
 /// The kind of a byte; `None` for one that a later version has added.
 pub(super) fn kind_of(byte: u8) -> Option<RecordKind> {
-    [RecordKind::Event, RecordKind::AcdInput, RecordKind::AcdDecision, RecordKind::Lost].into_iter().find(|kind| *kind as u8 == byte)
+    [
+        RecordKind::Event,
+        RecordKind::AcdInput,
+        RecordKind::AcdDecision,
+        RecordKind::Lost,
+    ]
+    .into_iter()
+    .find(|kind| *kind as u8 == byte)
 }
 
 fn checksum(length: [u8; 4], body: &[u8]) -> u32 {
@@ -192,7 +256,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn encode(kind: RecordKind, flags: u8, numbers: (u64, u64, u64), json: &str, sealed: &[u8]) -> Vec<u8> {
+    fn encode(
+        kind: RecordKind,
+        flags: u8,
+        numbers: (u64, u64, u64),
+        json: &str,
+        sealed: &[u8],
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         Frame::encode::<()>(&mut out, (kind, flags), numbers, json, |out| {
             out.extend(sealed);
@@ -203,7 +273,14 @@ mod tests {
     }
 
     fn header() -> Header {
-        Header { first_index: 7, before: 5, before_at: 3, created: 4, boot: 2, node: "北京-1".into() }
+        Header {
+            first_index: 7,
+            before: 5,
+            before_at: 3,
+            created: 4,
+            boot: 2,
+            node: "北京-1".into(),
+        }
     }
 
     #[test]
@@ -211,8 +288,14 @@ mod tests {
         // As in docs/log-format.md: these bytes are for ever.
         let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
         let record = encode(RecordKind::Event, GROUP, (1, 2, 3), "{}", &[0xaa]);
-        assert_eq!(hex(&record), "23000000b0a8f4ce01012000010000000100000000000000020000000000000003000000000000007b7daa");
-        let node = Header { node: "n1".into(), ..header() };
+        assert_eq!(
+            hex(&record),
+            "23000000b0a8f4ce01012000010000000100000000000000020000000000000003000000000000007b7daa"
+        );
+        let node = Header {
+            node: "n1".into(),
+            ..header()
+        };
         assert_eq!(
             hex(&node.encode()),
             "434f52444c4f470a01003f0000000000070000000000000005000000000000000300000000000000\
@@ -247,11 +330,16 @@ mod tests {
         assert!(Frame::decode(&later).is_ok(), "ignorable flags are ignored");
         let set = |bytes: &mut Vec<u8>, at: usize, value: u8| {
             bytes[at] = value;
-            let crc = checksum([bytes[0], bytes[1], bytes[2], bytes[3]], &bytes[PREFIX..]).to_le_bytes();
+            let crc =
+                checksum([bytes[0], bytes[1], bytes[2], bytes[3]], &bytes[PREFIX..]).to_le_bytes();
             bytes[4..8].copy_from_slice(&crc);
         };
         set(&mut later, PREFIX, 77);
-        assert_eq!(Frame::decode(&later).map(|(frame, _)| kind_of(frame.kind)), Ok(None), "a kind to skip");
+        assert_eq!(
+            Frame::decode(&later).map(|(frame, _)| kind_of(frame.kind)),
+            Ok(None),
+            "a kind to skip"
+        );
         set(&mut later, PREFIX, 0x80);
         assert!(matches!(Frame::decode(&later), Err(Bad::Newer(_))));
         set(&mut later, PREFIX, 1);

@@ -39,7 +39,11 @@ pub struct Options {
 
 impl Options {
     pub fn new(node: impl Into<String>) -> Options {
-        Options { node: node.into(), on_damage: OnDamage::Refuse, segment_bytes: SEGMENT_BYTES }
+        Options {
+            node: node.into(),
+            on_damage: OnDamage::Refuse,
+            segment_bytes: SEGMENT_BYTES,
+        }
     }
 }
 
@@ -94,17 +98,34 @@ impl Log {
     /// Damage anywhere that opening looks at (all headers, the whole last segment) but in the last write; a log of another node or of a newer version; I/O.
     pub fn open(dir: &DataDir, options: Options) -> Result<(Log, Opened), StoreError> {
         if options.node.is_empty() || options.node.len() > 255 {
-            return Err(StoreError::Refused("a node's name has 1 to 255 bytes".into()));
+            return Err(StoreError::Refused(
+                "a node's name has 1 to 255 bytes".into(),
+            ));
         }
         let path = dir.path().join("log");
         make_dir(&path)?;
         let mut opened = Opened::default();
-        let mut log = Log { _dir: dir.clone(), path, options, boot: 0, segments: Arc::default(), current: None, next_index: 1, last_sequence: 0, last_at: 0 };
+        let mut log = Log {
+            _dir: dir.clone(),
+            path,
+            options,
+            boot: 0,
+            segments: Arc::default(),
+            current: None,
+            next_index: 1,
+            last_sequence: 0,
+            last_at: 0,
+        };
         log.find_segments(&mut opened)?;
         log.boot += 1;
         log.boot = log.boot.max(read_boot(&log.path)? + 1);
-        write_durably(&log.path.join("boot"), &[format!("{}\n", log.boot).as_bytes()])?;
-        log.segments.last_sequence.store(log.last_sequence, Ordering::Release);
+        write_durably(
+            &log.path.join("boot"),
+            &[format!("{}\n", log.boot).as_bytes()],
+        )?;
+        log.segments
+            .last_sequence
+            .store(log.last_sequence, Ordering::Release);
         opened.boot = log.boot;
         opened.last_sequence = log.last_sequence;
         opened.last_at = log.last_at;
@@ -114,7 +135,11 @@ impl Log {
 
     /// A reader of what is on disk, during the writing too. Readers of one log are cheap.
     pub fn reader(&self, store: &Store) -> LogReader {
-        LogReader::new(self.segments.clone(), Some(store.keys().clone()), OnDamage::Refuse)
+        LogReader::new(
+            self.segments.clone(),
+            Some(store.keys().clone()),
+            OnDamage::Refuse,
+        )
     }
 
     /// Opens every segment, oldest first; only the last is read.
@@ -132,8 +157,12 @@ impl Log {
                         self.find_end(segment, opened)?;
                     }
                 }
-                Err(StoreError::Damaged(damage)) if last && self.is_unfinished(path)? => self.remove_unfinished(path, damage, opened)?,
-                Err(StoreError::Damaged(damage)) if self.options.on_damage == OnDamage::SkipSegment => {
+                Err(StoreError::Damaged(damage)) if last && self.is_unfinished(path)? => {
+                    self.remove_unfinished(path, damage, opened)?
+                }
+                Err(StoreError::Damaged(damage))
+                    if self.options.on_damage == OnDamage::SkipSegment =>
+                {
                     tracing::error!(%damage, "log segment left out");
                     opened.damaged.push(damage);
                     if last {
@@ -150,13 +179,18 @@ impl Log {
         if segment.header.node == self.options.node {
             return Ok(());
         }
-        Err(StoreError::OtherNode { dir: self.path.clone(), found: segment.header.node.clone(), expected: self.options.node.clone() })
+        Err(StoreError::OtherNode {
+            dir: self.path.clone(),
+            found: segment.header.node.clone(),
+            expected: self.options.node.clone(),
+        })
     }
 
     /// Reads the last segment to its end, and decides what an unsound end is: a write that was under way, or damage.
     fn find_end(&mut self, segment: Arc<Segment>, opened: &mut Opened) -> Result<(), StoreError> {
         let found = scan(&mut Cursor::new(&segment, None));
-        (self.next_index, self.last_sequence, self.last_at) = (found.next_index, found.sequence, found.at);
+        (self.next_index, self.last_sequence, self.last_at) =
+            (found.next_index, found.sequence, found.at);
         let damage = match found.trouble {
             None => None,
             Some(StoreError::Damaged(damage)) => Some(damage),
@@ -188,14 +222,24 @@ impl Log {
     }
 
     /// Ends the segment behind its last sound record. The rest is kept beside it: should it be damage after all, somebody can look.
-    fn cut_off(&self, segment: &Segment, end: u64, tail: &[u8], opened: &mut Opened) -> Result<(), StoreError> {
+    fn cut_off(
+        &self,
+        segment: &Segment,
+        end: u64,
+        tail: &[u8],
+        opened: &mut Opened,
+    ) -> Result<(), StoreError> {
         opened.truncated_bytes = tail.len() as u64;
         opened.truncated_file = Some(segment.path.clone());
         tracing::warn!(file = %segment.path.display(), offset = end, bytes = tail.len(), "cut off a write that a crash left unfinished; nobody had been told of it");
         if tail.iter().any(|byte| *byte != 0) {
             write_durably(&beside(&segment.path, end), &[tail])?;
         }
-        segment.file.set_len(end).and_then(|()| segment.file.sync_all()).map_err(StoreError::io("cannot cut off the end of", &segment.path))
+        segment
+            .file
+            .set_len(end)
+            .and_then(|()| segment.file.sync_all())
+            .map_err(StoreError::io("cannot cut off the end of", &segment.path))
     }
 
     /// Whether a crash left this file while its first record was being written: no whole record is in it.
@@ -204,13 +248,25 @@ impl Log {
         Ok(!look_behind(&bytes, segment::index_of(path).unwrap_or(0)).acknowledged)
     }
 
-    fn remove_unfinished(&mut self, path: &Path, damage: Damage, opened: &mut Opened) -> Result<(), StoreError> {
-        opened.truncated_bytes = fs::metadata(path).map_err(StoreError::io("cannot read", path))?.len();
+    fn remove_unfinished(
+        &mut self,
+        path: &Path,
+        damage: Damage,
+        opened: &mut Opened,
+    ) -> Result<(), StoreError> {
+        opened.truncated_bytes = fs::metadata(path)
+            .map_err(StoreError::io("cannot read", path))?
+            .len();
         opened.truncated_file = Some(path.to_owned());
         tracing::warn!(%damage, "a crash left a segment unfinished; nobody had been told of it");
         let remove = || fs::rename(path, beside(path, 0)).and_then(|()| sync_dir(&self.path));
         remove().map_err(StoreError::io("cannot put aside", path))?;
-        match self.segments.len().checked_sub(1).and_then(|place| self.segments.at(place)) {
+        match self
+            .segments
+            .len()
+            .checked_sub(1)
+            .and_then(|place| self.segments.at(place))
+        {
             Some((segment, _)) => self.find_end(segment, opened),
             None => Ok(()),
         }
@@ -222,7 +278,8 @@ impl Log {
         let behind = look_behind(&bytes, segment::index_of(path).unwrap_or(0));
         // Never the name of the damaged file: that one stays as it is.
         let beyond = segment::index_of(path).unwrap_or(0) + 1;
-        (self.next_index, self.last_sequence, self.last_at) = (behind.next_index.max(beyond), behind.sequence, behind.at);
+        (self.next_index, self.last_sequence, self.last_at) =
+            (behind.next_index.max(beyond), behind.sequence, behind.at);
         Ok(())
     }
 }
@@ -251,7 +308,10 @@ fn read_boot(dir: &Path) -> Result<u64, StoreError> {
 
 fn read_from(segment: &Segment, offset: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![0; usize::try_from(segment.committed() - offset).unwrap_or(usize::MAX)];
-    segment.file.read_exact_at(&mut bytes, offset).map_err(StoreError::io("cannot read", &segment.path))?;
+    segment
+        .file
+        .read_exact_at(&mut bytes, offset)
+        .map_err(StoreError::io("cannot read", &segment.path))?;
     Ok(bytes)
 }
 

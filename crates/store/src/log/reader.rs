@@ -21,8 +21,16 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    pub(super) fn new(segments: Arc<Segments>, keys: Option<Keys>, on_damage: OnDamage) -> LogReader {
-        LogReader { segments, keys, on_damage }
+    pub(super) fn new(
+        segments: Arc<Segments>,
+        keys: Option<Keys>,
+        on_damage: OnDamage,
+    ) -> LogReader {
+        LogReader {
+            segments,
+            keys,
+            on_damage,
+        }
     }
 
     /// Opens the log below a data directory for reading only: as it is now, whoever writes it. Without the store everything personal reads as `None`.
@@ -31,14 +39,24 @@ impl LogReader {
         for path in segment_paths(&data_dir.join("log"))? {
             segments.push(Arc::new(Segment::open(path)?));
         }
-        if let Some((last, _)) = segments.len().checked_sub(1).and_then(|place| segments.at(place)) {
+        if let Some((last, _)) = segments
+            .len()
+            .checked_sub(1)
+            .and_then(|place| segments.at(place))
+        {
             // What is behind the last whole record is being written, or was when the process died.
             let found = scan(&mut Cursor::new(&last, None));
             last.set_marks(found.marks);
             last.commit(found.end, std::iter::empty());
-            segments.last_sequence.store(found.sequence, Ordering::Release);
+            segments
+                .last_sequence
+                .store(found.sequence, Ordering::Release);
         }
-        Ok(LogReader { segments: Arc::new(segments), keys: store.map(|store| store.keys().clone()), on_damage: OnDamage::Refuse })
+        Ok(LogReader {
+            segments: Arc::new(segments),
+            keys: store.map(|store| store.keys().clone()),
+            on_damage: OnDamage::Refuse,
+        })
     }
 
     /// The same reader with another way to meet damage.
@@ -54,31 +72,68 @@ impl LogReader {
 
     /// The events after `after_sequence`, at most `limit`, in order. The last one's sequence is the cursor for the next call.
     pub fn read(&self, after_sequence: u64, limit: usize) -> Result<Vec<Record>, StoreError> {
-        self.iterate_after(after_sequence).filter(|record| record.as_ref().map_or(true, |record| record.kind == RecordKind::Event)).take(limit).collect()
+        self.records_after(after_sequence, true)
+            .filter(|record| {
+                record
+                    .as_ref()
+                    .map_or(true, |record| record.kind == RecordKind::Event)
+            })
+            .take(limit)
+            .collect()
     }
 
     /// Every record, of all kinds, from the event `sequence` on.
     pub fn iterate_from(&self, sequence: u64) -> impl Iterator<Item = Result<Record, StoreError>> {
-        self.iterate_after(sequence.saturating_sub(1)).skip_while(move |record| record.as_ref().is_ok_and(|record| record.kind != RecordKind::Event && record.sequence < sequence))
+        self.iterate_after(sequence.saturating_sub(1))
+            .skip_while(move |record| {
+                record.as_ref().is_ok_and(|record| {
+                    record.kind != RecordKind::Event && record.sequence < sequence
+                })
+            })
     }
 
     /// Every record, of all kinds, that was written after the event `sequence`: what a replay needs that has a snapshot of that sequence. 0: all.
     ///
     /// `None` is the end of what is on disk now; asking again later goes on. After an error the iteration is over.
     pub fn iterate_after(&self, sequence: u64) -> Records {
-        Records { reader: self.clone(), after: sequence, place: self.segments.place_after(sequence), at: None, over: false }
+        self.records_after(sequence, false)
     }
 
-    fn record(&self, segment: &Segment, offset: u64, kind: RecordKind, frame: &Frame<'_>) -> Result<Record, StoreError> {
+    fn records_after(&self, sequence: u64, events_only: bool) -> Records {
+        Records {
+            reader: self.clone(),
+            after: sequence,
+            place: self.segments.place_after(sequence, events_only),
+            at: None,
+            over: false,
+        }
+    }
+
+    fn record(
+        &self,
+        segment: &Segment,
+        offset: u64,
+        kind: RecordKind,
+        frame: &Frame<'_>,
+    ) -> Result<Record, StoreError> {
         let personal = match &self.keys {
-            Some(keys) if !frame.sealed.is_empty() => match keys.open_sealed(frame.sealed, &associated(frame.kind, frame.index, frame.sequence, frame.at)) {
+            Some(keys) if !frame.sealed.is_empty() => match keys.open_sealed(
+                frame.sealed,
+                &associated(frame.kind, frame.index, frame.sequence, frame.at),
+            ) {
                 Ok(personal) => personal,
                 Err(StoreError::Refused(what)) => return Err(segment.damage(offset, what).into()),
                 Err(error) => return Err(error),
             },
             _ => None,
         };
-        Ok(Record { kind, sequence: frame.sequence, at: frame.at, json: frame.json.into(), personal })
+        Ok(Record {
+            kind,
+            sequence: frame.sequence,
+            at: frame.at,
+            json: frame.json.into(),
+            personal,
+        })
     }
 }
 
@@ -126,12 +181,18 @@ impl Iterator for Records {
 impl Records {
     fn find_next(&mut self) -> Result<Option<Record>, StoreError> {
         loop {
-            let Some((segment, index_end)) = self.reader.segments.at(self.place) else { return Ok(None) };
+            let Some((segment, index_end)) = self.reader.segments.at(self.place) else {
+                return Ok(None);
+            };
             let at = match self.at.take() {
                 Some(at) if Arc::ptr_eq(&at.segment, &segment) => at,
                 _ => {
                     let mark = segment.seek(self.after, index_end);
-                    At { segment: segment.clone(), before: mark.before, place: Place::of(mark) }
+                    At {
+                        segment: segment.clone(),
+                        before: mark.before,
+                        place: Place::of(mark),
+                    }
                 }
             };
             let (found, at) = self.in_segment(at, index_end);
@@ -140,7 +201,9 @@ impl Records {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) if index_end.is_none() => return Ok(None),
                 Ok(None) => {}
-                Err(StoreError::Damaged(damage)) if self.reader.on_damage == OnDamage::SkipSegment && index_end.is_some() => {
+                Err(StoreError::Damaged(damage))
+                    if self.reader.on_damage == OnDamage::SkipSegment && index_end.is_some() =>
+                {
                     tracing::error!(%damage, "the rest of this log segment is left out");
                 }
                 Err(error) => return Err(error),
@@ -150,15 +213,25 @@ impl Records {
         }
     }
 
-    fn in_segment(&self, at: At, index_end: Option<u64>) -> (Result<Option<Record>, StoreError>, At) {
-        let At { segment, mut before, place } = at;
+    fn in_segment(
+        &self,
+        at: At,
+        index_end: Option<u64>,
+    ) -> (Result<Option<Record>, StoreError>, At) {
+        let At {
+            segment,
+            mut before,
+            place,
+        } = at;
         let mut cursor = Cursor::resume(&segment, index_end, place);
         let found = loop {
             match cursor.next() {
                 Ok(None) => break Ok(None),
                 Err(error) => break Err(error),
                 Ok(Some((offset, frame))) => {
-                    let Some(kind) = kind_of(frame.kind) else { continue };
+                    let Some(kind) = kind_of(frame.kind) else {
+                        continue;
+                    };
                     let was_after = before >= self.after;
                     if kind == RecordKind::Event {
                         before = frame.sequence;
@@ -170,6 +243,13 @@ impl Records {
             }
         };
         let place = cursor.into_place();
-        (found, At { segment, before, place })
+        (
+            found,
+            At {
+                segment,
+                before,
+                place,
+            },
+        )
     }
 }

@@ -15,6 +15,9 @@ const MARK_EVERY_BYTES: u64 = 64 * 1024;
 /// Read ahead when going through a segment.
 const READ_BYTES: usize = 256 * 1024;
 
+/// A header's length is a `u16`.
+const HEADER_BYTES_MAX: usize = u16::MAX as usize;
+
 /// Where a record begins, and the last event before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -34,7 +37,7 @@ pub(super) struct Segment {
     marks: Mutex<Option<Vec<Mark>>>,
 }
 
-/// The segments of a log, oldest first; shared by the writer and all readers. Never empty of sense: a log without a record has no segment.
+/// The segments of a log, oldest first; shared by the writer and all readers. A log without a record has none.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     list: RwLock<Vec<Arc<Segment>>>,
@@ -56,26 +59,60 @@ pub(super) fn index_of(path: &Path) -> Option<u64> {
 impl Segment {
     /// A segment whose header has been written, with nothing to read in it yet.
     pub(super) fn new(path: PathBuf, header: Header, begin: u64, file: File) -> Segment {
-        let marks = vec![Mark { before: header.before, offset: begin }];
-        Segment { path, header, begin, file, committed: AtomicU64::new(begin), marks: Mutex::new(Some(marks)) }
+        let marks = vec![Mark {
+            before: header.before,
+            offset: begin,
+        }];
+        Segment {
+            path,
+            header,
+            begin,
+            file,
+            committed: AtomicU64::new(begin),
+            marks: Mutex::new(Some(marks)),
+        }
     }
 
     /// A segment that is on disk.
     pub(super) fn open(path: PathBuf) -> Result<Segment, StoreError> {
-        let file = File::options().read(true).write(true).open(&path).or_else(|_| File::open(&path)).map_err(StoreError::io("cannot open", &path))?;
-        let length = file.metadata().map_err(StoreError::io("cannot read", &path))?.len();
-        let mut start = vec![0; 512.min(usize::try_from(length).unwrap_or(512))];
-        file.read_exact_at(&mut start, 0).map_err(StoreError::io("cannot read", &path))?;
-        let damage = |what: &str| Damage { file: path.clone(), offset: 0, what: what.to_owned() };
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .or_else(|_| File::open(&path))
+            .map_err(StoreError::io("cannot open", &path))?;
+        let length = file
+            .metadata()
+            .map_err(StoreError::io("cannot read", &path))?
+            .len();
+        let mut start =
+            vec![0; HEADER_BYTES_MAX.min(usize::try_from(length).unwrap_or(HEADER_BYTES_MAX))];
+        file.read_exact_at(&mut start, 0)
+            .map_err(StoreError::io("cannot read", &path))?;
+        let damage = |what: &str| Damage {
+            file: path.clone(),
+            offset: 0,
+            what: what.to_owned(),
+        };
         let (header, begin) = Header::decode(&start).map_err(|bad| match bad {
             Bad::Short => StoreError::from(damage("the header is cut off")),
             Bad::Damaged(what) => damage(what).into(),
-            Bad::Newer(what) => StoreError::Newer { file: path.clone(), what },
+            Bad::Newer(what) => StoreError::Newer {
+                file: path.clone(),
+                what,
+            },
         })?;
         if index_of(&path) != Some(header.first_index) {
             return Err(damage("the header is that of another segment").into());
         }
-        Ok(Segment { path, header, begin: begin as u64, file, committed: AtomicU64::new(length), marks: Mutex::new(None) })
+        Ok(Segment {
+            path,
+            header,
+            begin: begin as u64,
+            file,
+            committed: AtomicU64::new(length),
+            marks: Mutex::new(None),
+        })
     }
 
     pub(super) fn committed(&self) -> u64 {
@@ -85,7 +122,12 @@ impl Segment {
     /// Lets readers see up to `end`. `marks` are those of the new records.
     pub(super) fn commit(&self, end: u64, new: impl Iterator<Item = Mark>) {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = marks.get_or_insert_with(|| vec![Mark { before: self.header.before, offset: self.begin }]);
+        let marks = marks.get_or_insert_with(|| {
+            vec![Mark {
+                before: self.header.before,
+                offset: self.begin,
+            }]
+        });
         for mark in new {
             push_mark(marks, mark);
         }
@@ -102,17 +144,27 @@ impl Segment {
         // A damaged segment gives the marks up to the damage; who reads on meets it.
         let marks = marks.get_or_insert_with(|| scan(&mut Cursor::new(self, index_end)).marks);
         let after = marks.partition_point(|mark| mark.before < sequence);
-        marks.get(after.saturating_sub(1)).copied().unwrap_or(Mark { before: self.header.before, offset: self.begin })
+        marks.get(after.saturating_sub(1)).copied().unwrap_or(Mark {
+            before: self.header.before,
+            offset: self.begin,
+        })
     }
 
     pub(super) fn damage(&self, offset: u64, what: impl Into<String>) -> Damage {
-        Damage { file: self.path.clone(), offset, what: what.into() }
+        Damage {
+            file: self.path.clone(),
+            offset,
+            what: what.into(),
+        }
     }
 }
 
 impl Segments {
     pub(super) fn push(&self, segment: Arc<Segment>) {
-        self.list.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+        self.list
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(segment);
     }
 
     /// Takes back a segment into which nothing was committed.
@@ -126,22 +178,35 @@ impl Segments {
     /// The segment at this place in the list, and the index at which its successor takes over.
     pub(super) fn at(&self, place: usize) -> Option<(Arc<Segment>, Option<u64>)> {
         let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
-        Some((list.get(place)?.clone(), list.get(place + 1).map(|next| next.header.first_index)))
+        Some((
+            list.get(place)?.clone(),
+            list.get(place + 1).map(|next| next.header.first_index),
+        ))
     }
 
-    /// The place of the segment in which to look for what comes after the event `sequence`.
-    pub(super) fn place_after(&self, sequence: u64) -> usize {
+    /// The place of the segment in which to look for what comes after the event `sequence`. When a segment ends with that event, other records may
+    /// follow it there; the next event does not.
+    pub(super) fn place_after(&self, sequence: u64, events_only: bool) -> usize {
         let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
-        list.partition_point(|segment| segment.header.before < sequence).saturating_sub(1)
+        list.partition_point(|segment| {
+            segment.header.before < sequence || (events_only && segment.header.before == sequence)
+        })
+        .saturating_sub(1)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.list
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 
 pub(super) fn push_mark(marks: &mut Vec<Mark>, mark: Mark) {
-    if marks.last().is_none_or(|last| mark.offset >= last.offset + MARK_EVERY_BYTES) {
+    if marks
+        .last()
+        .is_none_or(|last| mark.offset >= last.offset + MARK_EVERY_BYTES)
+    {
         marks.push(mark);
     }
 }
@@ -158,7 +223,10 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn of(mark: Mark) -> Place {
-        Place { offset: mark.offset, ..Place::default() }
+        Place {
+            offset: mark.offset,
+            ..Place::default()
+        }
     }
 }
 
@@ -177,17 +245,40 @@ pub(super) struct Cursor<'s> {
 
 impl<'s> Cursor<'s> {
     pub(super) fn new(segment: &'s Segment, index_end: Option<u64>) -> Cursor<'s> {
-        Cursor { segment, offset: segment.begin, index: Some(segment.header.first_index), index_end, buffer: Vec::new(), buffer_at: 0 }
+        Cursor {
+            segment,
+            offset: segment.begin,
+            index: Some(segment.header.first_index),
+            index_end,
+            buffer: Vec::new(),
+            buffer_at: 0,
+        }
     }
 
     /// A cursor at a place that a mark or an earlier cursor gave.
     pub(super) fn resume(segment: &'s Segment, index_end: Option<u64>, place: Place) -> Cursor<'s> {
-        let index = if place.offset == segment.begin { Some(segment.header.first_index) } else { place.index };
-        Cursor { segment, offset: place.offset, index, index_end, buffer: place.buffer, buffer_at: place.buffer_at }
+        let index = if place.offset == segment.begin {
+            Some(segment.header.first_index)
+        } else {
+            place.index
+        };
+        Cursor {
+            segment,
+            offset: place.offset,
+            index,
+            index_end,
+            buffer: place.buffer,
+            buffer_at: place.buffer_at,
+        }
     }
 
     pub(super) fn into_place(self) -> Place {
-        Place { offset: self.offset, index: self.index, buffer: self.buffer, buffer_at: self.buffer_at }
+        Place {
+            offset: self.offset,
+            index: self.index,
+            buffer: self.buffer,
+            buffer_at: self.buffer_at,
+        }
     }
 
     /// The next record and its offset; `None` at the end of what is committed.
@@ -198,7 +289,10 @@ impl<'s> Cursor<'s> {
         }
         if self.offset >= end {
             return match (self.index_end, self.index) {
-                (Some(last), Some(index)) if index < last => Err(self.segment.damage(self.offset, format!("it ends before record {index}")).into()),
+                (Some(last), Some(index)) if index < last => Err(self
+                    .segment
+                    .damage(self.offset, format!("it ends before record {index}"))
+                    .into()),
                 _ => Ok(None),
             };
         }
@@ -207,13 +301,24 @@ impl<'s> Cursor<'s> {
         self.have(length, end)?;
         let (offset, expected) = (self.offset, self.index);
         // Split borrows: the frame borrows the buffer only.
-        let bytes = &self.buffer[usize::try_from(offset - self.buffer_at).expect("within the buffer")..];
+        let bytes =
+            &self.buffer[usize::try_from(offset - self.buffer_at).expect("within the buffer")..];
         let (frame, length) = match Frame::decode(bytes) {
             Ok(decoded) => decoded,
             Err(bad) => return Err(bad_at(self.segment, offset, bad)),
         };
         if expected.is_some_and(|index| index != frame.index) {
-            return Err(self.segment.damage(offset, format!("record {} where {} is due", frame.index, expected.unwrap_or_default())).into());
+            return Err(self
+                .segment
+                .damage(
+                    offset,
+                    format!(
+                        "record {} where {} is due",
+                        frame.index,
+                        expected.unwrap_or_default()
+                    ),
+                )
+                .into());
         }
         if self.index_end.is_some_and(|end| frame.index >= end) {
             self.index = self.index_end;
@@ -234,10 +339,15 @@ impl<'s> Cursor<'s> {
         if self.offset >= self.buffer_at && self.offset + count as u64 <= buffer_end.min(end) {
             return Ok(());
         }
-        let wanted = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(count.max(READ_BYTES));
+        let wanted = usize::try_from(end - self.offset)
+            .unwrap_or(usize::MAX)
+            .min(count.max(READ_BYTES));
         self.buffer.resize(wanted, 0);
         self.buffer_at = self.offset;
-        self.segment.file.read_exact_at(&mut self.buffer, self.offset).map_err(StoreError::io("cannot read", &self.segment.path))
+        self.segment
+            .file
+            .read_exact_at(&mut self.buffer, self.offset)
+            .map_err(StoreError::io("cannot read", &self.segment.path))
     }
 
     fn bad(&self, bad: Bad) -> StoreError {
@@ -249,7 +359,10 @@ fn bad_at(segment: &Segment, offset: u64, bad: Bad) -> StoreError {
     match bad {
         Bad::Short => segment.damage(offset, "the record is cut off").into(),
         Bad::Damaged(what) => segment.damage(offset, what).into(),
-        Bad::Newer(what) => StoreError::Newer { file: segment.path.clone(), what },
+        Bad::Newer(what) => StoreError::Newer {
+            file: segment.path.clone(),
+            what,
+        },
     }
 }
 
@@ -268,7 +381,14 @@ pub(super) struct Scan {
 
 pub(super) fn scan(cursor: &mut Cursor<'_>) -> Scan {
     let header = &cursor.segment.header;
-    let mut scan = Scan { marks: Vec::new(), end: cursor.offset, next_index: header.first_index, sequence: header.before, at: header.before_at, trouble: None };
+    let mut scan = Scan {
+        marks: Vec::new(),
+        end: cursor.offset,
+        next_index: header.first_index,
+        sequence: header.before,
+        at: header.before_at,
+        trouble: None,
+    };
     loop {
         match cursor.next() {
             Ok(None) => break,
@@ -277,7 +397,13 @@ pub(super) fn scan(cursor: &mut Cursor<'_>) -> Scan {
                 break;
             }
             Ok(Some((offset, frame))) => {
-                push_mark(&mut scan.marks, Mark { before: scan.sequence, offset });
+                push_mark(
+                    &mut scan.marks,
+                    Mark {
+                        before: scan.sequence,
+                        offset,
+                    },
+                );
                 if kind_of(frame.kind) == Some(RecordKind::Event) {
                     scan.sequence = frame.sequence;
                 }
@@ -306,7 +432,9 @@ pub(super) fn look_behind(bytes: &[u8], next_index: u64) -> Behind {
     while offset < bytes.len() {
         // A record of the past (bytes that a customer's text could imitate) or of the far future is none.
         match Frame::decode(&bytes[offset..]) {
-            Ok((frame, length)) if frame.index >= next_index && frame.index - next_index <= bytes.len() as u64 => {
+            Ok((frame, length))
+                if frame.index >= next_index && frame.index - next_index <= bytes.len() as u64 =>
+            {
                 behind.acknowledged |= frame.flags & GROUP != 0;
                 behind.next_index = frame.index + 1;
                 behind.at = behind.at.max(frame.at);

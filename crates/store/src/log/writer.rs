@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{
+    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError,
+};
 
 use super::frame::{BODY_BYTES_MAX, Frame, GROUP, Header};
 use super::reader::associated;
@@ -61,10 +63,19 @@ pub struct LogWriter;
 impl LogWriter {
     /// Starts the writer. `on_commit` is called on its thread, in order, after a group is on disk: it must be quick. `on_trouble` is called when
     /// writing begins to fail, at every further failed try, and with `None` when it works again.
-    pub fn spawn(log: Log, store: &Store, on_commit: impl FnMut(Committed) + Send + 'static, on_trouble: impl FnMut(Option<&Trouble>) + Send + 'static) -> io::Result<LogHandle> {
+    pub fn spawn(
+        log: Log,
+        store: &Store,
+        on_commit: impl FnMut(Committed) + Send + 'static,
+        on_trouble: impl FnMut(Option<&Trouble>) + Send + 'static,
+    ) -> io::Result<LogHandle> {
         let (sender, receiver) = crossbeam_channel::bounded(QUEUED_BATCHES_MAX);
         let reader = log.reader(store);
-        let shared = Arc::new(Shared { stats: LogStats::default(), trouble: Mutex::new(None), lost: Mutex::new(None) });
+        let shared = Arc::new(Shared {
+            stats: LogStats::default(),
+            trouble: Mutex::new(None),
+            lost: Mutex::new(None),
+        });
         let writer = Writer {
             keys: store.keys().clone(),
             shared: shared.clone(),
@@ -73,13 +84,23 @@ impl LogWriter {
             waiting: VecDeque::new(),
             flushes: Vec::new(),
             group: Group::default(),
-            position: log.current.as_ref().map_or(0, |segment| segment.committed()),
+            position: log
+                .current
+                .as_ref()
+                .map_or(0, |segment| segment.committed()),
             suspect: false,
             tries: 0,
             log,
         };
-        let thread = thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(&receiver))?;
-        Ok(LogHandle { sender, shared, reader, thread: Arc::new(Mutex::new(Some(thread))) })
+        let thread = thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || writer.run(&receiver))?;
+        Ok(LogHandle {
+            sender,
+            shared,
+            reader,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
     }
 }
 
@@ -128,7 +149,10 @@ impl LogHandle {
         if stats.queued_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUED_BYTES_MAX {
             match self.sender.try_send(Message::Append(records)) {
                 Ok(()) => return Ok(()),
-                Err(TrySendError::Full(Message::Append(records)) | TrySendError::Disconnected(Message::Append(records))) => self.shared.lose(&records),
+                Err(
+                    TrySendError::Full(Message::Append(records))
+                    | TrySendError::Disconnected(Message::Append(records)),
+                ) => self.shared.lose(&records),
                 Err(_) => {}
             }
         } else {
@@ -143,7 +167,9 @@ impl LogHandle {
         let (done, is_done) = crossbeam_channel::bounded(1);
         let start = Instant::now();
         match self.sender.send_timeout(Message::Flush(done), timeout) {
-            Ok(()) => is_done.recv_timeout(timeout.saturating_sub(start.elapsed())).is_ok(),
+            Ok(()) => is_done
+                .recv_timeout(timeout.saturating_sub(start.elapsed()))
+                .is_ok(),
             Err(SendTimeoutError::Timeout(_) | SendTimeoutError::Disconnected(_)) => false,
         }
     }
@@ -152,7 +178,11 @@ impl LogHandle {
     pub fn close(&self, timeout: Duration) -> bool {
         let written = self.flush(timeout);
         let told = self.sender.send_timeout(Message::Stop, timeout).is_ok();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         // A writer that hangs in the disk's driver is not waited for.
         if let (true, true, Some(thread)) = (told, written, thread) {
             let _ = thread.join();
@@ -162,7 +192,11 @@ impl LogHandle {
 
     /// What is wrong now; `None` when all is well. For `/readyz`.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub fn stats(&self) -> &LogStats {
@@ -177,13 +211,23 @@ impl LogHandle {
 
 impl Shared {
     fn lose(&self, records: &[Record]) {
-        let before = self.stats.lost.fetch_add(records.len() as u64, Ordering::Relaxed);
+        let before = self
+            .stats
+            .lost
+            .fetch_add(records.len() as u64, Ordering::Relaxed);
         if before == 0 {
             tracing::error!("the event log takes no more records: some are lost from here on");
         }
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return;
+        };
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = lost.get_or_insert(Lost { records: 0, from: first.sequence, to: last.sequence, at: last.at });
+        let sum = lost.get_or_insert(Lost {
+            records: 0,
+            from: first.sequence,
+            to: last.sequence,
+            at: last.at,
+        });
         sum.records += records.len() as u64;
         sum.to = sum.to.max(last.sequence);
         sum.at = sum.at.max(last.at);
@@ -191,7 +235,12 @@ impl Shared {
 }
 
 fn memory_of(record: &Record) -> usize {
-    RECORD_OVERHEAD_BYTES + record.json.len() + record.personal.as_ref().map_or(0, |personal| personal.person.len() + personal.json.len())
+    RECORD_OVERHEAD_BYTES
+        + record.json.len()
+        + record
+            .personal
+            .as_ref()
+            .map_or(0, |personal| personal.person.len() + personal.json.len())
 }
 
 /// Records on their way to disk together.
@@ -315,7 +364,9 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         let mut bytes = 0;
         let mut last = self.log.last_sequence;
         while bytes < GROUP_BYTES_MAX {
-            let Some(batch) = self.waiting.pop_front() else { break };
+            let Some(batch) = self.waiting.pop_front() else {
+                break;
+            };
             for record in batch {
                 let memory = memory_of(&record);
                 self.group.memory += memory;
@@ -332,29 +383,61 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
             self.note_loss(last);
         }
         if self.group.records.is_empty() {
-            self.shared.stats.queued_bytes.fetch_sub(std::mem::take(&mut self.group.memory) as u64, Ordering::Relaxed);
+            self.shared.stats.queued_bytes.fetch_sub(
+                std::mem::take(&mut self.group.memory) as u64,
+                Ordering::Relaxed,
+            );
         }
     }
 
     /// A record that would make the log unreadable is a fault of the caller; it is refused, loudly.
     fn is_sound(&self, record: &Record, last: u64) -> bool {
         let repeated = record.kind == RecordKind::Event && record.sequence <= last;
-        let named = record.personal.as_ref().is_none_or(|personal| personal.person.len() <= usize::from(u16::MAX));
+        let named = record
+            .personal
+            .as_ref()
+            .is_none_or(|personal| personal.person.len() <= usize::from(u16::MAX));
         let sound = !repeated && named && memory_of(record) < BODY_BYTES_MAX;
         if !sound {
-            tracing::error!(sequence = record.sequence, last, bytes = memory_of(record), "record refused: its sequence is not after the last one's, or it is too long");
+            tracing::error!(
+                sequence = record.sequence,
+                last,
+                bytes = memory_of(record),
+                "record refused: its sequence is not after the last one's, or it is too long"
+            );
             self.shared.lose(std::slice::from_ref(record));
         } else if record.kind == RecordKind::Event && record.sequence != last + 1 {
-            tracing::error!(sequence = record.sequence, last, "events are missing in the log");
+            tracing::error!(
+                sequence = record.sequence,
+                last,
+                "events are missing in the log"
+            );
         }
         sound
     }
 
     /// Puts into the log that records are not in it.
     fn note_loss(&mut self, sequence: u64) {
-        let Some(lost) = self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let json = format!(r#"{{"records":{},"from":{},"to":{}}}"#, lost.records, lost.from, lost.to);
-        self.group.records.push(Record { kind: RecordKind::Lost, sequence, at: lost.at, json: json.into(), personal: None });
+        let Some(lost) = self
+            .shared
+            .lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return;
+        };
+        let json = format!(
+            r#"{{"records":{},"from":{},"to":{}}}"#,
+            lost.records, lost.from, lost.to
+        );
+        self.group.records.push(Record {
+            kind: RecordKind::Lost,
+            sequence,
+            at: lost.at,
+            json: json.into(),
+            personal: None,
+        });
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -366,15 +449,32 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         let group = std::mem::take(&mut self.group);
         let end = self.position + group.bytes.len() as u64;
         let base = self.position;
-        segment.commit(end, group.marks.iter().map(|mark| Mark { offset: base + mark.offset, ..*mark }));
+        segment.commit(
+            end,
+            group.marks.iter().map(|mark| Mark {
+                offset: base + mark.offset,
+                ..*mark
+            }),
+        );
         self.position = end;
         self.log.next_index += group.records.len() as u64;
         self.log.last_sequence = group.sequence;
         self.log.last_at = group.at;
-        self.log.segments.last_sequence.store(group.sequence, Ordering::Release);
-        self.shared.stats.committed(start.elapsed(), group.records.len(), group.bytes.len());
-        self.shared.stats.queued_bytes.fetch_sub(group.memory as u64, Ordering::Relaxed);
-        (self.on_commit)(Committed { records: Arc::new(group.records), sequence: group.sequence });
+        self.log
+            .segments
+            .last_sequence
+            .store(group.sequence, Ordering::Release);
+        self.shared
+            .stats
+            .committed(start.elapsed(), group.records.len(), group.bytes.len());
+        self.shared
+            .stats
+            .queued_bytes
+            .fetch_sub(group.memory as u64, Ordering::Relaxed);
+        (self.on_commit)(Committed {
+            records: Arc::new(group.records),
+            sequence: group.sequence,
+        });
         self.group.bytes = group.bytes;
         self.group.bytes.clear();
         Ok(())
@@ -384,18 +484,36 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         if self.group.encoded {
             return Ok(());
         }
-        let Group { records, bytes, marks, .. } = &mut self.group;
+        let Group {
+            records,
+            bytes,
+            marks,
+            ..
+        } = &mut self.group;
         bytes.clear();
         marks.clear();
         let (mut sequence, mut at) = (self.log.last_sequence, self.log.last_at);
         for (place, record) in records.iter().enumerate() {
             let index = self.log.next_index + place as u64;
-            marks.push(Mark { before: sequence, offset: bytes.len() as u64 });
+            marks.push(Mark {
+                before: sequence,
+                offset: bytes.len() as u64,
+            });
             let flags = if place == 0 { GROUP } else { 0 };
-            Frame::encode(bytes, (record.kind, flags), (index, record.sequence, record.at), &record.json, |out| match &record.personal {
-                Some(personal) => self.keys.seal(personal, &associated(record.kind as u8, index, record.sequence, record.at), out),
-                None => Ok(()),
-            })?;
+            Frame::encode(
+                bytes,
+                (record.kind, flags),
+                (index, record.sequence, record.at),
+                &record.json,
+                |out| match &record.personal {
+                    Some(personal) => self.keys.seal(
+                        personal,
+                        &associated(record.kind as u8, index, record.sequence, record.at),
+                        out,
+                    ),
+                    None => Ok(()),
+                },
+            )?;
             if record.kind == RecordKind::Event {
                 sequence = record.sequence;
             }
@@ -413,14 +531,22 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         {
             return Ok(segment.clone());
         }
-        if let Some(empty) = self.log.current.take_if(|segment| segment.header.first_index == self.log.next_index) {
+        if let Some(empty) = self
+            .log
+            .current
+            .take_if(|segment| segment.header.first_index == self.log.next_index)
+        {
             self.log.segments.pop(&empty); // nothing was ever acknowledged from it: its name is used again
         }
         let header = Header {
             first_index: self.log.next_index,
             before: self.log.last_sequence,
             before_at: self.log.last_at,
-            created: self.group.records.first().map_or(self.log.last_at, |record| record.at),
+            created: self
+                .group
+                .records
+                .first()
+                .map_or(self.log.last_at, |record| record.at),
             boot: self.log.boot,
             node: self.log.options.node.clone(),
         };
@@ -428,7 +554,13 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         let bytes = header.encode();
         // The header is on disk before any record is: a segment with a broken header is then one in which nothing was acknowledged.
         let make = || -> io::Result<File> {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
             file.write_all_at(&bytes, 0)?;
             file.sync_all()?;
             sync_dir(&self.log.path)?;
@@ -444,7 +576,10 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
     }
 
     fn write(&mut self, segment: &Segment) -> Result<(), StoreError> {
-        segment.file.write_all_at(&self.group.bytes, self.position).map_err(StoreError::io("cannot write", &segment.path))?;
+        segment
+            .file
+            .write_all_at(&self.group.bytes, self.position)
+            .map_err(StoreError::io("cannot write", &segment.path))?;
         segment.file.sync_data().map_err(|error| {
             self.suspect = true;
             StoreError::io("cannot sync", &segment.path)(error)
@@ -458,19 +593,35 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         if self.tries == 1 {
             tracing::error!(%error, "the event log cannot be written; records wait in memory");
         }
-        let trouble =
-            Trouble { message: error.to_string(), tries: self.tries, queued_bytes: stats.queued_bytes.load(Ordering::Relaxed), lost: stats.lost.load(Ordering::Relaxed) };
+        let trouble = Trouble {
+            message: error.to_string(),
+            tries: self.tries,
+            queued_bytes: stats.queued_bytes.load(Ordering::Relaxed),
+            lost: stats.lost.load(Ordering::Relaxed),
+        };
         (self.on_trouble)(Some(&trouble));
-        *self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        *self
+            .shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
     fn recover(&mut self) {
         if self.tries == 0 {
             return;
         }
-        tracing::warn!(tries = self.tries, lost = self.shared.stats.lost.load(Ordering::Relaxed), "the event log is written again");
+        tracing::warn!(
+            tries = self.tries,
+            lost = self.shared.stats.lost.load(Ordering::Relaxed),
+            "the event log is written again"
+        );
         self.tries = 0;
-        *self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .shared
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
         (self.on_trouble)(None);
     }
 
@@ -478,7 +629,10 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
     fn end(&mut self) {
         let left = self.group.records.len() + self.waiting.iter().map(Vec::len).sum::<usize>();
         if left > 0 {
-            tracing::error!(records = left, "the event log ends without records that the disk did not take");
+            tracing::error!(
+                records = left,
+                "the event log ends without records that the disk did not take"
+            );
         }
     }
 }

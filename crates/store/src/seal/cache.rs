@@ -16,7 +16,11 @@ pub(super) struct Cache<K> {
 
 impl<K: Hash + Eq + Clone> Cache<K> {
     pub(super) fn new(most: usize) -> Self {
-        Cache { young: HashMap::new(), old: HashMap::new(), half: (most / 2).max(1) }
+        Cache {
+            young: HashMap::new(),
+            old: HashMap::new(),
+            half: (most / 2).max(1),
+        }
     }
 
     pub(super) fn find<Q: Hash + Eq + ?Sized>(&mut self, name: &Q) -> Option<Key>
@@ -53,7 +57,11 @@ mod tests {
 
     #[test]
     fn bounded_and_the_used_stay() {
-        let key = Key { person: [0; 16], generation: [0; 4], secret: [0; 32] };
+        let key = Key {
+            person: [0; 16],
+            generation: [0; 4],
+            secret: [0; 32],
+        };
         let mut cache: Cache<u32> = Cache::new(100);
         cache.put(0, key);
         for name in 1..1_000 {

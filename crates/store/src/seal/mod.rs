@@ -76,14 +76,33 @@ impl Keys {
         let db = Db::open(dir.path().join("keys.redb"), DB_CACHE_BYTES)?;
         let known = db.write(|transaction| Ok(transaction.open_table(KEYS)?.len()?))?;
         let hmac = Hmac::new(&dir.secret(known == 0)?);
-        let state = State { by_person: Cache::new(CACHED_KEYS_MAX), by_hash: Cache::new(CACHED_KEYS_MAX), pending: HashMap::new(), random: Random::new() };
-        Ok(Keys { inner: Arc::new(Inner { db, hmac, state: Mutex::new(state), committing: Mutex::new(()) }) })
+        let state = State {
+            by_person: Cache::new(CACHED_KEYS_MAX),
+            by_hash: Cache::new(CACHED_KEYS_MAX),
+            pending: HashMap::new(),
+            random: Random::new(),
+        };
+        Ok(Keys {
+            inner: Arc::new(Inner {
+                db,
+                hmac,
+                state: Mutex::new(state),
+                committing: Mutex::new(()),
+            }),
+        })
     }
 
     /// Appends the sealed form of `personal` to `out`. Before that is acknowledged to anybody, [`Self::make_durable`].
-    pub fn seal(&self, personal: &Personal, associated: &[u8], out: &mut Vec<u8>) -> Result<(), StoreError> {
+    pub fn seal(
+        &self,
+        personal: &Personal,
+        associated: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
         let person = personal.person.as_bytes();
-        let person_length = u16::try_from(person.len()).map_err(|_| StoreError::Refused("a person's name is longer than 65,535 bytes".into()))?;
+        let person_length = u16::try_from(person.len()).map_err(|_| {
+            StoreError::Refused("a person's name is longer than 65,535 bytes".into())
+        })?;
         let mut state = self.state();
         let key = self.key_of(&mut state, &personal.person)?;
         let nonce: [u8; NONCE_BYTES] = state.random.take()?;
@@ -109,7 +128,11 @@ impl Keys {
         if self.state().pending.is_empty() {
             return Ok(());
         }
-        let _committing = self.inner.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _committing = self
+            .inner
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut fresh: Vec<Key> = self.state().pending.values().copied().collect();
         fresh.sort_unstable_by_key(|key| key.person);
         self.inner.db.write(|transaction| {
@@ -130,40 +153,79 @@ impl Keys {
     ///
     /// # Errors
     /// A sealed part that is not what was sealed there, and a database that cannot be read.
-    pub fn open_sealed(&self, sealed: &[u8], associated: &[u8]) -> Result<Option<Personal>, StoreError> {
+    pub fn open_sealed(
+        &self,
+        sealed: &[u8],
+        associated: &[u8],
+    ) -> Result<Option<Personal>, StoreError> {
         let broken = |what: &str| StoreError::Refused(format!("a sealed part {what}"));
-        let Some((head, cipher_text)) = sealed.split_at_checked(HEAD_BYTES) else { return Err(broken("is too short")) };
+        let Some((head, cipher_text)) = sealed.split_at_checked(HEAD_BYTES) else {
+            return Err(broken("is too short"));
+        };
         if head[0] != FORM {
             return Err(broken("has a form that this version does not know"));
         }
         let person: PersonHash = head[1..1 + HASH_BYTES].try_into().expect("16 bytes");
-        let Some(key) = self.key_at(person)? else { return Ok(None) };
+        let Some(key) = self.key_at(person)? else {
+            return Ok(None);
+        };
         if key.generation != head[1 + HASH_BYTES..][..4] {
             return Ok(None); // sealed under a key that has been destroyed; the person has come back since
         }
-        let nonce: [u8; NONCE_BYTES] = head[HEAD_BYTES - NONCE_BYTES..].try_into().expect("12 bytes");
-        let Some((text, tag)) = cipher_text.split_last_chunk::<TAG_BYTES>() else { return Err(broken("is too short")) };
+        let nonce: [u8; NONCE_BYTES] = head[HEAD_BYTES - NONCE_BYTES..]
+            .try_into()
+            .expect("12 bytes");
+        let Some((text, tag)) = cipher_text.split_last_chunk::<TAG_BYTES>() else {
+            return Err(broken("is too short"));
+        };
         let mut plain = text.to_vec();
         let cipher = ChaCha20Poly1305::new(&key.secret.into());
-        cipher.decrypt_inout_detached(&Nonce::from(nonce), associated, plain.as_mut_slice().into(), &Tag::from(*tag)).map_err(|_| broken("is not what was sealed there"))?;
-        let parts = plain.split_first_chunk::<PERSON_LENGTH_BYTES>().and_then(|(length, rest)| rest.split_at_checked(usize::from(u16::from_le_bytes(*length))));
+        cipher
+            .decrypt_inout_detached(
+                &Nonce::from(nonce),
+                associated,
+                plain.as_mut_slice().into(),
+                &Tag::from(*tag),
+            )
+            .map_err(|_| broken("is not what was sealed there"))?;
+        let parts = plain
+            .split_first_chunk::<PERSON_LENGTH_BYTES>()
+            .and_then(|(length, rest)| {
+                rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))
+            });
         let (person, json) = parts.ok_or_else(|| broken("has no person"))?;
-        let text = |bytes| std::str::from_utf8(bytes).map(Arc::from).map_err(|_| broken("is no text"));
-        Ok(Some(Personal { person: text(person)?, json: text(json)? }))
+        let text = |bytes| {
+            std::str::from_utf8(bytes)
+                .map(Arc::from)
+                .map_err(|_| broken("is no text"))
+        };
+        Ok(Some(Personal {
+            person: text(person)?,
+            json: text(json)?,
+        }))
     }
 
     /// Destroys the person's key: whatever was sealed under it reads as nothing from now on, in the log, its copies and its exports alike.
     /// Durable when this returns. False when there was none.
     pub fn erase_person(&self, person: &str) -> Result<bool, StoreError> {
         let hash = self.inner.hmac.of(person.as_bytes());
-        let _committing = self.inner.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _committing = self
+            .inner
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let forget = |state: &mut State| {
             state.by_person.remove(person);
             state.by_hash.remove(&hash);
             state.pending.remove(&hash).is_some()
         };
         let pending = forget(&mut self.state());
-        let stored = self.inner.db.write(|transaction| Ok(transaction.open_table(KEYS)?.remove(hash.as_slice())?.is_some()))?;
+        let stored = self.inner.db.write(|transaction| {
+            Ok(transaction
+                .open_table(KEYS)?
+                .remove(hash.as_slice())?
+                .is_some())
+        })?;
         // A reader may have put it back into the cache before it left the database.
         forget(&mut self.state());
         Ok(pending || stored)
@@ -181,7 +243,11 @@ impl Keys {
         let key = match known {
             Some(key) => key,
             None => {
-                let key = Key { person: hash, generation: state.random.take()?, secret: state.random.take()? };
+                let key = Key {
+                    person: hash,
+                    generation: state.random.take()?,
+                    secret: state.random.take()?,
+                };
                 state.pending.insert(hash, key);
                 key
             }
@@ -192,7 +258,11 @@ impl Keys {
 
     fn key_at(&self, person: PersonHash) -> Result<Option<Key>, StoreError> {
         let mut state = self.state();
-        if let Some(key) = state.by_hash.find(&person).or_else(|| state.pending.get(&person).copied()) {
+        if let Some(key) = state
+            .by_hash
+            .find(&person)
+            .or_else(|| state.pending.get(&person).copied())
+        {
             return Ok(Some(key));
         }
         let key = self.stored(person)?;
@@ -203,11 +273,19 @@ impl Keys {
     }
 
     fn stored(&self, person: PersonHash) -> Result<Option<Key>, StoreError> {
-        self.inner.db.read(|transaction| Ok(transaction.open_table(KEYS)?.get(person.as_slice())?.and_then(|row| Key::from_row(person, row.value()))))
+        self.inner.db.read(|transaction| {
+            Ok(transaction
+                .open_table(KEYS)?
+                .get(person.as_slice())?
+                .and_then(|row| Key::from_row(person, row.value())))
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,7 +301,11 @@ impl Key {
     fn from_row(person: PersonHash, row: &[u8]) -> Option<Key> {
         let (form, rest) = row.split_first()?;
         let (generation, secret) = rest.split_first_chunk()?;
-        (*form == FORM).then_some(Key { person, generation: *generation, secret: secret.try_into().ok()? })
+        (*form == FORM).then_some(Key {
+            person,
+            generation: *generation,
+            secret: secret.try_into().ok()?,
+        })
     }
 }
 
@@ -237,10 +319,16 @@ impl Hmac {
     fn new(secret: &[u8; 32]) -> Hmac {
         let block = |pad: u8| {
             let mut block = [pad; 64];
-            block.iter_mut().zip(secret).for_each(|(byte, secret)| *byte ^= secret);
+            block
+                .iter_mut()
+                .zip(secret)
+                .for_each(|(byte, secret)| *byte ^= secret);
             Sha256::new_with_prefix(block)
         };
-        Hmac { inner: block(0x36), outer: block(0x5c) }
+        Hmac {
+            inner: block(0x36),
+            outer: block(0x5c),
+        }
     }
 
     fn of(&self, text: &[u8]) -> PersonHash {
@@ -258,12 +346,17 @@ struct Random {
 
 impl Random {
     fn new() -> Random {
-        Random { bytes: Box::new([0; 4096]), used: 4096 }
+        Random {
+            bytes: Box::new([0; 4096]),
+            used: 4096,
+        }
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
         if self.used + N > self.bytes.len() {
-            getrandom::fill(&mut self.bytes[..]).map_err(|error| StoreError::Refused(format!("the system gives no random numbers: {error}")))?;
+            getrandom::fill(&mut self.bytes[..]).map_err(|error| {
+                StoreError::Refused(format!("the system gives no random numbers: {error}"))
+            })?;
             self.used = 0;
         }
         let taken = &mut self.bytes[self.used..self.used + N];
@@ -286,7 +379,10 @@ mod tests {
     }
 
     fn personal(person: &str) -> Personal {
-        Personal { person: person.into(), json: r#"{"ani":"+8613800138000"}"#.into() }
+        Personal {
+            person: person.into(),
+            json: r#"{"ani":"+8613800138000"}"#.into(),
+        }
     }
 
     fn sealed(keys: &Keys, person: &str) -> Vec<u8> {
@@ -302,13 +398,19 @@ mod tests {
         let other = sealed(&keys, "tel:+8613800138000");
         assert_ne!(one, other, "a nonce is used once");
         assert!(!one.windows(11).any(|window| window == b"13800138000"));
-        assert_eq!(keys.open_sealed(&one, b"place").unwrap(), Some(personal("tel:+8613800138000")));
+        assert_eq!(
+            keys.open_sealed(&one, b"place").unwrap(),
+            Some(personal("tel:+8613800138000"))
+        );
         assert!(keys.open_sealed(&one, b"elsewhere").is_err());
         let mut bent = one.clone();
         *bent.last_mut().unwrap() ^= 1;
         assert!(keys.open_sealed(&bent, b"place").is_err());
         for end in 0..one.len() {
-            assert!(!matches!(keys.open_sealed(&one[..end], b"place"), Ok(Some(_))));
+            assert!(!matches!(
+                keys.open_sealed(&one[..end], b"place"),
+                Ok(Some(_))
+            ));
         }
     }
 
@@ -319,7 +421,10 @@ mod tests {
         keys.make_durable().unwrap();
         drop(keys);
         let keys = Keys::open(&data).unwrap();
-        assert_eq!(keys.open_sealed(&first, b"place").unwrap(), Some(personal("tel:1")));
+        assert_eq!(
+            keys.open_sealed(&first, b"place").unwrap(),
+            Some(personal("tel:1"))
+        );
         assert!(keys.erase_person("tel:1").unwrap());
         assert!(!keys.erase_person("tel:1").unwrap());
         assert_eq!(keys.open_sealed(&first, b"place").unwrap(), None);
@@ -327,9 +432,19 @@ mod tests {
         keys.make_durable().unwrap();
         drop(keys);
         let keys = Keys::open(&data).unwrap();
-        assert_eq!(keys.open_sealed(&first, b"place").unwrap(), None, "not under the new key either");
-        assert_eq!(keys.open_sealed(&again, b"place").unwrap(), Some(personal("tel:1")));
-        assert_eq!(keys.open_sealed(&second, b"place").unwrap(), Some(personal("tel:2")));
+        assert_eq!(
+            keys.open_sealed(&first, b"place").unwrap(),
+            None,
+            "not under the new key either"
+        );
+        assert_eq!(
+            keys.open_sealed(&again, b"place").unwrap(),
+            Some(personal("tel:1"))
+        );
+        assert_eq!(
+            keys.open_sealed(&second, b"place").unwrap(),
+            Some(personal("tel:2"))
+        );
     }
 
     #[test]
@@ -347,7 +462,11 @@ mod tests {
         // RFC 4231 test case 2 with its key padded by zeros to 32 bytes, which HMAC does anyway.
         let mut key = [0; 32];
         key[..4].copy_from_slice(b"Jefe");
-        let hex: String = Hmac::new(&key).of(b"what do ya want for nothing?").iter().map(|b| format!("{b:02x}")).collect();
+        let hex: String = Hmac::new(&key)
+            .of(b"what do ya want for nothing?")
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
         assert_eq!(hex, "5bdcc146bf60754e6a042426089575c7");
     }
 }

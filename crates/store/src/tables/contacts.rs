@@ -58,15 +58,25 @@ pub(super) fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
 impl Store {
     /// Keeps closed contacts, and up to which event of the log the fold has come, in one transaction. A contact that is there already is replaced, so a
     /// fold may begin again anywhere.
-    pub fn index_contacts(&self, batch: &[ClosedContact], applied_sequence: u64) -> Result<(), StoreError> {
-        let rows = batch.iter().map(|contact| self.encode(contact)).collect::<Result<Vec<_>, _>>()?;
+    pub fn index_contacts(
+        &self,
+        batch: &[ClosedContact],
+        applied_sequence: u64,
+    ) -> Result<(), StoreError> {
+        let rows = batch
+            .iter()
+            .map(|contact| self.encode(contact))
+            .collect::<Result<Vec<_>, _>>()?;
         self.keys().make_durable()?;
         self.write(|transaction| {
             let mut contacts = transaction.open_table(CONTACTS)?;
             let mut lists = transaction.open_table(LISTS)?;
             for (contact, row) in batch.iter().zip(&rows) {
                 let id = contact.last.contact.as_str();
-                let old = contacts.insert(id, row.as_slice())?.map(|old| parts(id, old.value()).map(|parts| parts.0)).transpose()?;
+                let old = contacts
+                    .insert(id, row.as_slice())?
+                    .map(|old| parts(id, old.value()).map(|parts| parts.0))
+                    .transpose()?;
                 if let Some(old) = old {
                     for key in keys(old.at, &old.customers, &old.last) {
                         lists.remove(key.as_slice())?;
@@ -76,28 +86,49 @@ impl Store {
                     lists.insert(key.as_slice(), ())?;
                 }
             }
-            transaction.open_table(META)?.insert(APPLIED, applied_sequence)?;
+            transaction
+                .open_table(META)?
+                .insert(APPLIED, applied_sequence)?;
             Ok(())
         })
     }
 
     /// The event up to which [`Self::index_contacts`] has come; 0 at first.
     pub fn contacts_applied(&self) -> Result<u64, StoreError> {
-        self.read(|transaction| Ok(transaction.open_table(META)?.get(APPLIED)?.map_or(0, |row| row.value())))
+        self.read(|transaction| {
+            Ok(transaction
+                .open_table(META)?
+                .get(APPLIED)?
+                .map_or(0, |row| row.value()))
+        })
     }
 
     pub fn contact(&self, id: &str) -> Result<Option<ClosedContact>, StoreError> {
-        let row = self.read(|transaction| Ok(transaction.open_table(CONTACTS)?.get(id)?.map(|row| row.value().to_vec())))?;
+        let row = self.read(|transaction| {
+            Ok(transaction
+                .open_table(CONTACTS)?
+                .get(id)?
+                .map(|row| row.value().to_vec()))
+        })?;
         row.map(|row| self.decode(id, &row)).transpose()
     }
 
     /// The newest contacts of a customer, at most `count`.
-    pub fn last_contacts(&self, customer: &CustomerId, count: usize) -> Result<Vec<LastContact>, StoreError> {
+    pub fn last_contacts(
+        &self,
+        customer: &CustomerId,
+        count: usize,
+    ) -> Result<Vec<LastContact>, StoreError> {
         self.read(|transaction| last(transaction, customer, count))
     }
 
     /// Closed contacts, newest first, behind `cursor`. A page may have fewer than `limit` items and still have one behind it.
-    pub fn contacts(&self, filter: &ContactFilter<'_>, cursor: Option<&str>, limit: usize) -> Result<Page<ClosedContact>, StoreError> {
+    pub fn contacts(
+        &self,
+        filter: &ContactFilter<'_>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ClosedContact>, StoreError> {
         let limit = limit.clamp(1, PAGE_MAX);
         let cursor = cursor.map(parse_cursor).transpose()?;
         let list = match (filter.customer, filter.agent, filter.queue) {
@@ -119,32 +150,53 @@ impl Store {
                 return Ok((rows, None));
             }
             let mut reached = None;
-            for (scanned, row) in lists.range(from.as_slice()..end.as_slice())?.rev().enumerate() {
+            for (scanned, row) in lists
+                .range(from.as_slice()..end.as_slice())?
+                .rev()
+                .enumerate()
+            {
                 if rows.len() == limit || scanned == SCANNED_ROWS_MAX {
                     return Ok((rows, reached));
                 }
                 let row = row?.0;
                 let (at, id) = place(row.value(), list.len())?;
                 reached = Some(format!("{at:016x}{id}"));
-                let Some(value) = contacts.get(id)? else { continue };
+                let Some(value) = contacts.get(id)? else {
+                    continue;
+                };
                 let open = parts(id, value.value())?.0;
-                if filter.agent.is_none_or(|agent| open.last.agent.as_deref() == Some(agent)) && filter.queue.is_none_or(|queue| open.last.queue.as_deref() == Some(queue)) {
+                if filter
+                    .agent
+                    .is_none_or(|agent| open.last.agent.as_deref() == Some(agent))
+                    && filter
+                        .queue
+                        .is_none_or(|queue| open.last.queue.as_deref() == Some(queue))
+                {
                     rows.push((id.to_owned(), value.value().to_vec()));
                 }
             }
             Ok((rows, None))
         })?;
-        let items = rows.iter().map(|(id, row)| self.decode(id, row)).collect::<Result<_, _>>()?;
+        let items = rows
+            .iter()
+            .map(|(id, row)| self.decode(id, row))
+            .collect::<Result<_, _>>()?;
         Ok(Page { items, next })
     }
 
     fn encode(&self, contact: &ClosedContact) -> Result<Vec<u8>, StoreError> {
         let id = contact.last.contact.as_str();
-        let open = Open { at: contact.at, customers: contact.customers.clone(), last: contact.last.clone() };
-        let open = serde_json::to_vec(&open).map_err(|error| StoreError::Refused(format!("contact {id:?}: {error}")))?;
+        let open = Open {
+            at: contact.at,
+            customers: contact.customers.clone(),
+            last: contact.last.clone(),
+        };
+        let open = serde_json::to_vec(&open)
+            .map_err(|error| StoreError::Refused(format!("contact {id:?}: {error}")))?;
         let mut row = vec![FORM];
         for part in [open.as_slice(), contact.json.as_bytes()] {
-            let length = u32::try_from(part.len()).map_err(|_| StoreError::Refused(format!("contact {id:?} is too long")))?;
+            let length = u32::try_from(part.len())
+                .map_err(|_| StoreError::Refused(format!("contact {id:?} is too long")))?;
             row.extend(length.to_le_bytes());
             row.extend(part);
         }
@@ -156,19 +208,45 @@ impl Store {
 
     fn decode(&self, id: &str, row: &[u8]) -> Result<ClosedContact, StoreError> {
         let read = parts(id, row).map_err(|error| StoreError::Refused(error.to_string()))?;
-        let (Open { at, customers, last }, json, sealed) = read;
-        let personal = if sealed.is_empty() { None } else { self.keys().open_sealed(sealed, &associated(id))? };
-        Ok(ClosedContact { at, customers, last, json: json.into(), personal })
+        let (
+            Open {
+                at,
+                customers,
+                last,
+            },
+            json,
+            sealed,
+        ) = read;
+        let personal = if sealed.is_empty() {
+            None
+        } else {
+            self.keys().open_sealed(sealed, &associated(id))?
+        };
+        Ok(ClosedContact {
+            at,
+            customers,
+            last,
+            json: json.into(),
+            personal,
+        })
     }
 }
 
-pub(super) fn last(transaction: &ReadTransaction, customer: &CustomerId, count: usize) -> Result<Vec<LastContact>, redb::Error> {
+pub(super) fn last(
+    transaction: &ReadTransaction,
+    customer: &CustomerId,
+    count: usize,
+) -> Result<Vec<LastContact>, redb::Error> {
     let contacts = transaction.open_table(CONTACTS)?;
     let lists = transaction.open_table(LISTS)?;
     let list = prefix(b'c', &customer.0);
     let (from, end) = (key(&list, 0, ""), key(&list, u64::MAX, ""));
     let mut found = Vec::new();
-    for row in lists.range(from.as_slice()..end.as_slice())?.rev().take(count) {
+    for row in lists
+        .range(from.as_slice()..end.as_slice())?
+        .rev()
+        .take(count)
+    {
         let row = row?.0;
         let (_, id) = place(row.value(), list.len())?;
         if let Some(value) = contacts.get(id)? {
@@ -192,8 +270,13 @@ fn parts<'a>(id: &str, row: &'a [u8]) -> Result<(Open, &'a str, &'a [u8]), redb:
         let (json, sealed) = split(rest)?;
         Some((open, std::str::from_utf8(json).ok()?, sealed))
     });
-    let (open, json, sealed) = parts.ok_or_else(|| row_error("contact", id, "not a row of this version"))?;
-    Ok((serde_json::from_slice(open).map_err(|error| row_error("contact", id, error))?, json, sealed))
+    let (open, json, sealed) =
+        parts.ok_or_else(|| row_error("contact", id, "not a row of this version"))?;
+    Ok((
+        serde_json::from_slice(open).map_err(|error| row_error("contact", id, error))?,
+        json,
+        sealed,
+    ))
 }
 
 /// The lists that a contact is on.
@@ -218,11 +301,16 @@ fn key(list: &[u8], at: u64, id: &str) -> Vec<u8> {
 }
 
 fn place(key: &[u8], list: usize) -> Result<(u64, &str), redb::Error> {
-    let parts = key.get(list..).and_then(|rest| rest.split_first_chunk()).and_then(|(at, id)| Some((u64::from_be_bytes(*at), std::str::from_utf8(id).ok()?)));
+    let parts = key
+        .get(list..)
+        .and_then(|rest| rest.split_first_chunk())
+        .and_then(|(at, id)| Some((u64::from_be_bytes(*at), std::str::from_utf8(id).ok()?)));
     parts.ok_or_else(|| row_error("contact list", "", "not a key of this version"))
 }
 
 fn parse_cursor(cursor: &str) -> Result<(u64, &str), StoreError> {
-    let parts = cursor.split_at_checked(16).and_then(|(at, id)| Some((u64::from_str_radix(at, 16).ok()?, id)));
+    let parts = cursor
+        .split_at_checked(16)
+        .and_then(|(at, id)| Some((u64::from_str_radix(at, 16).ok()?, id)));
     parts.ok_or_else(|| StoreError::Refused("not a cursor of this list".into()))
 }

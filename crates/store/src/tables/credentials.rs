@@ -40,7 +40,10 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +64,13 @@ pub(super) fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
 
 impl Store {
     pub fn credentials(&self, user: &str) -> Result<Option<Credentials>, StoreError> {
-        self.read(|transaction| transaction.open_table(CREDENTIALS)?.get(user)?.map(|row| parse("credentials", user, row.value())).transpose())
+        self.read(|transaction| {
+            transaction
+                .open_table(CREDENTIALS)?
+                .get(user)?
+                .map(|row| parse("credentials", user, row.value()))
+                .transpose()
+        })
     }
 
     /// Adds users, or replaces those of the same name, in one transaction.
@@ -69,7 +78,8 @@ impl Store {
         self.write(|transaction| {
             let mut table = transaction.open_table(CREDENTIALS)?;
             for credentials in batch {
-                let row = serde_json::to_vec(credentials).map_err(|error| row_error("credentials", &credentials.user, error))?;
+                let row = serde_json::to_vec(credentials)
+                    .map_err(|error| row_error("credentials", &credentials.user, error))?;
                 table.insert(credentials.user.as_str(), row.as_slice())?;
             }
             Ok(())
@@ -82,7 +92,11 @@ impl Store {
     }
 
     /// Users by name, behind `cursor`.
-    pub fn list_credentials(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Credentials>, StoreError> {
+    pub fn list_credentials(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Credentials>, StoreError> {
         let limit = limit.clamp(1, PAGE_MAX);
         self.read(|transaction| {
             let table = transaction.open_table(CREDENTIALS)?;
@@ -105,7 +119,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] when there are [`SESSIONS_MAX`]; [`Self::expire_sessions`] makes room.
     pub fn put_session(&self, token: &str, session: &Session) -> Result<(), StoreError> {
-        let row = serde_json::to_vec(session).map_err(|error| StoreError::Refused(error.to_string()))?;
+        let row =
+            serde_json::to_vec(session).map_err(|error| StoreError::Refused(error.to_string()))?;
         let taken = self.write(|transaction| {
             let mut table = transaction.open_table(SESSIONS)?;
             if redb::ReadableTableMetadata::len(&table)? >= SESSIONS_MAX {
@@ -114,19 +129,35 @@ impl Store {
             table.insert(digest(token).as_slice(), row.as_slice())?;
             Ok(true)
         })?;
-        if taken { Ok(()) } else { Err(StoreError::Refused(format!("{SESSIONS_MAX} sessions are open"))) }
+        if taken {
+            Ok(())
+        } else {
+            Err(StoreError::Refused(format!(
+                "{SESSIONS_MAX} sessions are open"
+            )))
+        }
     }
 
     /// The session of a token, unless it has expired at `now` (nanoseconds of the engine's time).
     pub fn session(&self, token: &str, now: u64) -> Result<Option<Session>, StoreError> {
-        let session: Option<Session> =
-            self.read(|transaction| transaction.open_table(SESSIONS)?.get(digest(token).as_slice())?.map(|row| parse("session", "", row.value())).transpose())?;
+        let session: Option<Session> = self.read(|transaction| {
+            transaction
+                .open_table(SESSIONS)?
+                .get(digest(token).as_slice())?
+                .map(|row| parse("session", "", row.value()))
+                .transpose()
+        })?;
         Ok(session.filter(|session| session.expires > now))
     }
 
     /// False when there is none.
     pub fn delete_session(&self, token: &str) -> Result<bool, StoreError> {
-        self.write(|transaction| Ok(transaction.open_table(SESSIONS)?.remove(digest(token).as_slice())?.is_some()))
+        self.write(|transaction| {
+            Ok(transaction
+                .open_table(SESSIONS)?
+                .remove(digest(token).as_slice())?
+                .is_some())
+        })
     }
 
     /// Ends every session of a user, as after a new password; how many there were.
@@ -140,7 +171,8 @@ impl Store {
     }
 
     fn delete_sessions(&self, over: impl Fn(&Session) -> bool) -> Result<usize, StoreError> {
-        let is_over = |row: &[u8]| serde_json::from_slice(row).map_or(true, |session| over(&session));
+        let is_over =
+            |row: &[u8]| serde_json::from_slice(row).map_or(true, |session| over(&session));
         // Most calls find nothing: those must not cost a sync.
         let any = self.read(|transaction| {
             for row in transaction.open_table(SESSIONS)?.iter()? {

@@ -1,7 +1,9 @@
 //! Customers, and whose a phone number is.
 
 use crm::{Customer, CustomerId, Number, Pop};
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use redb::{
+    ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
+};
 
 use super::{PAGE_MAX, Page, SCANNED_ROWS_MAX, Store, row_error};
 use crate::error::StoreError;
@@ -51,7 +53,11 @@ impl Store {
             let customers = by_phone(transaction, number.key())?;
             let mut contacts = Vec::new();
             for customer in customers.iter().take(crm::pop::POP_CUSTOMERS_MAX) {
-                contacts.extend(super::contacts::last(transaction, &customer.id, crm::pop::LAST_CONTACTS_MAX)?);
+                contacts.extend(super::contacts::last(
+                    transaction,
+                    &customer.id,
+                    crm::pop::LAST_CONTACTS_MAX,
+                )?);
             }
             Ok((customers, contacts))
         })?;
@@ -65,14 +71,20 @@ impl Store {
     /// [`StoreError::Refused`] for a record that [`Customer::check`] refuses; then none of the batch is taken.
     pub fn put_customers(&self, batch: &[Customer]) -> Result<(), StoreError> {
         for customer in batch {
-            customer.check().map_err(|error| StoreError::Refused(format!("customer {:?}: {error}", customer.id.0)))?;
+            customer.check().map_err(|error| {
+                StoreError::Refused(format!("customer {:?}: {error}", customer.id.0))
+            })?;
         }
         self.write(|transaction| {
             let mut customers = transaction.open_table(CUSTOMERS)?;
             let mut phones = transaction.open_table(PHONES)?;
             for customer in batch {
-                let row = serde_json::to_vec(customer).map_err(|error| row_error("customer", &customer.id.0, error))?;
-                let old = customers.insert(&*customer.id.0, row.as_slice())?.map(|old| parse(&customer.id.0, old.value())).transpose()?;
+                let row = serde_json::to_vec(customer)
+                    .map_err(|error| row_error("customer", &customer.id.0, error))?;
+                let old = customers
+                    .insert(&*customer.id.0, row.as_slice())?
+                    .map(|old| parse(&customer.id.0, old.value()))
+                    .transpose()?;
                 let old = old.map_or_else(Vec::new, |old| old.phones);
                 for phone in old.iter().filter(|phone| !customer.phones.contains(phone)) {
                     phones.remove(phone_key(phone, &customer.id).as_slice())?;
@@ -89,7 +101,13 @@ impl Store {
     pub fn delete_customer(&self, id: &str) -> Result<bool, StoreError> {
         self.write(|transaction| {
             let mut customers = transaction.open_table(CUSTOMERS)?;
-            let Some(old) = customers.remove(id)?.map(|old| parse(id, old.value())).transpose()? else { return Ok(false) };
+            let Some(old) = customers
+                .remove(id)?
+                .map(|old| parse(id, old.value()))
+                .transpose()?
+            else {
+                return Ok(false);
+            };
             remove_phones(&mut transaction.open_table(PHONES)?, &old)?;
             Ok(true)
         })
@@ -98,10 +116,20 @@ impl Store {
     /// Removes a record, and destroys the keys under which the customer's and their numbers' calls are sealed.
     pub fn erase_customer(&self, id: &str) -> Result<Erased, StoreError> {
         let customer = self.customer(id)?;
-        let phones = customer.as_ref().map_or_else(Vec::new, |customer| customer.phones.clone());
-        let mut erased = Erased { found: customer.is_some(), phones, keys_destroyed: 0 };
+        let phones = customer
+            .as_ref()
+            .map_or_else(Vec::new, |customer| customer.phones.clone());
+        let mut erased = Erased {
+            found: customer.is_some(),
+            phones,
+            keys_destroyed: 0,
+        };
         // The keys first: should this be cut short, the record still says what remains to be done.
-        let persons = erased.phones.iter().map(|phone| format!("tel:{phone}")).chain([format!("customer:{id}")]);
+        let persons = erased
+            .phones
+            .iter()
+            .map(|phone| format!("tel:{phone}"))
+            .chain([format!("customer:{id}")]);
         for person in persons {
             erased.keys_destroyed += usize::from(self.erase_person(&person)?);
         }
@@ -110,17 +138,29 @@ impl Store {
     }
 
     /// Customers by id, behind `cursor`.
-    pub fn list_customers(&self, cursor: Option<&str>, limit: usize) -> Result<Page<Customer>, StoreError> {
+    pub fn list_customers(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Customer>, StoreError> {
         self.customers_where(cursor, limit, |_| true)
     }
 
     /// Customers whose id, name, tag, or number contains `text`, in any case, by id, behind `cursor`. A page may have fewer than `limit` items and still
     /// have one behind it.
-    pub fn search_customers(&self, text: &str, cursor: Option<&str>, limit: usize) -> Result<Page<Customer>, StoreError> {
+    pub fn search_customers(
+        &self,
+        text: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Customer>, StoreError> {
         let text = text.to_lowercase();
         let has = |field: &String| field.to_lowercase().contains(&text);
         self.customers_where(cursor, limit, |customer| {
-            has(&customer.name) || customer.id.0.to_lowercase().contains(&text) || customer.phones.iter().any(has) || customer.tags.iter().any(has)
+            has(&customer.name)
+                || customer.id.0.to_lowercase().contains(&text)
+                || customer.phones.iter().any(has)
+                || customer.tags.iter().any(has)
         })
     }
 
@@ -128,14 +168,22 @@ impl Store {
         self.read(|transaction| Ok(transaction.open_table(CUSTOMERS)?.len()?))
     }
 
-    fn customers_where(&self, cursor: Option<&str>, limit: usize, wanted: impl Fn(&Customer) -> bool) -> Result<Page<Customer>, StoreError> {
+    fn customers_where(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&Customer) -> bool,
+    ) -> Result<Page<Customer>, StoreError> {
         let limit = limit.clamp(1, PAGE_MAX);
         self.read(|transaction| {
             let table = transaction.open_table(CUSTOMERS)?;
             let after = cursor.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
             let mut items = Vec::new();
             let mut last = None;
-            for (scanned, row) in table.range::<&str>((after, std::ops::Bound::Unbounded))?.enumerate() {
+            for (scanned, row) in table
+                .range::<&str>((after, std::ops::Bound::Unbounded))?
+                .enumerate()
+            {
                 if items.len() == limit || scanned == SCANNED_ROWS_MAX {
                     return Ok(Page { items, next: last });
                 }
@@ -151,14 +199,22 @@ impl Store {
     }
 }
 
-pub(super) fn by_phone(transaction: &ReadTransaction, phone: &str) -> Result<Vec<Customer>, redb::Error> {
+pub(super) fn by_phone(
+    transaction: &ReadTransaction,
+    phone: &str,
+) -> Result<Vec<Customer>, redb::Error> {
     let phones = transaction.open_table(PHONES)?;
     let customers = transaction.open_table(CUSTOMERS)?;
     let start = phone_key(phone, &CustomerId("".into()));
     let mut found = Vec::new();
-    for row in phones.range(start.as_slice()..)?.take(CUSTOMERS_PER_PHONE_MAX) {
+    for row in phones
+        .range(start.as_slice()..)?
+        .take(CUSTOMERS_PER_PHONE_MAX)
+    {
         let row = row?.0;
-        let Some(id) = row.value().strip_prefix(start.as_slice()) else { break };
+        let Some(id) = row.value().strip_prefix(start.as_slice()) else {
+            break;
+        };
         let id = std::str::from_utf8(id).map_err(|error| row_error("phone", phone, error))?;
         // Both tables change in one transaction, so the record is there.
         found.extend(customer(&customers, id)?);
@@ -166,7 +222,10 @@ pub(super) fn by_phone(transaction: &ReadTransaction, phone: &str) -> Result<Vec
     Ok(found)
 }
 
-fn customer(table: &impl ReadableTable<&'static str, &'static [u8]>, id: &str) -> Result<Option<Customer>, redb::Error> {
+fn customer(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+    id: &str,
+) -> Result<Option<Customer>, redb::Error> {
     table.get(id)?.map(|row| parse(id, row.value())).transpose()
 }
 
@@ -174,7 +233,10 @@ fn parse(id: &str, row: &[u8]) -> Result<Customer, redb::Error> {
     serde_json::from_slice(row).map_err(|error| row_error("customer", id, error))
 }
 
-fn remove_phones(phones: &mut Table<'_, &[u8], ()>, customer: &Customer) -> Result<(), redb::Error> {
+fn remove_phones(
+    phones: &mut Table<'_, &[u8], ()>,
+    customer: &Customer,
+) -> Result<(), redb::Error> {
     for phone in &customer.phones {
         phones.remove(phone_key(phone, &customer.id).as_slice())?;
     }

@@ -61,7 +61,13 @@ impl Store {
             credentials::make(transaction)?;
             contacts::make(transaction)
         })?;
-        Ok(Store { inner: Arc::new(Inner { db, keys, _dir: dir.clone() }) })
+        Ok(Store {
+            inner: Arc::new(Inner {
+                db,
+                keys,
+                _dir: dir.clone(),
+            }),
+        })
     }
 
     /// The persons' keys, for the log.
@@ -74,11 +80,17 @@ impl Store {
         self.inner.keys.erase_person(person)
     }
 
-    fn read<T>(&self, view: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+    fn read<T>(
+        &self,
+        view: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
         self.inner.db.read(view)
     }
 
-    fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+    fn write<T>(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
         self.inner.db.write(change)
     }
 }
