@@ -87,10 +87,12 @@ impl Object for Fields {
 
 /// The call as expressions see it.
 pub(crate) fn call_value(ani: &str, dnis: &str) -> Jinja {
+    // RFC 3323 section 4.1.1.3: who hides the number sends this word in its place.
+    let anonymous = ani.is_empty() || ani.eq_ignore_ascii_case("anonymous");
     let fields = [
         ("ani", Jinja::from(ani)),
         ("dnis", Jinja::from(dnis)),
-        ("anonymous", Jinja::from(ani.is_empty())),
+        ("anonymous", Jinja::from(anonymous)),
     ];
     Jinja::from_object(Fields(
         fields.map(|(name, value)| (Box::from(name), value)).into(),
