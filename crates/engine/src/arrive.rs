@@ -90,7 +90,6 @@ impl Engine {
             person: format!("tel:{shown}").into(),
             ani,
             dnis: dnis.clone(),
-            trunk: trunk.clone(),
             by: by.clone(),
             caller: incoming.leg,
             caller_display: incoming.caller.display.clone(),

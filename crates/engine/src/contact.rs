@@ -21,7 +21,6 @@ pub(crate) struct Contact {
     /// Seals what is personal in this contact's events.
     pub(crate) person: Name,
     pub(crate) dnis: Name,
-    pub(crate) trunk: Option<Name>,
     /// The agent who placed the call, occupied by it.
     pub(crate) by: Option<Name>,
     pub(crate) caller: LegId,
@@ -111,7 +110,6 @@ pub(crate) struct Offer {
     pub(crate) agent: Name,
     pub(crate) number: u32,
     pub(crate) reserved: Time,
-    pub(crate) ring: std::time::Duration,
     /// Sequence of `contact.offered`.
     pub(crate) sequence: u64,
     /// `None` until the agent's phone is called.

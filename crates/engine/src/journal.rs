@@ -87,10 +87,6 @@ impl Journal {
         let was = std::mem::replace(clock, (state, now));
         (was.0, millis(now - was.1))
     }
-
-    pub(crate) fn agent_state(&self, agent: &str) -> AgentState {
-        self.agents.get(agent).map_or(AgentState::LoggedOut, |clock| clock.0)
-    }
 }
 
 /// Whole milliseconds, rounded down.

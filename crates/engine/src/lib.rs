@@ -223,6 +223,7 @@ impl Engine {
         match kind {
             Kind::LookUp => self.look_up_late(now, number),
             Kind::Pop => self.call_agent(now, number),
+            Kind::Sign => self.no_sign_of_life(now, number),
             Kind::Ivr => self.ivr_deadline(now, number),
             Kind::Announce => self.announce(now, number),
             Kind::Direct => self.direct_unanswered(now, number),

@@ -15,6 +15,9 @@ use crate::Engine;
 
 type Name = Arc<str>;
 
+/// A phone that has not answered its INVITE at all by then (the fourth transmission over UDP) is dead, not slow: its agent is not blamed with a RONA.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
+
 /// What the agent's phone shows.
 struct Shown {
     display: Option<String>,
@@ -53,7 +56,7 @@ impl Engine {
         let sequence = self.note(now, number, kind);
         self.timers.clear(number, Kind::Announce);
         if let Some(contact) = self.contacts.get_mut(&number) {
-            contact.stage = Stage::Popping(Offer { queue, agent, number: offer_number, reserved: now, ring, sequence, leg: None });
+            contact.stage = Stage::Popping(Offer { queue, agent, number: offer_number, reserved: now, sequence, leg: None });
         }
         if self.audience == 0 {
             self.call_agent(now, number);
@@ -95,6 +98,7 @@ impl Engine {
                 if let Some(contact) = self.contacts.get_mut(&number) {
                     contact.stage = Stage::Ringing(offer);
                 }
+                self.timers.set(number, Kind::Sign, now + SIGN_OF_LIFE);
                 self.music(number);
             }
             None => {
@@ -134,6 +138,16 @@ impl Engine {
         let Some(number) = record.contact else { return };
         if matches!(self.contacts.get(&number).map(|contact| &contact.stage), Some(Stage::Direct { .. })) {
             self.ring_caller(now, number);
+        }
+    }
+
+    /// The INVITE is as good as lost: to the next agent, long before the ring would time out.
+    pub(crate) fn no_sign_of_life(&mut self, now: Time, number: acd::ContactId) {
+        let Some(Stage::Ringing(offer)) = self.contacts.get(&number).map(|contact| &contact.stage) else { return };
+        let silent = offer.leg.filter(|leg| self.legs.get(leg).is_some_and(|leg| leg.state == LegState::Inviting));
+        if silent.is_some() {
+            let agent = offer.agent.clone();
+            self.tell_acd(now, acd::Input::Offer { contact: number, agent, result: acd::OfferResult::Unreachable });
         }
     }
 
@@ -203,6 +217,7 @@ impl Engine {
             requeued: true,
         };
         self.timers.clear(number, Kind::Pop);
+        self.timers.clear(number, Kind::Sign);
         self.note(now, number, kind);
         if let Some(leg) = offer.leg {
             self.end_leg(now, leg, None);

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     LookUp,
     /// The pop has not been confirmed as delivered: ring anyway.
     Pop,
+    /// An agent's phone has given no sign of life.
+    Sign,
     /// The IVR session's own deadline.
     Ivr,
     /// The next announcement to a waiting caller.
@@ -28,6 +30,7 @@ impl Kind {
         match self {
             Kind::LookUp => "customer look-up",
             Kind::Pop => "pop delivery",
+            Kind::Sign => "sign of life",
             Kind::Ivr => "ivr",
             Kind::Announce => "announcement",
             Kind::Direct => "extension ring",

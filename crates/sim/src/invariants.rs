@@ -10,6 +10,11 @@ use crate::world::World;
 
 type Name = Arc<str>;
 
+/// Busy offers in a row after which an agent rests for a back-off.
+const BUSY_IN_A_ROW: u32 = 3;
+/// Events shown when an invariant breaks.
+const LAST_EVENTS: u64 = 40;
+
 #[derive(Debug)]
 struct Waiting {
     queue: Name,
@@ -27,6 +32,9 @@ pub struct Invariants {
     open: BTreeSet<ContactId>,
     /// Pairs kept apart, until when.
     apart: BTreeMap<(Name, ContactId), Time>,
+    /// Busy or failed offers in a row, and until when an agent rests after too many of them.
+    busy: BTreeMap<Name, u32>,
+    resting: BTreeMap<Name, Time>,
     visits: BTreeMap<Name, u64>,
     exits: BTreeMap<Name, u64>,
     /// Contacts answered, for counting calls once.
@@ -74,6 +82,7 @@ impl Invariants {
                 if let Some(waiting) = self.waiting.get_mut(contact) {
                     waiting.offered = false;
                 }
+                self.busy_row(agent, *reason, event.at + config.acd.back_off);
                 if *requeued {
                     self.apart.insert((agent.clone(), contact.clone()), event.at + config.acd.back_off);
                 }
@@ -81,6 +90,7 @@ impl Invariants {
             EventKind::ContactAnswered { contact, queue: Some(queue), agent, .. } => {
                 assert_eq!(self.has.get(agent), Some(contact), "the agent who answers was offered the contact");
                 assert!(self.answered.insert(contact.clone()), "{contact} is answered once");
+                self.busy.remove(agent);
                 self.exit(contact, queue);
             }
             EventKind::ContactAbandoned { contact, queue: Some(queue), .. } | EventKind::ContactLeftQueue { contact, queue, .. } => self.exit(contact, queue),
@@ -92,6 +102,24 @@ impl Invariants {
                 self.closed += 1;
             }
             _ => {}
+        }
+    }
+
+    /// A phone that is always busy is not tried with each waiting contact in turn: after three in a row its agent rests.
+    fn busy_row(&mut self, agent: &Name, reason: acd::OfferEnd, until: Time) {
+        use acd::OfferEnd;
+        match reason {
+            OfferEnd::Busy | OfferEnd::Failed => {
+                let row = self.busy.entry(agent.clone()).or_default();
+                *row += 1;
+                if *row >= BUSY_IN_A_ROW {
+                    self.resting.insert(agent.clone(), until);
+                }
+            }
+            OfferEnd::CallerGone | OfferEnd::Moved | OfferEnd::Withdrawn => {}
+            OfferEnd::RingTimeout | OfferEnd::Declined | OfferEnd::Redirected | OfferEnd::Unreachable | OfferEnd::NotRegistered => {
+                self.busy.remove(agent);
+            }
         }
     }
 
@@ -123,8 +151,10 @@ impl Invariants {
             for agent in &config.acd.agents {
                 let ready = matches!(world.engine.acd().state(&agent.id), Some(acd::State::Ready));
                 let skilled = queue.skills.iter().all(|(skill, level)| agent.skills.get(skill).is_some_and(|has| has >= level));
-                let apart = self.apart.get(&(agent.id.clone(), contact.clone())).is_some_and(|until| *until >= world.now);
-                assert!(!(ready && skilled && !apart), "{contact} waits at {:?} while agent {} is ready", world.now, agent.id);
+                let resting = self.resting.get(&agent.id).is_some_and(|until| *until >= world.now);
+                let apart = resting || self.apart.get(&(agent.id.clone(), contact.clone())).is_some_and(|until| *until >= world.now);
+                let last = world.events.last().map_or(0, |event| event.sequence).saturating_sub(LAST_EVENTS);
+                assert!(!(ready && skilled && !apart), "{contact} waits at {:?} while agent {} is ready; what came before:\n{}", world.now, agent.id, world.story(last));
             }
         }
     }

@@ -1,0 +1,12 @@
+//! End to end: the real binary, and telephones that nobody here wrote (SIPp and baresip from Debian's packages).
+//!
+//! Every test starts its own centre on ports that the kernel picks, waits for events and never for luck, and ends what it started.
+
+mod api;
+mod baresip;
+mod calls;
+mod centre;
+mod registration;
+mod sipp;
+mod survival;
+mod talk;

@@ -1,0 +1,64 @@
+//! SIPp as a caller or an agent's phone.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::centre::Centre;
+
+/// A running SIPp.
+pub struct Sipp {
+    child: Child,
+    directory: tempfile::TempDir,
+    scenario: String,
+}
+
+fn scenario_path(scenario: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/scenarios").join(format!("{scenario}.xml"))
+}
+
+/// A UDP port that is free now.
+pub fn free_port() -> u16 {
+    std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+impl Sipp {
+    /// Starts one call of a scenario towards the centre. `service` is the number dialled, or the user that registers.
+    pub fn start(centre: &Centre, scenario: &str, service: &str, more: &[&str]) -> Sipp {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let media = free_port() & !1;
+        let child = Command::new("sipp")
+            .arg(centre.sip())
+            .args(["-sf", scenario_path(scenario).to_str().expect("a path")])
+            .args(["-s", service, "-m", "1", "-i", "127.0.0.1", "-p", &free_port().to_string(), "-mp", &media.to_string()])
+            .args(["-nostdin", "-trace_err", "-trace_msg", "-timeout", "60", "-timeout_error"])
+            .args(more)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sipp is installed (make test installs it)");
+        Sipp { child, directory, scenario: scenario.to_owned() }
+    }
+
+    /// Waits for its end; panics with its messages when the scenario failed.
+    pub fn succeed(mut self) {
+        let status = self.child.wait().expect("sipp ends");
+        assert!(status.success(), "SIPp scenario {} ended with {status}:\n{}", self.scenario, self.messages());
+    }
+
+    fn messages(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
+            text.push_str(&std::fs::read_to_string(entry.path()).unwrap_or_default());
+        }
+        text
+    }
+}
+
+impl Drop for Sipp {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
