@@ -49,6 +49,7 @@ impl Engine {
     pub(crate) fn close(&mut self, now: Time, number: acd::ContactId, cause: &'static str) {
         let Some(mut contact) = self.contacts.remove(&number) else { return };
         self.timers.clear_all(number);
+        contact.goal |= contact.session.as_ref().is_some_and(|session| session.goal());
         let caller_left = cause.starts_with("caller_");
         let stage = std::mem::replace(&mut contact.stage, Stage::Greeting);
         let outcome = match stage {

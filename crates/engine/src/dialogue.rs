@@ -18,13 +18,6 @@ fn lang_in_media(lang: ivr::Lang) -> media::Lang {
     }
 }
 
-fn lang_in_flow(lang: media::Lang) -> ivr::Lang {
-    match lang {
-        media::Lang::ZhCn => ivr::Lang::ZhCn,
-        media::Lang::En => ivr::Lang::En,
-    }
-}
-
 fn item(prompt: ivr::Prompt) -> media::Item {
     match prompt {
         ivr::Prompt::File { lang, name } => media::Item::Prompt { lang: lang_in_media(lang), name },
@@ -57,7 +50,8 @@ impl Engine {
         let facts = ivr::Facts {
             ani: contact.ani.e164.clone().unwrap_or_else(|| contact.ani.raw.clone()),
             dnis: contact.dnis.to_string(),
-            lang: Some(lang_in_flow(contact.lang)),
+            // Nothing is known of the caller's language yet: the flow asks, or the customer's record says.
+            lang: None,
             customer: contact.look_up.pop().map(facts),
         };
         contact.entered_ivr = true;
