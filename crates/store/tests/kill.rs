@@ -124,12 +124,7 @@ fn nothing_acknowledged_is_lost() {
                 record,
                 personal_event(
                     next,
-                    &record
-                        .personal
-                        .as_ref()
-                        .expect("its key is there")
-                        .person
-                        .to_string()
+                    &record.personal.as_ref().expect("its key is there").person
                 )
             );
             next += 1;

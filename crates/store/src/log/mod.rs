@@ -89,6 +89,9 @@ pub struct Log {
     next_index: u64,
     last_sequence: u64,
     last_at: u64,
+    /// So many syncs fail, as on a disk that loses its connection.
+    #[cfg(test)]
+    failing_syncs: u32,
 }
 
 impl Log {
@@ -115,6 +118,8 @@ impl Log {
             next_index: 1,
             last_sequence: 0,
             last_at: 0,
+            #[cfg(test)]
+            failing_syncs: 0,
         };
         log.find_segments(&mut opened)?;
         log.boot += 1;

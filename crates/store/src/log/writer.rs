@@ -576,11 +576,19 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
     }
 
     fn write(&mut self, segment: &Segment) -> Result<(), StoreError> {
-        segment
-            .file
-            .write_all_at(&self.group.bytes, self.position)
+        let file = &segment.file;
+        file.write_all_at(&self.group.bytes, self.position)
             .map_err(StoreError::io("cannot write", &segment.path))?;
-        segment.file.sync_data().map_err(|error| {
+        let synced = file.sync_data();
+        #[cfg(test)]
+        let synced = synced.and_then(|()| match self.log.failing_syncs.checked_sub(1) {
+            Some(left) => {
+                self.log.failing_syncs = left;
+                Err(io::Error::other("sync failed"))
+            }
+            None => Ok(()),
+        });
+        synced.map_err(|error| {
             self.suspect = true;
             StoreError::io("cannot sync", &segment.path)(error)
         })
@@ -634,5 +642,124 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
                 "the event log ends without records that the disk did not take"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::DataDir;
+    use crate::log::Options;
+
+    fn event(sequence: u64) -> Record {
+        Record {
+            kind: RecordKind::Event,
+            sequence,
+            at: sequence,
+            json: "{}".into(),
+            personal: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_sync_is_repeated_in_a_new_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let store = Store::open(&data).unwrap();
+        for (round, failing) in [(0, 0), (1, 1), (2, 2)] {
+            let (mut log, opened) = Log::open(&data, Options::new("test")).unwrap();
+            assert_eq!(
+                (opened.last_sequence, opened.segments),
+                (round * 3, round as usize)
+            );
+            log.failing_syncs = failing;
+            let troubles = Arc::new(Mutex::new(Vec::new()));
+            let seen = troubles.clone();
+            let handle = LogWriter::spawn(
+                log,
+                &store,
+                |_| {},
+                move |trouble| {
+                    seen.lock()
+                        .unwrap()
+                        .push(trouble.map(|trouble| trouble.tries))
+                },
+            )
+            .unwrap();
+            for sequence in 1..=3 {
+                handle.append(vec![event(round * 3 + sequence)]).unwrap();
+                assert!(handle.flush(Duration::from_secs(30)));
+            }
+            let expected: Vec<Option<u64>> = (1..=u64::from(failing))
+                .map(Some)
+                .chain((failing > 0).then_some(None))
+                .collect();
+            assert_eq!(*troubles.lock().unwrap(), expected);
+            let sequences = |reader: LogReader| {
+                reader
+                    .iterate_after(0)
+                    .map(|record| record.unwrap().sequence)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                sequences(handle.reader()),
+                (1..=round * 3 + 3).collect::<Vec<_>>(),
+                "what the failed sync left behind is not read twice"
+            );
+            assert!(handle.close(Duration::from_secs(30)));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_refused_is_noted() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let store = Store::open(&data).unwrap();
+        let (mut log, _) = Log::open(&data, Options::new("test")).unwrap();
+        log.failing_syncs = 3;
+        let handle = LogWriter::spawn(log, &store, |_| {}, |_| {}).unwrap();
+        let json: Arc<str> = "x".repeat(1 << 20).into();
+        let mut taken = 0;
+        while handle
+            .append(vec![Record {
+                json: json.clone(),
+                ..event(taken + 1)
+            }])
+            .is_ok()
+        {
+            taken += 1;
+        }
+        assert_eq!(
+            taken,
+            QUEUED_BYTES_MAX / (memory_of(&Record { json, ..event(1) }) as u64)
+        );
+        for sequence in taken + 2..taken + 5 {
+            assert_eq!(
+                handle.append(vec![Record {
+                    json: "x".repeat(1 << 20).into(),
+                    ..event(sequence)
+                }]),
+                Err(LogFull)
+            );
+        }
+        assert!(handle.flush(Duration::from_secs(120)));
+        handle.append(vec![event(taken + 9)]).unwrap();
+        assert!(handle.flush(Duration::from_secs(30)));
+        let tail: Vec<Record> = handle
+            .reader()
+            .iterate_after(taken)
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(tail.len(), 2);
+        assert_eq!(
+            (tail[0].kind, &*tail[0].json),
+            (
+                RecordKind::Lost,
+                format!(r#"{{"records":4,"from":{},"to":{}}}"#, taken + 1, taken + 4).as_str()
+            )
+        );
+        assert_eq!(tail[1], event(taken + 9));
+        assert!(handle.trouble().is_none());
+        assert!(handle.close(Duration::from_secs(30)));
     }
 }
