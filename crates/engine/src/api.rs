@@ -23,17 +23,33 @@ pub enum Input {
     /// Local RTP ports that are bound and free; they come back by `media::Event::Closed` and stay the engine's.
     PortsGranted(Vec<media::Port>),
     /// The answer to `Output::LookUp`; `None` when the store failed.
-    LookedUp { look_up: u64, pop: Option<crm::Pop> },
+    LookedUp {
+        look_up: u64,
+        pop: Option<crm::Pop>,
+    },
     /// Every event up to this sequence has been handed to the sockets of those who watch.
-    Delivered { sequence: u64 },
+    Delivered {
+        sequence: u64,
+    },
     /// How many watch the stream; with none the engine does not wait for `Delivered` before it rings an agent.
-    Audience { count: usize },
+    Audience {
+        count: usize,
+    },
     /// Somebody outside wants something.
-    Command { token: Token, command: Command },
+    Command {
+        token: Token,
+        command: Command,
+    },
     /// A new configuration, checked.
-    Configure { config: Arc<Config>, by: Name, summary: Vec<String> },
+    Configure {
+        config: Arc<Config>,
+        by: Name,
+        summary: Vec<String>,
+    },
     /// Take no new calls; `Output::Drained` comes when the last one is over, at the latest after this long.
-    Drain { within: Duration },
+    Drain {
+        within: Duration,
+    },
     /// First input of a run: what the log says of before.
     Start(Start),
 }
@@ -70,13 +86,27 @@ pub struct OpenContact {
 /// What somebody outside may want. `by` is the signed-in user, already authorised by `web`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    SetAgentState { by: Name, agent: Name, availability: acd::Availability },
-    EndWrapUp { by: Name, agent: Name },
-    Hangup { by: Name, contact: ContactId },
+    SetAgentState {
+        by: Name,
+        agent: Name,
+        availability: acd::Availability,
+    },
+    EndWrapUp {
+        by: Name,
+        agent: Name,
+    },
+    Hangup {
+        by: Name,
+        contact: ContactId,
+    },
     /// The router's last decisions on a contact (a bounded ring in memory).
-    Why { contact: ContactId },
+    Why {
+        contact: ContactId,
+    },
     /// The SIP ladder of a contact (a bounded ring in memory), one line a message.
-    Ladder { contact: ContactId },
+    Ladder {
+        contact: ContactId,
+    },
 }
 
 /// The answer to a command, and the sequence of the last event it caused: it is told outside when that is on disk.
@@ -107,20 +137,34 @@ pub enum Refusal {
 #[derive(Debug)]
 pub enum Output {
     /// Send SIP.
-    Transmit { peer: sip::Peer, bytes: bytes::Bytes },
+    Transmit {
+        peer: sip::Peer,
+        bytes: bytes::Bytes,
+    },
     /// To the media thread `plane`.
-    Media { plane: u16, command: media::Command },
+    Media {
+        plane: u16,
+        command: media::Command,
+    },
     /// Append to the log and publish.
     Event(Event),
     /// An input or decision of the distributor, for the log (`input` and `decision` records).
-    Acd { at: Time, record: AcdRecord },
+    Acd {
+        at: Time,
+        record: AcdRecord,
+    },
     /// Look the number up; answer with `Input::LookedUp`.
-    LookUp { look_up: u64, number: crm::Number },
+    LookUp {
+        look_up: u64,
+        number: crm::Number,
+    },
     Reply(Reply),
     /// A fact for `/metrics` that is no event.
     Count(Count),
     /// Ports run low: grant more on this plane, if there are more.
-    PortsLow { plane: u16 },
+    PortsLow {
+        plane: u16,
+    },
     Drained,
 }
 
@@ -132,21 +176,44 @@ pub enum AcdRecord {
     /// `handle_timeout` was called: a replay must call it at the same moment.
     Timeout,
     /// What the decision was about: contact (number), queue, decision.
-    Decision { contact: acd::ContactId, queue: Name, decision: acd::Decision },
+    Decision {
+        contact: acd::ContactId,
+        queue: Name,
+        decision: acd::Decision,
+    },
 }
 
 /// Counted, not logged.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Count {
-    SipMessage { outbound: bool, method: &'static str, class: &'static str },
-    SipRefused { what: &'static str },
-    OverloadRejected { reason: &'static str },
+    SipMessage {
+        outbound: bool,
+        method: &'static str,
+        class: &'static str,
+    },
+    SipRefused {
+        what: &'static str,
+    },
+    OverloadRejected {
+        reason: &'static str,
+    },
     /// INVITE to our final answer.
-    CallSetup { seconds: f64 },
+    CallSetup {
+        seconds: f64,
+    },
     /// Reservation to the pop's delivery.
-    ScreenPop { seconds: f64 },
-    Media { packets_in: u64, packets_out: u64, lost: u64, rejected: u64 },
-    RtpStreams { active: i64 },
+    ScreenPop {
+        seconds: f64,
+    },
+    Media {
+        packets_in: u64,
+        packets_out: u64,
+        lost: u64,
+        rejected: u64,
+    },
+    RtpStreams {
+        active: i64,
+    },
 }
 
 /// What the engine must know from the configuration: compiled by `server::config`.

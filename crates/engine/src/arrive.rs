@@ -5,11 +5,11 @@ use std::sync::Arc;
 use clock::Time;
 use sip::{Identity, Incoming};
 
+use crate::Engine;
 use crate::api::{Count, Output, Route};
 use crate::contact::{Ask, Contact, Leg, LegState, LookUp, Stage};
 use crate::event::{Direction, EventKind};
 use crate::timers::Kind;
-use crate::Engine;
 
 type Name = Arc<str>;
 
@@ -20,23 +20,58 @@ impl Engine {
     /// RFC 3261 section 13.3: a call wants an answer.
     pub(crate) fn arrive(&mut self, now: Time, incoming: Incoming) {
         if let Err((status, headers)) = self.admit(&incoming) {
-            return self.tell_sip(now, sip::Command::Reject { leg: incoming.leg, status, reason: None, headers });
+            return self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg: incoming.leg,
+                    status,
+                    reason: None,
+                    headers,
+                },
+            );
         }
         let route = self.config.routes.get(&*incoming.dialled).cloned();
         if let Some(status) = self.forbidden(&incoming, route.as_ref()) {
-            return self.tell_sip(now, sip::Command::Reject { leg: incoming.leg, status, reason: None, headers: vec![] });
+            return self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg: incoming.leg,
+                    status,
+                    reason: None,
+                    headers: vec![],
+                },
+            );
         }
         let Some(port) = self.ports.take_any() else {
-            self.journal.put(Output::Count(Count::OverloadRejected { reason: "rtp_ports" }));
+            self.journal.put(Output::Count(Count::OverloadRejected {
+                reason: "rtp_ports",
+            }));
             let headers = self.retry_after(incoming.leg);
-            return self.tell_sip(now, sip::Command::Reject { leg: incoming.leg, status: 503, reason: None, headers });
+            return self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg: incoming.leg,
+                    status: 503,
+                    reason: None,
+                    headers,
+                },
+            );
         };
         let (leg, offer) = (incoming.leg, incoming.sdp.clone());
-        self.legs.insert(leg, Leg::new(Some(port), LegState::Inviting, offer));
+        self.legs
+            .insert(leg, Leg::new(Some(port), LegState::Inviting, offer));
         self.open_stream(leg, port);
         if let Err(status) = self.prepare_answer(leg) {
             self.drop_leg(leg);
-            return self.tell_sip(now, sip::Command::Reject { leg, status, reason: None, headers: vec![] });
+            return self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg,
+                    status,
+                    reason: None,
+                    headers: vec![],
+                },
+            );
         }
         let number = self.make_contact(now, &incoming, route.as_ref());
         if let Some(leg) = self.legs.get_mut(&leg) {
@@ -54,7 +89,8 @@ impl Engine {
         } else {
             return Ok(());
         };
-        self.journal.put(Output::Count(Count::OverloadRejected { reason }));
+        self.journal
+            .put(Output::Count(Count::OverloadRejected { reason }));
         Err((503, self.retry_after(incoming.leg)))
     }
 
@@ -73,7 +109,12 @@ impl Engine {
         }
     }
 
-    fn make_contact(&mut self, now: Time, incoming: &Incoming, route: Option<&Route>) -> acd::ContactId {
+    fn make_contact(
+        &mut self,
+        now: Time,
+        incoming: &Incoming,
+        route: Option<&Route>,
+    ) -> acd::ContactId {
         let (number, id) = self.journal.new_contact();
         let ani = crm::Number::parse(&incoming.caller.user, &self.config.country);
         let shown = ani.e164.clone().unwrap_or_else(|| ani.raw.clone());
@@ -81,7 +122,11 @@ impl Engine {
             Identity::Trunk(trunk) => (Some(trunk.clone()), None),
             Identity::User(user) => (None, Some(user.clone())),
         };
-        let direction = if by.is_some() { Direction::Internal } else { Direction::Inbound };
+        let direction = if by.is_some() {
+            Direction::Internal
+        } else {
+            Direction::Inbound
+        };
         let dnis: Name = incoming.dialled.as_str().into();
         let contact = Contact {
             id: id.clone(),
@@ -93,7 +138,10 @@ impl Engine {
             by: by.clone(),
             caller: incoming.leg,
             caller_display: incoming.caller.display.clone(),
-            look_up: LookUp::Pending { since: now, late: false },
+            look_up: LookUp::Pending {
+                since: now,
+                late: false,
+            },
             class: None,
             stage: Stage::Greeting,
             session: None,
@@ -112,7 +160,8 @@ impl Engine {
             hold_ms: 0,
         };
         self.contacts.insert(number, contact);
-        self.timers.set(number, Kind::MaxCall, now + self.config.max_call);
+        self.timers
+            .set(number, Kind::MaxCall, now + self.config.max_call);
         let kind = EventKind::ContactArrived {
             contact: id,
             channel: "voice".into(),
@@ -127,7 +176,13 @@ impl Engine {
         if let Some(agent) = by
             && self.config.agents.contains_key(&agent)
         {
-            self.tell_acd(now, acd::Input::Occupy { agent, call: number });
+            self.tell_acd(
+                now,
+                acd::Input::Occupy {
+                    agent,
+                    call: number,
+                },
+            );
         }
         number
     }
@@ -141,23 +196,40 @@ impl Engine {
             }
             Some(Route::Queue(queue)) => {
                 self.look_up(now, number);
-                if self.config.queues.get(&queue).is_some_and(|queue| queue.answer_on_agent) {
+                if self
+                    .config
+                    .queues
+                    .get(&queue)
+                    .is_some_and(|queue| queue.answer_on_agent)
+                {
                     self.ring_caller(now, number);
                 } else {
                     self.answer_caller(now, number);
                 }
-                self.ask_for_queue(now, number, Ask { queue, skills: Default::default(), priority: 0 });
+                self.ask_for_queue(
+                    now,
+                    number,
+                    Ask {
+                        queue,
+                        skills: Default::default(),
+                        priority: 0,
+                    },
+                );
             }
             Some(Route::Agent(agent)) => self.call_extension(now, number, agent),
             Some(Route::Echo) => self.test_call(now, number, media::Source::Echo),
-            Some(Route::Tone { hertz }) => self.test_call(now, number, media::Source::Tone { hertz }),
+            Some(Route::Tone { hertz }) => {
+                self.test_call(now, number, media::Source::Tone { hertz })
+            }
             None => self.refuse_aloud(now, number),
         }
     }
 
     fn test_call(&mut self, now: Time, number: acd::ContactId, source: media::Source) {
         self.answer_caller(now, number);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         contact.stage = Stage::Testing;
         let caller = contact.caller;
         self.set_source(caller, source);
@@ -165,10 +237,23 @@ impl Engine {
 
     /// "The number you have dialled is not in service" as early media, then 404.
     fn refuse_aloud(&mut self, now: Time, number: acd::ContactId) {
-        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else { return };
+        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
+            return;
+        };
         let sdp = self.legs.get(&caller).and_then(|leg| leg.local.clone());
-        self.tell_sip(now, sip::Command::Ring { leg: caller, status: 183, sdp, headers: vec![] });
-        let items = [media::Lang::ZhCn, media::Lang::En].map(|lang| media::Item::Prompt { lang, name: "system/not_in_service".into() });
+        self.tell_sip(
+            now,
+            sip::Command::Ring {
+                leg: caller,
+                status: 183,
+                sdp,
+                headers: vec![],
+            },
+        );
+        let items = [media::Lang::ZhCn, media::Lang::En].map(|lang| media::Item::Prompt {
+            lang,
+            name: "system/not_in_service".into(),
+        });
         let play = self.play(caller, items.to_vec(), false);
         if let Some(contact) = self.contacts.get_mut(&number) {
             contact.stage = Stage::Refusing { play, status: 404 };
@@ -177,26 +262,45 @@ impl Engine {
 
     /// Asks the store who is calling; a caller without a number is nobody.
     fn look_up(&mut self, now: Time, number: acd::ContactId) {
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         if !contact.ani.raw.bytes().any(|byte| byte.is_ascii_digit()) {
             contact.look_up = LookUp::Done(crm::Pop::default());
             return;
         }
         let ask = contact.ani.clone();
-        self.journal.put(Output::LookUp { look_up: number.0, number: ask });
-        self.timers.set(number, Kind::LookUp, now + self.config.look_up_patience);
+        self.journal.put(Output::LookUp {
+            look_up: number.0,
+            number: ask,
+        });
+        self.timers
+            .set(number, Kind::LookUp, now + self.config.look_up_patience);
     }
 
     /// The store has answered, perhaps late.
     pub(crate) fn looked_up(&mut self, now: Time, number: acd::ContactId, pop: Option<crm::Pop>) {
         self.timers.clear(number, Kind::LookUp);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
-        let LookUp::Pending { since, late } = contact.look_up else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
+        let LookUp::Pending { since, late } = contact.look_up else {
+            return;
+        };
         let pop = pop.unwrap_or_default();
-        contact.class = pop.customers.first().map(|best| best.class.as_str()).filter(|class| !class.is_empty()).map(Into::into);
+        contact.class = pop
+            .customers
+            .first()
+            .map(|best| best.class.as_str())
+            .filter(|class| !class.is_empty())
+            .map(Into::into);
         let kind = EventKind::ContactIdentified {
             contact: contact.id.clone(),
-            customers: pop.customers.iter().map(|customer| customer.id.clone()).collect(),
+            customers: pop
+                .customers
+                .iter()
+                .map(|customer| customer.id.clone())
+                .collect(),
             class: contact.class.clone(),
             took_ms: crate::journal::millis(now - since),
             late,
@@ -219,7 +323,9 @@ impl Engine {
 
     /// A caller who waited for the look-up goes into the queue.
     fn identified(&mut self, now: Time, number: acd::ContactId) {
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         if let Stage::Identifying(ask) = &contact.stage {
             let ask = ask.clone();
             self.enqueue(now, number, ask);

@@ -3,10 +3,10 @@
 use clock::Time;
 use sip::{Cause, LegId};
 
+use crate::Engine;
 use crate::contact::{Contact, LegState, Offer, Stage, Talk};
 use crate::event::{EventKind, Exit, Outcome, Stage as AbandonStage};
 use crate::journal::millis;
-use crate::Engine;
 
 impl Engine {
     /// A leg is over.
@@ -14,7 +14,9 @@ impl Engine {
         let number = self.legs.get(&leg).and_then(|leg| leg.contact);
         self.drop_leg(leg);
         let Some(number) = number else { return };
-        let Some(contact) = self.contacts.get(&number) else { return };
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         if contact.caller == leg {
             return self.close(now, number, caller_word(&cause));
         }
@@ -23,9 +25,19 @@ impl Engine {
                 let offer = offer.clone();
                 self.offer_leg_gone(now, number, &offer, &cause);
             }
-            Stage::Direct { leg: direct, .. } if *direct == leg => self.direct_leg_gone(now, number, &cause),
+            Stage::Direct { leg: direct, .. } if *direct == leg => {
+                self.direct_leg_gone(now, number, &cause)
+            }
             Stage::Talking(talk) if talk.leg == leg => {
-                self.close(now, number, if cause == Cause::Bye { "agent_bye" } else { "agent_lost" });
+                self.close(
+                    now,
+                    number,
+                    if cause == Cause::Bye {
+                        "agent_bye"
+                    } else {
+                        "agent_lost"
+                    },
+                );
             }
             _ => {}
         }
@@ -36,31 +48,59 @@ impl Engine {
         if !self.legs.contains_key(&leg) {
             return;
         }
-        self.media(leg, media::Command::Close { stream: crate::legs::stream(leg) });
+        self.media(
+            leg,
+            media::Command::Close {
+                stream: crate::legs::stream(leg),
+            },
+        );
         if let Some(record) = self.legs.get_mut(&leg) {
             record.contact = None;
             record.port = None;
             record.state = LegState::Ending;
         }
-        self.tell_sip(now, sip::Command::Hangup { leg, reason: reason.map(str::to_owned) });
+        self.tell_sip(
+            now,
+            sip::Command::Hangup {
+                leg,
+                reason: reason.map(str::to_owned),
+            },
+        );
     }
 
     /// Ends a contact. `cause` is a fixed word; those that begin with `caller_` say that the caller left.
     pub(crate) fn close(&mut self, now: Time, number: acd::ContactId, cause: &'static str) {
-        let Some(mut contact) = self.contacts.remove(&number) else { return };
+        let Some(mut contact) = self.contacts.remove(&number) else {
+            return;
+        };
         self.timers.clear_all(number);
-        contact.goal |= contact.session.as_ref().is_some_and(|session| session.goal());
+        contact.goal |= contact
+            .session
+            .as_ref()
+            .is_some_and(|session| session.goal());
         let caller_left = cause.starts_with("caller_");
         let stage = std::mem::replace(&mut contact.stage, Stage::Greeting);
         let outcome = match stage {
             Stage::Greeting | Stage::Ivr => self.close_in_flow(now, &contact, caller_left),
             Stage::Identifying(_) => Self::left_early(caller_left),
             Stage::Waiting => self.close_in_queue(now, number, &mut contact, cause, caller_left),
-            Stage::Popping(offer) | Stage::Ringing(offer) => self.close_in_ring(now, number, &mut contact, &offer, caller_left),
+            Stage::Popping(offer) | Stage::Ringing(offer) => {
+                self.close_in_ring(now, number, &mut contact, &offer, caller_left)
+            }
             Stage::Direct { agent, leg, .. } => {
                 self.end_leg(now, leg, None);
-                self.tell_acd(now, acd::Input::Vacate { agent, call: number });
-                if caller_left { Outcome::AbandonedInRing } else { Outcome::NoAgent }
+                self.tell_acd(
+                    now,
+                    acd::Input::Vacate {
+                        agent,
+                        call: number,
+                    },
+                );
+                if caller_left {
+                    Outcome::AbandonedInRing
+                } else {
+                    Outcome::NoAgent
+                }
             }
             Stage::Talking(talk) => self.close_in_talk(now, number, &mut contact, talk),
             Stage::Testing => Outcome::SelfServed,
@@ -76,7 +116,13 @@ impl Engine {
             _ => outcome,
         };
         if let Some(agent) = contact.by.clone() {
-            self.tell_acd(now, acd::Input::Vacate { agent, call: number });
+            self.tell_acd(
+                now,
+                acd::Input::Vacate {
+                    agent,
+                    call: number,
+                },
+            );
         }
         self.end_leg(now, contact.caller, None);
         let kind = EventKind::ContactClosed {
@@ -91,7 +137,16 @@ impl Engine {
             talk_ms: contact.talk_ms,
             hold_ms: contact.hold_ms,
             duration_ms: millis(now - contact.arrived),
-            customers: contact.look_up.pop().map(|pop| pop.customers.iter().map(|customer| customer.id.clone()).collect()).unwrap_or_default(),
+            customers: contact
+                .look_up
+                .pop()
+                .map(|pop| {
+                    pop.customers
+                        .iter()
+                        .map(|customer| customer.id.clone())
+                        .collect()
+                })
+                .unwrap_or_default(),
             cause: cause.into(),
         };
         self.journal.event(now, Some(&contact.person), kind);
@@ -99,7 +154,11 @@ impl Engine {
     }
 
     fn left_early(caller_left: bool) -> Outcome {
-        if caller_left { Outcome::AbandonedInQueue } else { Outcome::SystemError }
+        if caller_left {
+            Outcome::AbandonedInQueue
+        } else {
+            Outcome::SystemError
+        }
     }
 
     fn close_in_flow(&mut self, now: Time, contact: &Contact, caller_left: bool) -> Outcome {
@@ -120,17 +179,45 @@ impl Engine {
         Outcome::AbandonedInIvr
     }
 
-    fn close_in_queue(&mut self, now: Time, number: acd::ContactId, contact: &mut Contact, cause: &str, caller_left: bool) -> Outcome {
-        let why = if caller_left { acd::Withdrawal::CallerGone } else { acd::Withdrawal::Moved };
-        self.tell_acd(now, acd::Input::Withdraw { contact: number, why });
+    fn close_in_queue(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        contact: &mut Contact,
+        cause: &str,
+        caller_left: bool,
+    ) -> Outcome {
+        let why = if caller_left {
+            acd::Withdrawal::CallerGone
+        } else {
+            acd::Withdrawal::Moved
+        };
+        self.tell_acd(
+            now,
+            acd::Input::Withdraw {
+                contact: number,
+                why,
+            },
+        );
         // A refused visit has been ended already.
         if contact.visit.is_none() {
-            return if cause == "queue_full" { Outcome::RejectedFull } else { Outcome::RejectedClosed };
+            return if cause == "queue_full" {
+                Outcome::RejectedFull
+            } else {
+                Outcome::RejectedClosed
+            };
         }
         self.end_visit(now, contact, AbandonStage::Queue, caller_left)
     }
 
-    fn close_in_ring(&mut self, now: Time, number: acd::ContactId, contact: &mut Contact, offer: &Offer, caller_left: bool) -> Outcome {
+    fn close_in_ring(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        contact: &mut Contact,
+        offer: &Offer,
+        caller_left: bool,
+    ) -> Outcome {
         let kind = EventKind::ContactOfferEnded {
             contact: contact.id.clone(),
             queue: offer.queue.clone(),
@@ -138,13 +225,27 @@ impl Engine {
             offer: offer.number,
             agent: offer.agent.clone(),
             group: self.group_of(&offer.agent),
-            reason: if caller_left { acd::OfferEnd::CallerGone } else { acd::OfferEnd::Moved },
+            reason: if caller_left {
+                acd::OfferEnd::CallerGone
+            } else {
+                acd::OfferEnd::Moved
+            },
             rang_ms: millis(now - offer.reserved),
             requeued: false,
         };
         self.journal.event(now, Some(&contact.person), kind);
-        let why = if caller_left { acd::Withdrawal::CallerGone } else { acd::Withdrawal::Moved };
-        self.tell_acd(now, acd::Input::Withdraw { contact: number, why });
+        let why = if caller_left {
+            acd::Withdrawal::CallerGone
+        } else {
+            acd::Withdrawal::Moved
+        };
+        self.tell_acd(
+            now,
+            acd::Input::Withdraw {
+                contact: number,
+                why,
+            },
+        );
         if let Some(leg) = offer.leg {
             self.end_leg(now, leg, None);
         }
@@ -152,37 +253,75 @@ impl Engine {
     }
 
     /// A visit's last event: abandoned, or broken off by us.
-    fn end_visit(&mut self, now: Time, contact: &mut Contact, stage: AbandonStage, caller_left: bool) -> Outcome {
-        let Some(visit) = contact.visit.take() else { return Outcome::SystemError };
+    fn end_visit(
+        &mut self,
+        now: Time,
+        contact: &mut Contact,
+        stage: AbandonStage,
+        caller_left: bool,
+    ) -> Outcome {
+        let Some(visit) = contact.visit.take() else {
+            return Outcome::SystemError;
+        };
         let wait = now - visit.since;
         let wait_ms = millis(wait);
         contact.wait_ms += wait_ms;
         let id = contact.id.clone();
         let (kind, outcome) = if caller_left {
-            let short = self.config.queues.get(&visit.queue).is_some_and(|queue| wait < queue.short_abandon);
+            let short = self
+                .config
+                .queues
+                .get(&visit.queue)
+                .is_some_and(|queue| wait < queue.short_abandon);
             let outcome = match stage {
                 AbandonStage::Ring => Outcome::AbandonedInRing,
                 AbandonStage::Queue | AbandonStage::Ivr => Outcome::AbandonedInQueue,
             };
-            let kind = EventKind::ContactAbandoned { contact: id, queue: Some(visit.queue), visit: visit.number, stage, wait_ms, short };
+            let kind = EventKind::ContactAbandoned {
+                contact: id,
+                queue: Some(visit.queue),
+                visit: visit.number,
+                stage,
+                wait_ms,
+                short,
+            };
             (kind, outcome)
         } else {
-            let kind = EventKind::ContactLeftQueue { contact: id, queue: visit.queue, visit: visit.number, exit: Exit::SystemError, wait_ms };
+            let kind = EventKind::ContactLeftQueue {
+                contact: id,
+                queue: visit.queue,
+                visit: visit.number,
+                exit: Exit::SystemError,
+                wait_ms,
+            };
             (kind, Outcome::SystemError)
         };
         self.journal.event(now, Some(&contact.person), kind);
         outcome
     }
 
-    fn close_in_talk(&mut self, now: Time, number: acd::ContactId, contact: &mut Contact, talk: Talk) -> Outcome {
+    fn close_in_talk(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        contact: &mut Contact,
+        talk: Talk,
+    ) -> Outcome {
         if let Some(hold) = &talk.hold {
             contact.hold_ms += millis(now - hold.since);
         }
         contact.talk_ms += millis(now - talk.since).saturating_sub(contact.hold_ms);
         self.end_leg(now, talk.leg, None);
         let input = match talk.queue {
-            Some(_) => acd::Input::Finished { contact: number, agent: talk.agent, wrap_up: true },
-            None => acd::Input::Vacate { agent: talk.agent, call: number },
+            Some(_) => acd::Input::Finished {
+                contact: number,
+                agent: talk.agent,
+                wrap_up: true,
+            },
+            None => acd::Input::Vacate {
+                agent: talk.agent,
+                call: number,
+            },
         };
         self.tell_acd(now, input);
         Outcome::Answered
@@ -194,6 +333,10 @@ fn caller_word(cause: &Cause) -> &'static str {
         Cause::Bye => "caller_bye",
         Cause::Cancelled => "caller_cancel",
         Cause::Lost => "caller_lost",
-        Cause::HungUp | Cause::Rejected { .. } | Cause::NotRegistered | Cause::NoResponse | Cause::Unreachable => "caller_failed",
+        Cause::HungUp
+        | Cause::Rejected { .. }
+        | Cause::NotRegistered
+        | Cause::NoResponse
+        | Cause::Unreachable => "caller_failed",
     }
 }

@@ -94,7 +94,11 @@ pub(crate) enum Stage {
     /// The agent's phone is called (deadline: the ACD's ring time).
     Ringing(Offer),
     /// An extension is called (deadline: `Direct`).
-    Direct { agent: Name, leg: LegId, since: Time },
+    Direct {
+        agent: Name,
+        leg: LegId,
+        since: Time,
+    },
     /// Two legs talk; `queue` is absent for calls outside the distributor.
     Talking(Talk),
     /// Echo or tone, until hang-up.

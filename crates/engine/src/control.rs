@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clock::Time;
 
+use crate::Engine;
 use crate::api::{Answer, Command, Config, OpenContact, Output, Refusal, Reply, Start, Token};
 use crate::event::{AgentState, ContactId, EventKind, Exit, Outcome};
 use crate::journal::millis;
 use crate::timers::Kind;
-use crate::Engine;
 
 type Name = Arc<str>;
 
@@ -19,7 +19,11 @@ const NOBODY: acd::ContactId = acd::ContactId(u64::MAX);
 impl Engine {
     pub(crate) fn command(&mut self, now: Time, token: Token, command: Command) {
         let result = match command {
-            Command::SetAgentState { by, agent, availability } => self.set_agent_state(now, by, agent, availability),
+            Command::SetAgentState {
+                by,
+                agent,
+                availability,
+            } => self.set_agent_state(now, by, agent, availability),
             Command::EndWrapUp { by, agent } => self.known_agent(&agent).map(|()| {
                 self.audit(now, &by, "end_wrap_up", &agent, None);
                 self.tell_acd(now, acd::Input::EndWrapUp { agent });
@@ -35,19 +39,37 @@ impl Engine {
                 .contact_number(&contact)
                 .and_then(|number| self.memory.why(number))
                 .map(Answer::Why)
-                .ok_or_else(|| Refusal::NotFound(format!("no routing decision is remembered for contact {contact}"))),
+                .ok_or_else(|| {
+                    Refusal::NotFound(format!(
+                        "no routing decision is remembered for contact {contact}"
+                    ))
+                }),
             Command::Ladder { contact } => {
                 let ladder = self.memory.ladder(&contact.0);
-                if ladder.is_empty() { Err(Refusal::NotFound(format!("no SIP message is remembered for contact {contact}"))) } else { Ok(Answer::Ladder(ladder)) }
+                if ladder.is_empty() {
+                    Err(Refusal::NotFound(format!(
+                        "no SIP message is remembered for contact {contact}"
+                    )))
+                } else {
+                    Ok(Answer::Ladder(ladder))
+                }
             }
         };
         // The reply names the last event that the command caused, so everything that follows from it is settled first.
         self.settle(now);
-        self.journal.put(Output::Reply(Reply { token, after: self.journal.last_sequence(), result }));
+        self.journal.put(Output::Reply(Reply {
+            token,
+            after: self.journal.last_sequence(),
+            result,
+        }));
     }
 
     fn known_agent(&self, agent: &str) -> Result<(), Refusal> {
-        if self.config.agents.contains_key(agent) { Ok(()) } else { Err(Refusal::NotFound(format!("there is no agent {agent}"))) }
+        if self.config.agents.contains_key(agent) {
+            Ok(())
+        } else {
+            Err(Refusal::NotFound(format!("there is no agent {agent}")))
+        }
     }
 
     fn open_contact(&self, contact: &ContactId) -> Result<acd::ContactId, Refusal> {
@@ -57,7 +79,13 @@ impl Engine {
             .ok_or_else(|| Refusal::NotFound(format!("there is no open contact {contact}")))
     }
 
-    fn set_agent_state(&mut self, now: Time, by: Name, agent: Name, availability: acd::Availability) -> Result<Answer, Refusal> {
+    fn set_agent_state(
+        &mut self,
+        now: Time,
+        by: Name,
+        agent: Name,
+        availability: acd::Availability,
+    ) -> Result<Answer, Refusal> {
         self.known_agent(&agent)?;
         if by != agent {
             let detail = match &availability {
@@ -67,20 +95,48 @@ impl Engine {
             };
             self.audit(now, &by, "agent_state", &agent, Some(detail));
         }
-        self.tell_acd(now, acd::Input::Availability { agent, availability });
+        self.tell_acd(
+            now,
+            acd::Input::Availability {
+                agent,
+                availability,
+            },
+        );
         Ok(Answer::Done)
     }
 
     fn audit(&mut self, now: Time, by: &Name, action: &str, subject: &str, detail: Option<String>) {
-        self.journal.event(now, None, EventKind::Audit { by: by.clone(), action: action.into(), subject: subject.into(), detail });
+        self.journal.event(
+            now,
+            None,
+            EventKind::Audit {
+                by: by.clone(),
+                action: action.into(),
+                subject: subject.into(),
+                detail,
+            },
+        );
     }
 
     /// A checked configuration takes effect in one step; places, states and calls stay.
-    pub(crate) fn configure(&mut self, now: Time, config: Arc<Config>, by: Name, summary: Vec<String>) {
+    pub(crate) fn configure(
+        &mut self,
+        now: Time,
+        config: Arc<Config>,
+        by: Name,
+        summary: Vec<String>,
+    ) {
         let before = std::mem::replace(&mut self.config, config.clone());
-        self.sip.handle(now, sip::Input::Configure(Arc::new(config.sip.clone())));
-        self.tell_acd(now, acd::Input::Configure { config: Arc::new(config.acd.clone()) });
-        self.journal.event(now, None, EventKind::ConfigApplied { by, summary });
+        self.sip
+            .handle(now, sip::Input::Configure(Arc::new(config.sip.clone())));
+        self.tell_acd(
+            now,
+            acd::Input::Configure {
+                config: Arc::new(config.acd.clone()),
+            },
+        );
+        self.journal
+            .event(now, None, EventKind::ConfigApplied { by, summary });
         for (name, queue) in &config.queues {
             match before.queues.get(name) {
                 None => self.queue_changed(now, name, "added"),
@@ -88,8 +144,13 @@ impl Engine {
                 Some(_) => {}
             }
         }
-        for (name, queue) in before.queues.iter().filter(|(name, _)| !config.queues.contains_key(*name)) {
-            self.journal.event(now, None, queue_event(name, "removed", queue));
+        for (name, queue) in before
+            .queues
+            .iter()
+            .filter(|(name, _)| !config.queues.contains_key(*name))
+        {
+            self.journal
+                .event(now, None, queue_event(name, "removed", queue));
         }
     }
 
@@ -126,14 +187,30 @@ impl Engine {
     pub(crate) fn start(&mut self, now: Time, start: Start) {
         self.journal.start(start.boot, start.next_sequence);
         let (node, version) = (self.config.node.clone(), self.config.version.clone());
-        self.journal.event(now, None, EventKind::NodeStarted { node, boot: start.boot, version });
+        self.journal.event(
+            now,
+            None,
+            EventKind::NodeStarted {
+                node,
+                boot: start.boot,
+                version,
+            },
+        );
         for open in start.open {
             self.close_left_open(start.last_time, open);
         }
         for (agent, state, since) in start.agent_states {
             if state != AgentState::LoggedOut {
                 self.journal.turn(since, &agent, state);
-                self.note_agent(start.last_time, agent, AgentState::LoggedOut, Some("restart".into()), None, None, None);
+                self.note_agent(
+                    start.last_time,
+                    agent,
+                    AgentState::LoggedOut,
+                    Some("restart".into()),
+                    None,
+                    None,
+                    None,
+                );
             }
         }
         let queues: Vec<Name> = self.config.queues.keys().cloned().collect();
@@ -144,7 +221,13 @@ impl Engine {
         self.tell_acd(now, acd::Input::Configure { config });
         for (agent, availability) in start.agents {
             if self.config.agents.contains_key(&agent) {
-                self.tell_acd(now, acd::Input::Availability { agent, availability });
+                self.tell_acd(
+                    now,
+                    acd::Input::Availability {
+                        agent,
+                        availability,
+                    },
+                );
             }
         }
     }
@@ -154,7 +237,13 @@ impl Engine {
         let queue = open.visit.as_ref().map(|(queue, ..)| queue.clone());
         if let (Some((queue, visit, since)), None) = (open.visit, open.answered) {
             wait_ms = millis(at - since);
-            let kind = EventKind::ContactLeftQueue { contact: open.contact.clone(), queue, visit, exit: Exit::SystemError, wait_ms };
+            let kind = EventKind::ContactLeftQueue {
+                contact: open.contact.clone(),
+                queue,
+                visit,
+                exit: Exit::SystemError,
+                wait_ms,
+            };
             self.journal.event(at, None, kind);
         }
         let kind = EventKind::ContactClosed {

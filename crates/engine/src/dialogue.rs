@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use clock::Time;
 use sip::LegId;
 
+use crate::Engine;
 use crate::api::Route;
 use crate::contact::{Ask, LookUp, Stage};
 use crate::event::EventKind;
 use crate::timers::Kind;
-use crate::Engine;
 
 fn lang_in_media(lang: ivr::Lang) -> media::Lang {
     match lang {
@@ -20,16 +20,29 @@ fn lang_in_media(lang: ivr::Lang) -> media::Lang {
 
 fn item(prompt: ivr::Prompt) -> media::Item {
     match prompt {
-        ivr::Prompt::File { lang, name } => media::Item::Prompt { lang: lang_in_media(lang), name },
-        ivr::Prompt::Number { lang, value } => media::Item::Number { lang: lang_in_media(lang), value },
-        ivr::Prompt::Digits { lang, digits } => media::Item::Digits { lang: lang_in_media(lang), digits: digits.into() },
-        ivr::Prompt::Silence { ms } => media::Item::Silence(std::time::Duration::from_millis(ms.into())),
+        ivr::Prompt::File { lang, name } => media::Item::Prompt {
+            lang: lang_in_media(lang),
+            name,
+        },
+        ivr::Prompt::Number { lang, value } => media::Item::Number {
+            lang: lang_in_media(lang),
+            value,
+        },
+        ivr::Prompt::Digits { lang, digits } => media::Item::Digits {
+            lang: lang_in_media(lang),
+            digits: digits.into(),
+        },
+        ivr::Prompt::Silence { ms } => {
+            media::Item::Silence(std::time::Duration::from_millis(ms.into()))
+        }
     }
 }
 
 /// What a flow may read of the customer: the best of those on the number.
 fn facts(pop: &crm::Pop) -> BTreeMap<String, ivr::Value> {
-    let Some(best) = pop.customers.first() else { return BTreeMap::new() };
+    let Some(best) = pop.customers.first() else {
+        return BTreeMap::new();
+    };
     let text = |text: &str| ivr::Value::Text(text.to_owned());
     BTreeMap::from([
         ("known".to_owned(), ivr::Value::Bool(true)),
@@ -37,8 +50,14 @@ fn facts(pop: &crm::Pop) -> BTreeMap<String, ivr::Value> {
         ("name".to_owned(), text(&best.name)),
         ("class".to_owned(), text(&best.class)),
         ("language".to_owned(), text(&best.language)),
-        ("tags".to_owned(), ivr::Value::List(best.tags.iter().map(|tag| text(tag)).collect())),
-        ("count".to_owned(), ivr::Value::Number(pop.customers.len() as f64)),
+        (
+            "tags".to_owned(),
+            ivr::Value::List(best.tags.iter().map(|tag| text(tag)).collect()),
+        ),
+        (
+            "count".to_owned(),
+            ivr::Value::Number(pop.customers.len() as f64),
+        ),
     ])
 }
 
@@ -46,9 +65,15 @@ impl Engine {
     /// Answers the caller and makes the flow's session; it begins to speak with the caller's ACK.
     pub(crate) fn enter_flow(&mut self, now: Time, number: acd::ContactId, flow: &str) {
         self.answer_caller(now, number);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         let facts = ivr::Facts {
-            ani: contact.ani.e164.clone().unwrap_or_else(|| contact.ani.raw.clone()),
+            ani: contact
+                .ani
+                .e164
+                .clone()
+                .unwrap_or_else(|| contact.ani.raw.clone()),
             dnis: contact.dnis.to_string(),
             // Nothing is known of the caller's language yet: the flow asks, or the customer's record says.
             lang: None,
@@ -70,7 +95,9 @@ impl Engine {
 
     /// The look-up has come back while the flow runs.
     pub(crate) fn tell_session_customer(&mut self, now: Time, number: acd::ContactId) {
-        let Some(contact) = self.contacts.get(&number) else { return };
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         if let (true, LookUp::Done(pop)) = (contact.session.is_some(), &contact.look_up) {
             let facts = facts(pop);
             self.tell_session(now, number, ivr::Input::Customer(facts));
@@ -79,7 +106,9 @@ impl Engine {
 
     /// A queue or an extension did not work out: the flow goes on, if there is one.
     pub(crate) fn return_to_flow(&mut self, now: Time, number: acd::ContactId, word: &str) -> bool {
-        let Some(contact) = self.contacts.get_mut(&number) else { return false };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return false;
+        };
         if contact.session.is_none() {
             return false;
         }
@@ -91,23 +120,44 @@ impl Engine {
     }
 
     pub(crate) fn digit(&mut self, now: Time, leg: LegId, digit: char) {
-        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else { return };
-        let Some(contact) = self.contacts.get(&number) else { return };
+        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
+            return;
+        };
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         if contact.caller == leg && matches!(contact.stage, Stage::Ivr) {
             self.tell_session(now, number, ivr::Input::Digit(digit));
         }
     }
 
     pub(crate) fn played(&mut self, now: Time, leg: LegId, play: media::PlayId) {
-        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else { return };
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
+            return;
+        };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         match contact.stage {
-            Stage::Refusing { play: refusing, status } if refusing == play => {
-                self.tell_sip(now, sip::Command::Reject { leg, status, reason: None, headers: vec![] });
+            Stage::Refusing {
+                play: refusing,
+                status,
+            } if refusing == play => {
+                self.tell_sip(
+                    now,
+                    sip::Command::Reject {
+                        leg,
+                        status,
+                        reason: None,
+                        headers: vec![],
+                    },
+                );
                 self.close(now, number, "unknown_number");
             }
             Stage::Ivr => {
-                if let Some((_, token)) = contact.playing.take_if(|&mut (playing, _)| playing == play) {
+                if let Some((_, token)) =
+                    contact.playing.take_if(|&mut (playing, _)| playing == play)
+                {
                     self.tell_session(now, number, ivr::Input::Played(token));
                 }
             }
@@ -116,13 +166,25 @@ impl Engine {
     }
 
     pub(crate) fn ivr_deadline(&mut self, now: Time, number: acd::ContactId) {
-        let Some(mut session) = self.contacts.get_mut(&number).and_then(|contact| contact.session.take()) else { return };
+        let Some(mut session) = self
+            .contacts
+            .get_mut(&number)
+            .and_then(|contact| contact.session.take())
+        else {
+            return;
+        };
         session.handle_timeout(now);
         self.drive(now, number, session);
     }
 
     fn tell_session(&mut self, now: Time, number: acd::ContactId, input: ivr::Input) {
-        let Some(mut session) = self.contacts.get_mut(&number).and_then(|contact| contact.session.take()) else { return };
+        let Some(mut session) = self
+            .contacts
+            .get_mut(&number)
+            .and_then(|contact| contact.session.take())
+        else {
+            return;
+        };
         session.handle(now, input);
         self.drive(now, number, session);
     }
@@ -132,17 +194,45 @@ impl Engine {
         let mut exit = None;
         while let Some(output) = session.poll_output() {
             match output {
-                ivr::Output::Play { token, prompts, barge_in } => self.say(number, token, prompts, barge_in),
+                ivr::Output::Play {
+                    token,
+                    prompts,
+                    barge_in,
+                } => self.say(number, token, prompts, barge_in),
                 ivr::Output::StopPlay => {
                     if let Some(contact) = self.contacts.get_mut(&number) {
                         contact.playing = None;
                         let caller = contact.caller;
-                        self.media(caller, media::Command::StopPlay { stream: crate::legs::stream(caller) });
+                        self.media(
+                            caller,
+                            media::Command::StopPlay {
+                                stream: crate::legs::stream(caller),
+                            },
+                        );
                     }
                 }
-                ivr::Output::Step { flow, state, verb, input } => {
-                    let Some(contact) = self.contacts.get(&number).map(|contact| contact.id.clone()) else { continue };
-                    self.note(now, number, EventKind::IvrStep { contact, flow, state, verb: verb.into(), input });
+                ivr::Output::Step {
+                    flow,
+                    state,
+                    verb,
+                    input,
+                } => {
+                    let Some(contact) =
+                        self.contacts.get(&number).map(|contact| contact.id.clone())
+                    else {
+                        continue;
+                    };
+                    self.note(
+                        now,
+                        number,
+                        EventKind::IvrStep {
+                            contact,
+                            flow,
+                            state,
+                            verb: verb.into(),
+                            input,
+                        },
+                    );
                 }
                 ivr::Output::Language(lang) => {
                     if let Some(contact) = self.contacts.get_mut(&number) {
@@ -165,8 +255,16 @@ impl Engine {
         }
     }
 
-    fn say(&mut self, number: acd::ContactId, token: ivr::PlayToken, prompts: Vec<ivr::Prompt>, barge_in: bool) {
-        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else { return };
+    fn say(
+        &mut self,
+        number: acd::ContactId,
+        token: ivr::PlayToken,
+        prompts: Vec<ivr::Prompt>,
+        barge_in: bool,
+    ) {
+        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
+            return;
+        };
         let play = self.play(caller, prompts.into_iter().map(item).collect(), barge_in);
         if let Some(contact) = self.contacts.get_mut(&number) {
             contact.playing = Some((play, token));
@@ -176,12 +274,28 @@ impl Engine {
     /// The flow hands its caller over.
     fn leave_flow(&mut self, now: Time, number: acd::ContactId, exit: ivr::Exit) {
         match exit {
-            ivr::Exit::Queue { queue, skills, priority, data } => {
+            ivr::Exit::Queue {
+                queue,
+                skills,
+                priority,
+                data,
+            } => {
                 if let Some(contact) = self.contacts.get_mut(&number) {
                     contact.flow_data.extend(data);
                 }
-                let skills = skills.into_iter().map(|(skill, level)| (skill.into(), level)).collect();
-                self.ask_for_queue(now, number, Ask { queue, skills, priority });
+                let skills = skills
+                    .into_iter()
+                    .map(|(skill, level)| (skill.into(), level))
+                    .collect();
+                self.ask_for_queue(
+                    now,
+                    number,
+                    Ask {
+                        queue,
+                        skills,
+                        priority,
+                    },
+                );
             }
             ivr::Exit::Transfer { to } => self.transfer_from_flow(now, number, &to),
             ivr::Exit::Hangup { goal } => {
@@ -195,14 +309,33 @@ impl Engine {
 
     /// Class of service of a flow: internal numbers.
     fn transfer_from_flow(&mut self, now: Time, number: acd::ContactId, to: &str) {
-        let Some(contact) = self.contacts.get(&number).map(|contact| contact.id.clone()) else { return };
+        let Some(contact) = self.contacts.get(&number).map(|contact| contact.id.clone()) else {
+            return;
+        };
         let route = self.config.routes.get(to).cloned();
         if route.is_some() {
-            self.note(now, number, EventKind::ContactTransferred { contact, kind: "flow".into(), from: None, to: to.into() });
+            self.note(
+                now,
+                number,
+                EventKind::ContactTransferred {
+                    contact,
+                    kind: "flow".into(),
+                    from: None,
+                    to: to.into(),
+                },
+            );
         }
         match route {
             Some(Route::Agent(agent)) => self.call_extension(now, number, agent),
-            Some(Route::Queue(queue)) => self.ask_for_queue(now, number, Ask { queue, skills: BTreeMap::new(), priority: 0 }),
+            Some(Route::Queue(queue)) => self.ask_for_queue(
+                now,
+                number,
+                Ask {
+                    queue,
+                    skills: BTreeMap::new(),
+                    priority: 0,
+                },
+            ),
             Some(Route::Flow(_) | Route::Echo | Route::Tone { .. }) | None => {
                 self.return_to_flow(now, number, "failed");
             }

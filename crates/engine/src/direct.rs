@@ -6,11 +6,11 @@ use std::time::Duration;
 use clock::Time;
 use sip::{Cause, LegId};
 
+use crate::Engine;
 use crate::contact::{LegState, Stage, Talk};
 use crate::event::EventKind;
 use crate::journal::millis;
 use crate::timers::Kind;
-use crate::Engine;
 
 type Name = Arc<str>;
 
@@ -23,48 +23,97 @@ impl Engine {
         use acd::State;
         let busy = match self.acd.state(&agent) {
             None => return self.extension_failed(now, number, 404),
-            Some(State::Reserved { .. } | State::Connected { .. } | State::WrapUp { .. } | State::Occupied { .. }) => true,
-            Some(State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable) => false,
+            Some(
+                State::Reserved { .. }
+                | State::Connected { .. }
+                | State::WrapUp { .. }
+                | State::Occupied { .. },
+            ) => true,
+            Some(State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable) => {
+                false
+            }
         };
         if busy {
             return self.extension_failed(now, number, 486);
         }
-        self.tell_acd(now, acd::Input::Occupy { agent: agent.clone(), call: number });
+        self.tell_acd(
+            now,
+            acd::Input::Occupy {
+                agent: agent.clone(),
+                call: number,
+            },
+        );
         match self.place(now, number, &agent) {
             Some(leg) => {
                 if let Some(contact) = self.contacts.get_mut(&number) {
-                    contact.stage = Stage::Direct { agent, leg, since: now };
+                    contact.stage = Stage::Direct {
+                        agent,
+                        leg,
+                        since: now,
+                    };
                 }
                 self.timers.set(number, Kind::Direct, now + EXTENSION_RING);
             }
             None => {
-                self.tell_acd(now, acd::Input::Vacate { agent, call: number });
+                self.tell_acd(
+                    now,
+                    acd::Input::Vacate {
+                        agent,
+                        call: number,
+                    },
+                );
                 self.extension_failed(now, number, 503);
             }
         }
     }
 
-    pub(crate) fn extension_answered(&mut self, now: Time, number: acd::ContactId, leg: LegId, fits: bool) {
+    pub(crate) fn extension_answered(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        leg: LegId,
+        fits: bool,
+    ) {
         if !fits {
             self.end_leg(now, leg, None);
             return self.direct_ended(now, number, 488);
         }
         self.timers.clear(number, Kind::Direct);
         self.answer_caller(now, number);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
-        let Stage::Direct { agent, since, .. } = &contact.stage else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
+        let Stage::Direct { agent, since, .. } = &contact.stage else {
+            return;
+        };
         let (agent, rang_ms) = (agent.clone(), millis(now - *since));
-        contact.stage = Stage::Talking(Talk { agent: agent.clone(), leg, queue: None, since: now, hold: None });
+        contact.stage = Stage::Talking(Talk {
+            agent: agent.clone(),
+            leg,
+            queue: None,
+            since: now,
+            hold: None,
+        });
         contact.answered_agent = Some(agent.clone());
         let (caller, id) = (contact.caller, contact.id.clone());
         let group = self.group_of(&agent);
-        let kind = EventKind::ContactAnswered { contact: id, queue: None, visit: 0, agent, group, wait_ms: 0, rang_ms };
+        let kind = EventKind::ContactAnswered {
+            contact: id,
+            queue: None,
+            visit: 0,
+            agent,
+            group,
+            wait_ms: 0,
+            rang_ms,
+        };
         self.note(now, number, kind);
         self.bridge(caller, leg);
     }
 
     pub(crate) fn direct_unanswered(&mut self, now: Time, number: acd::ContactId) {
-        if let Some(Stage::Direct { leg, .. }) = self.contacts.get(&number).map(|contact| &contact.stage) {
+        if let Some(Stage::Direct { leg, .. }) =
+            self.contacts.get(&number).map(|contact| &contact.stage)
+        {
             let leg = *leg;
             self.end_leg(now, leg, None);
             self.direct_ended(now, number, 480);
@@ -74,7 +123,12 @@ impl Engine {
     pub(crate) fn direct_leg_gone(&mut self, now: Time, number: acd::ContactId, cause: &Cause) {
         let status = match cause {
             // A redirection is not followed, and nothing of it is shown.
-            Cause::Rejected { status: 300..=399, .. } | Cause::NotRegistered | Cause::Unreachable | Cause::NoResponse => 480,
+            Cause::Rejected {
+                status: 300..=399, ..
+            }
+            | Cause::NotRegistered
+            | Cause::Unreachable
+            | Cause::NoResponse => 480,
             Cause::Rejected { status, .. } => *status,
             Cause::Bye | Cause::Cancelled | Cause::HungUp | Cause::Lost => 480,
         };
@@ -84,9 +138,19 @@ impl Engine {
     /// The extension did not answer: its agent is free again.
     fn direct_ended(&mut self, now: Time, number: acd::ContactId, status: u16) {
         self.timers.clear(number, Kind::Direct);
-        let Some(Stage::Direct { agent, .. }) = self.contacts.get(&number).map(|contact| &contact.stage) else { return };
+        let Some(Stage::Direct { agent, .. }) =
+            self.contacts.get(&number).map(|contact| &contact.stage)
+        else {
+            return;
+        };
         let agent = agent.clone();
-        self.tell_acd(now, acd::Input::Vacate { agent, call: number });
+        self.tell_acd(
+            now,
+            acd::Input::Vacate {
+                agent,
+                call: number,
+            },
+        );
         self.extension_failed(now, number, status);
     }
 
@@ -97,9 +161,23 @@ impl Engine {
         if self.return_to_flow(now, number, "failed") {
             return;
         }
-        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else { return };
-        if self.legs.get(&caller).is_some_and(|leg| matches!(leg.state, LegState::Inviting | LegState::Ringing)) {
-            self.tell_sip(now, sip::Command::Reject { leg: caller, status, reason: None, headers: vec![] });
+        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
+            return;
+        };
+        if self
+            .legs
+            .get(&caller)
+            .is_some_and(|leg| matches!(leg.state, LegState::Inviting | LegState::Ringing))
+        {
+            self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg: caller,
+                    status,
+                    reason: None,
+                    headers: vec![],
+                },
+            );
         }
         self.close(now, number, "extension_failed");
     }

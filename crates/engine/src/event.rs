@@ -58,10 +58,23 @@ impl Event {
         };
         match &mut open.kind {
             EventKind::ContactArrived { ani, .. } => seal("ani", ani.take().map(Into::into)),
-            EventKind::ContactOffered { ani, pop, flow_data, .. } => {
+            EventKind::ContactOffered {
+                ani,
+                pop,
+                flow_data,
+                ..
+            } => {
                 seal("ani", ani.take().map(Into::into));
-                seal("pop", pop.take().and_then(|pop| serde_json::to_value(pop).ok()));
-                seal("flow_data", flow_data.take().and_then(|data| serde_json::to_value(data).ok()));
+                seal(
+                    "pop",
+                    pop.take().and_then(|pop| serde_json::to_value(pop).ok()),
+                );
+                seal(
+                    "flow_data",
+                    flow_data
+                        .take()
+                        .and_then(|data| serde_json::to_value(data).ok()),
+                );
             }
             EventKind::IvrStep { input, .. } => seal("input", input.take().map(Into::into)),
             _ => {}
@@ -79,10 +92,15 @@ impl Event {
     /// # Errors
     /// The JSON is not an event of a type that this version knows.
     pub fn from_record(json: &str, personal: Option<&str>) -> Result<Event, serde_json::Error> {
-        let Some(personal) = personal else { return serde_json::from_str(json) };
+        let Some(personal) = personal else {
+            return serde_json::from_str(json);
+        };
         let mut whole: serde_json::Value = serde_json::from_str(json)?;
         let personal: serde_json::Map<String, serde_json::Value> = serde_json::from_str(personal)?;
-        if let Some(data) = whole.get_mut("data").and_then(serde_json::Value::as_object_mut) {
+        if let Some(data) = whole
+            .get_mut("data")
+            .and_then(serde_json::Value::as_object_mut)
+        {
             data.extend(personal);
         }
         serde_json::from_value(whole)
@@ -143,11 +161,15 @@ impl Event {
 pub enum EventKind {
     /// The node began to run; first event of a boot. What was in progress before has been closed by the events right after it.
     #[serde(rename = "node.started")]
-    NodeStarted { node: Name, boot: u64, version: Name },
+    NodeStarted {
+        node: Name,
+        boot: u64,
+        version: Name,
+    },
     #[serde(rename = "contact.arrived")]
     ContactArrived {
         contact: ContactId,
-        channel: Name,        // "voice"
+        channel: Name, // "voice"
         direction: Direction,
         /// Entry: `flow:main`, `queue:support`, `agent:1001`, `echo`, `tone`.
         entry: Name,
@@ -161,9 +183,22 @@ pub enum EventKind {
         dnis: Name,
     },
     #[serde(rename = "contact.identified")]
-    ContactIdentified { contact: ContactId, customers: Vec<crm::CustomerId>, class: Option<Name>, took_ms: u64, late: bool },
+    ContactIdentified {
+        contact: ContactId,
+        customers: Vec<crm::CustomerId>,
+        class: Option<Name>,
+        took_ms: u64,
+        late: bool,
+    },
     #[serde(rename = "contact.queued")]
-    ContactQueued { contact: ContactId, queue: Name, visit: u32, skills: BTreeMap<Name, u8>, priority: i32, position: u32 },
+    ContactQueued {
+        contact: ContactId,
+        queue: Name,
+        visit: u32,
+        skills: BTreeMap<Name, u8>,
+        priority: i32,
+        position: u32,
+    },
     #[serde(rename = "contact.offered")]
     ContactOffered {
         contact: ContactId,
@@ -186,22 +221,67 @@ pub enum EventKind {
     },
     /// `requeued` says that the visit goes on in its old place.
     #[serde(rename = "contact.offer_ended")]
-    ContactOfferEnded { contact: ContactId, queue: Name, visit: u32, offer: u32, agent: Name, group: Name, reason: acd::OfferEnd, rang_ms: u64, requeued: bool },
+    ContactOfferEnded {
+        contact: ContactId,
+        queue: Name,
+        visit: u32,
+        offer: u32,
+        agent: Name,
+        group: Name,
+        reason: acd::OfferEnd,
+        rang_ms: u64,
+        requeued: bool,
+    },
     /// Agent and caller are connected. `queue` is absent for calls outside the distributor.
     #[serde(rename = "contact.answered")]
-    ContactAnswered { contact: ContactId, queue: Option<Name>, visit: u32, agent: Name, group: Name, wait_ms: u64, rang_ms: u64 },
+    ContactAnswered {
+        contact: ContactId,
+        queue: Option<Name>,
+        visit: u32,
+        agent: Name,
+        group: Name,
+        wait_ms: u64,
+        rang_ms: u64,
+    },
     #[serde(rename = "contact.held")]
-    ContactHeld { contact: ContactId, agent: Option<Name>, by: Name },
+    ContactHeld {
+        contact: ContactId,
+        agent: Option<Name>,
+        by: Name,
+    },
     #[serde(rename = "contact.resumed")]
-    ContactResumed { contact: ContactId, agent: Option<Name>, by: Name, held_ms: u64 },
+    ContactResumed {
+        contact: ContactId,
+        agent: Option<Name>,
+        by: Name,
+        held_ms: u64,
+    },
     #[serde(rename = "contact.transferred")]
-    ContactTransferred { contact: ContactId, kind: Name, from: Option<Name>, to: Name },
+    ContactTransferred {
+        contact: ContactId,
+        kind: Name,
+        from: Option<Name>,
+        to: Name,
+    },
     /// The caller hung up before an agent answered. `stage`: `ivr`, `queue`, `ring`.
     #[serde(rename = "contact.abandoned")]
-    ContactAbandoned { contact: ContactId, queue: Option<Name>, visit: u32, stage: Stage, wait_ms: u64, short: bool },
+    ContactAbandoned {
+        contact: ContactId,
+        queue: Option<Name>,
+        visit: u32,
+        stage: Stage,
+        wait_ms: u64,
+        short: bool,
+    },
     /// A visit ended otherwise than by answer or abandonment (see KPI: exits).
     #[serde(rename = "contact.left_queue")]
-    ContactLeftQueue { contact: ContactId, queue: Name, visit: u32, exit: Exit, wait_ms: u64 },
+    ContactLeftQueue {
+        contact: ContactId,
+        queue: Name,
+        visit: u32,
+        exit: Exit,
+        wait_ms: u64,
+    },
     /// The contact is over. Agent times are in the `agent.state` events; `talk_ms` and `hold_ms` are this contact's with agents.
     #[serde(rename = "contact.closed")]
     ContactClosed {
@@ -239,7 +319,12 @@ pub enum EventKind {
     },
     /// A queue came, went, or opened or closed: not its length, which is a fold of the contacts.
     #[serde(rename = "queue.changed")]
-    QueueChanged { queue: Name, change: Name, target_ms: u64, short_abandon_ms: u64 },
+    QueueChanged {
+        queue: Name,
+        change: Name,
+        target_ms: u64,
+        short_abandon_ms: u64,
+    },
     /// `input` is personal.
     #[serde(rename = "ivr.step")]
     IvrStep {
@@ -254,7 +339,12 @@ pub enum EventKind {
     ConfigApplied { by: Name, summary: Vec<String> },
     /// Who did what to whom.
     #[serde(rename = "audit")]
-    Audit { by: Name, action: Name, subject: Name, detail: Option<String> },
+    Audit {
+        by: Name,
+        action: Name,
+        subject: Name,
+        detail: Option<String>,
+    },
 }
 
 /// Who called whom.

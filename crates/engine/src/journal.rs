@@ -26,7 +26,14 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(node: Name) -> Self {
-        Journal { node, boot: 0, next_sequence: 1, next_contact: 1, agents: BTreeMap::new(), outputs: VecDeque::new() }
+        Journal {
+            node,
+            boot: 0,
+            next_sequence: 1,
+            next_contact: 1,
+            agents: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Begins a run.
@@ -45,14 +52,24 @@ impl Journal {
 
     /// The name outside of a number in the ACD.
     pub(crate) fn contact_name(&self, number: acd::ContactId) -> ContactId {
-        let (boot, counter) = (number.0 >> COUNTER_BITS, number.0 & ((1 << COUNTER_BITS) - 1));
+        let (boot, counter) = (
+            number.0 >> COUNTER_BITS,
+            number.0 & ((1 << COUNTER_BITS) - 1),
+        );
         ContactId(format!("{}-{boot}-{counter}", self.node).into())
     }
 
     /// The number in the ACD of a contact of this node.
     pub(crate) fn contact_number(&self, name: &ContactId) -> Option<acd::ContactId> {
-        let mut parts = name.0.strip_prefix(&*self.node)?.strip_prefix('-')?.split('-');
-        let (boot, counter) = (parts.next()?.parse::<u64>().ok()?, parts.next()?.parse::<u64>().ok()?);
+        let mut parts = name
+            .0
+            .strip_prefix(&*self.node)?
+            .strip_prefix('-')?
+            .split('-');
+        let (boot, counter) = (
+            parts.next()?.parse::<u64>().ok()?,
+            parts.next()?.parse::<u64>().ok()?,
+        );
         Some(acd::ContactId(boot << COUNTER_BITS | counter))
     }
 
@@ -68,7 +85,12 @@ impl Journal {
     pub(crate) fn event(&mut self, at: Time, person: Option<&Name>, kind: EventKind) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.outputs.push_back(Output::Event(Event { sequence, at, kind, person: person.cloned() }));
+        self.outputs.push_back(Output::Event(Event {
+            sequence,
+            at,
+            kind,
+            person: person.cloned(),
+        }));
         sequence
     }
 
@@ -83,7 +105,10 @@ impl Journal {
 
     /// Moves an agent's clock to a new state; returns the old one and how long it lasted.
     pub(crate) fn turn(&mut self, now: Time, agent: &Name, state: AgentState) -> (AgentState, u64) {
-        let clock = self.agents.entry(agent.clone()).or_insert((AgentState::LoggedOut, now));
+        let clock = self
+            .agents
+            .entry(agent.clone())
+            .or_insert((AgentState::LoggedOut, now));
         let was = std::mem::replace(clock, (state, now));
         (was.0, millis(now - was.1))
     }

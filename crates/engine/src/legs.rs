@@ -7,13 +7,21 @@ use clock::Time;
 use sip::LegId;
 use sip::sdp;
 
+use crate::Engine;
 use crate::api::{Count, Output};
 use crate::contact::{Leg, LegState, Stage};
-use crate::Engine;
 
 impl Leg {
     pub(crate) fn new(port: Option<media::Port>, state: LegState, offer: Option<Bytes>) -> Self {
-        Leg { contact: None, port, state, sdp_version: 1, offer, local: None, negotiated: None }
+        Leg {
+            contact: None,
+            port,
+            state,
+            sdp_version: 1,
+            offer,
+            local: None,
+            negotiated: None,
+        }
     }
 }
 
@@ -39,7 +47,10 @@ fn codec_in_media(codec: sdp::Codec) -> media::Codec {
 impl Engine {
     pub(crate) fn media(&mut self, leg: LegId, command: media::Command) {
         if let Some(port) = self.legs.get(&leg).and_then(|leg| leg.port) {
-            self.journal.put(Output::Media { plane: port.plane, command });
+            self.journal.put(Output::Media {
+                plane: port.plane,
+                command,
+            });
         }
     }
 
@@ -47,38 +58,92 @@ impl Engine {
     pub(crate) fn open_stream(&mut self, leg: LegId, port: media::Port) {
         // Any number that differs from the far end's serves (RFC 3550 section 8.1); a multiplicative hash keeps ours apart from each other.
         let ssrc = self.ssrc_seed ^ (leg.0 as u32).wrapping_mul(0x9E37_79B9);
-        self.media(leg, media::Command::Open { stream: stream(leg), port, ssrc });
-        self.journal.put(Output::Count(Count::RtpStreams { active: 1 }));
+        self.media(
+            leg,
+            media::Command::Open {
+                stream: stream(leg),
+                port,
+                ssrc,
+            },
+        );
+        self.journal
+            .put(Output::Count(Count::RtpStreams { active: 1 }));
     }
 
     pub(crate) fn set_source(&mut self, leg: LegId, source: media::Source) {
-        self.media(leg, media::Command::Source { stream: stream(leg), source });
+        self.media(
+            leg,
+            media::Command::Source {
+                stream: stream(leg),
+                source,
+            },
+        );
     }
 
-    pub(crate) fn play(&mut self, leg: LegId, items: Vec<media::Item>, barge_in: bool) -> media::PlayId {
+    pub(crate) fn play(
+        &mut self,
+        leg: LegId,
+        items: Vec<media::Item>,
+        barge_in: bool,
+    ) -> media::PlayId {
         let play = media::PlayId(self.next_play);
         self.next_play += 1;
-        self.media(leg, media::Command::Play { stream: stream(leg), play, items: items.into(), barge_in });
+        self.media(
+            leg,
+            media::Command::Play {
+                stream: stream(leg),
+                play,
+                items: items.into(),
+                barge_in,
+            },
+        );
         play
     }
 
     /// Forgets a leg and ends its stream; the port comes back with the stream's end.
     pub(crate) fn drop_leg(&mut self, leg: LegId) {
-        self.media(leg, media::Command::Close { stream: stream(leg) });
+        self.media(
+            leg,
+            media::Command::Close {
+                stream: stream(leg),
+            },
+        );
         self.legs.remove(&leg);
     }
 
     /// Our side of a leg's SDP. Codecs in our order, `first` before the others.
-    fn local(&self, leg: LegId, first: Option<sdp::Codec>, direction: sdp::Direction) -> Option<(u64, Vec<sdp::Codec>, sdp::Direction, u16)> {
+    fn local(
+        &self,
+        leg: LegId,
+        first: Option<sdp::Codec>,
+        direction: sdp::Direction,
+    ) -> Option<(u64, Vec<sdp::Codec>, sdp::Direction, u16)> {
         let port = self.legs.get(&leg)?.port?;
-        let mut codecs: Vec<sdp::Codec> = self.config.codecs.iter().copied().map(codec_in_sdp).collect();
+        let mut codecs: Vec<sdp::Codec> = self
+            .config
+            .codecs
+            .iter()
+            .copied()
+            .map(codec_in_sdp)
+            .collect();
         if let Some(first) = first {
             codecs.sort_by_key(|&codec| codec != first);
         }
-        Some((self.legs.get(&leg)?.sdp_version, codecs, direction, port.number))
+        Some((
+            self.legs.get(&leg)?.sdp_version,
+            codecs,
+            direction,
+            port.number,
+        ))
     }
 
-    fn describe<R>(&self, leg: LegId, first: Option<sdp::Codec>, direction: sdp::Direction, with: impl FnOnce(&sdp::Local<'_>) -> R) -> Option<R> {
+    fn describe<R>(
+        &self,
+        leg: LegId,
+        first: Option<sdp::Codec>,
+        direction: sdp::Direction,
+        with: impl FnOnce(&sdp::Local<'_>) -> R,
+    ) -> Option<R> {
         let (version, codecs, direction, port) = self.local(leg, first, direction)?;
         Some(with(&sdp::Local {
             address: self.config.media_address,
@@ -99,13 +164,19 @@ impl Engine {
     pub(crate) fn prepare_answer(&mut self, leg: LegId) -> Result<(), u16> {
         let offer = self.legs.get(&leg).and_then(|leg| leg.offer.clone());
         let Some(offer) = offer else {
-            let sdp = self.describe(leg, None, sdp::Direction::SendRecv, sdp::offer).ok_or(500u16)?;
+            let sdp = self
+                .describe(leg, None, sdp::Direction::SendRecv, sdp::offer)
+                .ok_or(500u16)?;
             if let Some(leg) = self.legs.get_mut(&leg) {
                 leg.local = Some(sdp);
             }
             return Ok(());
         };
-        let answered = self.describe(leg, None, sdp::Direction::SendRecv, |local| sdp::answer(&offer, local)).ok_or(500u16)?;
+        let answered = self
+            .describe(leg, None, sdp::Direction::SendRecv, |local| {
+                sdp::answer(&offer, local)
+            })
+            .ok_or(500u16)?;
         let (sdp, negotiated) = answered.map_err(|_| 488u16)?;
         if let Some(leg) = self.legs.get_mut(&leg) {
             leg.local = Some(sdp);
@@ -117,7 +188,11 @@ impl Engine {
 
     /// Our offer to an agent's phone: the caller's codec first, so that nothing needs transcoding.
     pub(crate) fn prepare_offer(&mut self, leg: LegId, like: LegId) -> Option<Bytes> {
-        let first = self.legs.get(&like).and_then(|leg| leg.negotiated.as_ref()).map(|negotiated| negotiated.codec);
+        let first = self
+            .legs
+            .get(&like)
+            .and_then(|leg| leg.negotiated.as_ref())
+            .map(|negotiated| negotiated.codec);
         let sdp = self.describe(leg, first, sdp::Direction::SendRecv, sdp::offer)?;
         self.legs.get_mut(&leg)?.local = Some(sdp.clone());
         Some(sdp)
@@ -126,7 +201,9 @@ impl Engine {
     /// Reads the far end's answer to our offer. False: it fits not, or there is none.
     pub(crate) fn take_answer(&mut self, leg: LegId, answer: Option<&Bytes>) -> bool {
         let Some(answer) = answer else { return false };
-        match self.describe(leg, None, sdp::Direction::SendRecv, |local| sdp::accept(answer, local)) {
+        match self.describe(leg, None, sdp::Direction::SendRecv, |local| {
+            sdp::accept(answer, local)
+        }) {
             Some(Ok(negotiated)) => {
                 self.negotiated(leg, negotiated);
                 true
@@ -143,7 +220,11 @@ impl Engine {
             format: media::Format {
                 codec: codec_in_media(negotiated.codec),
                 payload_type: negotiated.payload_type,
-                ptime: if negotiated.send_ptime.is_zero() { Duration::from_millis(20) } else { negotiated.send_ptime },
+                ptime: if negotiated.send_ptime.is_zero() {
+                    Duration::from_millis(20)
+                } else {
+                    negotiated.send_ptime
+                },
                 telephone_event: negotiated.telephone_event,
             },
             direction: match negotiated.direction {
@@ -161,33 +242,58 @@ impl Engine {
 
     /// 180 to the caller.
     pub(crate) fn ring_caller(&mut self, now: Time, number: acd::ContactId) {
-        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else { return };
+        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
+            return;
+        };
         if let Some(leg) = self.legs.get_mut(&caller)
             && leg.state == LegState::Inviting
         {
             leg.state = LegState::Ringing;
-            self.tell_sip(now, sip::Command::Ring { leg: caller, status: 180, sdp: None, headers: vec![] });
+            self.tell_sip(
+                now,
+                sip::Command::Ring {
+                    leg: caller,
+                    status: 180,
+                    sdp: None,
+                    headers: vec![],
+                },
+            );
         }
     }
 
     /// 200 to the caller, unless that is done already.
     pub(crate) fn answer_caller(&mut self, now: Time, number: acd::ContactId) {
-        let Some(contact) = self.contacts.get(&number) else { return };
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         let (caller, arrived, id) = (contact.caller, contact.arrived, contact.id.clone());
-        let Some(leg) = self.legs.get_mut(&caller) else { return };
+        let Some(leg) = self.legs.get_mut(&caller) else {
+            return;
+        };
         if !matches!(leg.state, LegState::Inviting | LegState::Ringing) {
             return;
         }
         leg.state = LegState::Answering;
         let Some(sdp) = leg.local.clone() else { return };
         let headers = vec![("X-Cordboard-Contact".to_owned(), id.to_string())];
-        self.tell_sip(now, sip::Command::Answer { leg: caller, sdp, headers });
-        self.journal.put(Output::Count(Count::CallSetup { seconds: (now - arrived).as_secs_f64() }));
+        self.tell_sip(
+            now,
+            sip::Command::Answer {
+                leg: caller,
+                sdp,
+                headers,
+            },
+        );
+        self.journal.put(Output::Count(Count::CallSetup {
+            seconds: (now - arrived).as_secs_f64(),
+        }));
     }
 
     /// The caller's ACK: the flow begins to speak. An answer in it completes a delayed offer.
     pub(crate) fn confirmed(&mut self, now: Time, leg: LegId, sdp: Option<Bytes>) {
-        let Some(known) = self.legs.get_mut(&leg) else { return };
+        let Some(known) = self.legs.get_mut(&leg) else {
+            return;
+        };
         if known.state == LegState::Answering {
             known.state = LegState::Up;
         }
@@ -208,7 +314,11 @@ impl Engine {
     pub(crate) fn info(&mut self, now: Time, leg: LegId, content_type: &str, body: &[u8]) {
         let text = String::from_utf8_lossy(body);
         let signal = if content_type.eq_ignore_ascii_case("application/dtmf-relay") {
-            text.lines().find_map(|line| line.trim().strip_prefix("Signal").map(|rest| rest.trim_start_matches([' ', '='])))
+            text.lines().find_map(|line| {
+                line.trim()
+                    .strip_prefix("Signal")
+                    .map(|rest| rest.trim_start_matches([' ', '=']))
+            })
         } else if content_type.eq_ignore_ascii_case("application/dtmf") {
             Some(text.trim())
         } else {

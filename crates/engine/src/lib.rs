@@ -30,10 +30,12 @@ mod timers;
 mod waiting;
 
 pub use api::{
-    AcdRecord, AgentAccount, Answer, Command, Config, Count, Input, OpenContact, Output, QueueService, Refusal, Reply, Route, Start,
-    Token,
+    AcdRecord, AgentAccount, Answer, Command, Config, Count, Input, OpenContact, Output,
+    QueueService, Refusal, Reply, Route, Start, Token,
 };
-pub use event::{AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage};
+pub use event::{
+    AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage,
+};
 
 use contact::{Contact, Leg};
 use journal::Journal;
@@ -94,7 +96,11 @@ impl Engine {
             Input::Delivered { sequence } => self.delivered(now, sequence),
             Input::Audience { count } => self.audience_changed(now, count),
             Input::Command { token, command } => self.command(now, token, command),
-            Input::Configure { config, by, summary } => self.configure(now, config, by, summary),
+            Input::Configure {
+                config,
+                by,
+                summary,
+            } => self.configure(now, config, by, summary),
             Input::Drain { within } => self.drain(now, within),
             Input::Start(start) => self.start(now, start),
         }
@@ -124,7 +130,14 @@ impl Engine {
 
     /// When [`Engine::handle_timeout`] wants to be called, and why.
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
-        [self.sip.poll_timeout(), self.acd.poll_timeout(), self.timers.next()].into_iter().flatten().min_by_key(|&(at, _)| at)
+        [
+            self.sip.poll_timeout(),
+            self.acd.poll_timeout(),
+            self.timers.next(),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|&(at, _)| at)
     }
 
     /// Contacts that are not closed.
@@ -177,30 +190,72 @@ impl Engine {
             sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),
             // We never offer anew in an established dialog; a stray answer changes nothing.
             sip::Event::ReofferAccepted { .. } | sip::Event::ReofferRejected { .. } => {}
-            sip::Event::Info { leg, content_type, body } => self.info(now, leg, &content_type, &body),
+            sip::Event::Info {
+                leg,
+                content_type,
+                body,
+            } => self.info(now, leg, &content_type, &body),
             sip::Event::Gone { leg, cause } => self.gone(now, leg, cause),
             sip::Event::Registration(registration) => {
                 if self.config.agents.contains_key(&registration.user) {
-                    self.tell_acd(now, acd::Input::Presence { agent: registration.user, reachable: registration.reachable });
+                    self.tell_acd(
+                        now,
+                        acd::Input::Presence {
+                            agent: registration.user,
+                            reachable: registration.reachable,
+                        },
+                    );
                 }
             }
-            sip::Event::Counted { what } => self.journal.put(Output::Count(Count::SipRefused { what })),
-            sip::Event::Traffic { outbound, method, class } => {
-                self.journal.put(Output::Count(Count::SipMessage { outbound, method, class }));
+            sip::Event::Counted { what } => {
+                self.journal.put(Output::Count(Count::SipRefused { what }))
+            }
+            sip::Event::Traffic {
+                outbound,
+                method,
+                class,
+            } => {
+                self.journal.put(Output::Count(Count::SipMessage {
+                    outbound,
+                    method,
+                    class,
+                }));
             }
         }
     }
 
     fn on_acd(&mut self, now: Time, output: acd::Output) {
         match output {
-            acd::Output::Offered { contact, queue, agent, ring, decision } => {
+            acd::Output::Offered {
+                contact,
+                queue,
+                agent,
+                ring,
+                decision,
+            } => {
                 self.memory.decided(now, contact, &queue, &decision);
-                self.journal.acd(now, AcdRecord::Decision { contact, queue: queue.clone(), decision: *decision });
+                self.journal.acd(
+                    now,
+                    AcdRecord::Decision {
+                        contact,
+                        queue: queue.clone(),
+                        decision: *decision,
+                    },
+                );
                 self.offered(now, contact, queue, agent, ring);
             }
-            acd::Output::OfferEnded { contact, agent, reason, .. } => self.offer_ended(now, contact, &agent, reason),
+            acd::Output::OfferEnded {
+                contact,
+                agent,
+                reason,
+                ..
+            } => self.offer_ended(now, contact, &agent, reason),
             acd::Output::Agent { agent, state, .. } => self.agent_changed(now, agent, &state),
-            acd::Output::Refused { contact, queue, known } => self.refused(now, contact, &queue, known),
+            acd::Output::Refused {
+                contact,
+                queue,
+                known,
+            } => self.refused(now, contact, &queue, known),
         }
     }
 
@@ -212,9 +267,21 @@ impl Engine {
             media::Event::Starved { stream } => self.starved(now, sip::LegId(stream.0)),
             media::Event::Closed { close } => {
                 self.ports.put(close.port);
-                let media::Stats { packets_in, packets_out, lost, rejected, .. } = close.stats;
-                self.journal.put(Output::Count(Count::Media { packets_in, packets_out, lost, rejected }));
-                self.journal.put(Output::Count(Count::RtpStreams { active: -1 }));
+                let media::Stats {
+                    packets_in,
+                    packets_out,
+                    lost,
+                    rejected,
+                    ..
+                } = close.stats;
+                self.journal.put(Output::Count(Count::Media {
+                    packets_in,
+                    packets_out,
+                    lost,
+                    rejected,
+                }));
+                self.journal
+                    .put(Output::Count(Count::RtpStreams { active: -1 }));
             }
         }
     }
@@ -249,6 +316,9 @@ impl Engine {
     }
 
     fn group_of(&self, agent: &str) -> Arc<str> {
-        self.config.agents.get(agent).map_or_else(|| "all".into(), |account| account.group.clone())
+        self.config
+            .agents
+            .get(agent)
+            .map_or_else(|| "all".into(), |account| account.group.clone())
     }
 }

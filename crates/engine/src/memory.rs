@@ -35,12 +35,22 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn received(&mut self, at: Time, input: &sip::Input) {
         if let sip::Input::Message { peer, message } = input {
-            self.keep(Wire { at, outbound: false, peer: *peer, bytes: message.raw() });
+            self.keep(Wire {
+                at,
+                outbound: false,
+                peer: *peer,
+                bytes: message.raw(),
+            });
         }
     }
 
     pub(crate) fn sent(&mut self, at: Time, peer: sip::Peer, bytes: &Bytes) {
-        self.keep(Wire { at, outbound: true, peer, bytes: bytes.clone() });
+        self.keep(Wire {
+            at,
+            outbound: true,
+            peer,
+            bytes: bytes.clone(),
+        });
     }
 
     fn keep(&mut self, wire: Wire) {
@@ -50,7 +60,13 @@ impl Memory {
         self.wire.push_back(wire);
     }
 
-    pub(crate) fn decided(&mut self, at: Time, contact: acd::ContactId, queue: &Arc<str>, decision: &acd::Decision) {
+    pub(crate) fn decided(
+        &mut self,
+        at: Time,
+        contact: acd::ContactId,
+        queue: &Arc<str>,
+        decision: &acd::Decision,
+    ) {
         let of_contact = self.decisions.entry(contact).or_insert_with(|| {
             self.decided.push_back(contact);
             Vec::new()
@@ -72,11 +88,18 @@ impl Memory {
     /// The messages of all dialogs that belong to a contact, one line each: time, direction, peer, start line, Call-ID.
     /// Outgoing legs are known by the `X-Cordboard-Contact` header of their INVITE, incoming ones by `call_ids`, or by our answer's header.
     pub(crate) fn ladder(&self, contact: &str) -> Vec<String> {
-        let marks = |text: &str| header(text, "X-Cordboard-Contact").is_some_and(|value| value == contact);
-        let texts: Vec<(&Wire, std::borrow::Cow<'_, str>)> =
-            self.wire.iter().map(|wire| (wire, String::from_utf8_lossy(&wire.bytes))).collect();
-        let call_ids: std::collections::BTreeSet<&str> =
-            texts.iter().filter(|(_, text)| marks(text)).filter_map(|(_, text)| header(text, "Call-ID").or_else(|| header(text, "i"))).collect();
+        let marks =
+            |text: &str| header(text, "X-Cordboard-Contact").is_some_and(|value| value == contact);
+        let texts: Vec<(&Wire, std::borrow::Cow<'_, str>)> = self
+            .wire
+            .iter()
+            .map(|wire| (wire, String::from_utf8_lossy(&wire.bytes)))
+            .collect();
+        let call_ids: std::collections::BTreeSet<&str> = texts
+            .iter()
+            .filter(|(_, text)| marks(text))
+            .filter_map(|(_, text)| header(text, "Call-ID").or_else(|| header(text, "i")))
+            .collect();
         texts
             .iter()
             .filter_map(|(wire, text)| {
@@ -84,7 +107,12 @@ impl Memory {
                 let arrow = if wire.outbound { "->" } else { "<-" };
                 call_ids.contains(call_id).then(|| {
                     let start_line = text.lines().next().unwrap_or_default();
-                    format!("{:.3} {arrow} {:?} {} {start_line} [{call_id}]", wire.at.as_secs_f64(), wire.peer.transport, wire.peer.remote)
+                    format!(
+                        "{:.3} {arrow} {:?} {} {start_line} [{call_id}]",
+                        wire.at.as_secs_f64(),
+                        wire.peer.transport,
+                        wire.peer.remote
+                    )
                 })
             })
             .collect()
@@ -93,8 +121,14 @@ impl Memory {
 
 /// A header's value in a message's text: enough for showing, not for processing.
 fn header<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().skip(1).take_while(|line| !line.is_empty()).find_map(|line| {
-        let (found, value) = line.split_once(':')?;
-        found.trim_end().eq_ignore_ascii_case(name).then(|| value.trim())
-    })
+    text.lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found
+                .trim_end()
+                .eq_ignore_ascii_case(name)
+                .then(|| value.trim())
+        })
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use clock::Time;
 use sip::{Cause, LegId, Target};
 
+use crate::Engine;
 use crate::api::{Count, Output};
 use crate::contact::{Contact, Leg, LegState, Offer, Stage, Talk};
 use crate::event::{AgentState, EventKind};
 use crate::journal::millis;
 use crate::timers::Kind;
-use crate::Engine;
 
 type Name = Arc<str>;
 
@@ -25,19 +25,40 @@ struct Shown {
 }
 
 fn shown(contact: &Contact) -> Shown {
-    let customer = contact.look_up.pop().and_then(|pop| pop.customers.first()).map(|customer| customer.name.clone());
-    let number = contact.ani.e164.clone().unwrap_or_else(|| contact.ani.raw.clone());
+    let customer = contact
+        .look_up
+        .pop()
+        .and_then(|pop| pop.customers.first())
+        .map(|customer| customer.name.clone());
+    let number = contact
+        .ani
+        .e164
+        .clone()
+        .unwrap_or_else(|| contact.ani.raw.clone());
     Shown {
         display: customer.or_else(|| contact.caller_display.clone()),
-        user: if number.is_empty() { "anonymous".to_owned() } else { number },
+        user: if number.is_empty() {
+            "anonymous".to_owned()
+        } else {
+            number
+        },
     }
 }
 
 impl Engine {
     /// The distributor has reserved an agent. The pop goes ahead of the call.
-    pub(crate) fn offered(&mut self, now: Time, number: acd::ContactId, queue: Name, agent: Name, ring: Duration) {
+    pub(crate) fn offered(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        queue: Name,
+        agent: Name,
+        ring: Duration,
+    ) {
         let group = self.group_of(&agent);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         contact.offers += 1;
         let kind = EventKind::ContactOffered {
             contact: contact.id.clone(),
@@ -48,7 +69,13 @@ impl Engine {
             group,
             ring_ms: millis(ring),
             dnis: contact.dnis.clone(),
-            ani: Some(contact.ani.e164.clone().unwrap_or_else(|| contact.ani.raw.clone())),
+            ani: Some(
+                contact
+                    .ani
+                    .e164
+                    .clone()
+                    .unwrap_or_else(|| contact.ani.raw.clone()),
+            ),
             pop: contact.look_up.pop().cloned(),
             flow_data: (!contact.flow_data.is_empty()).then(|| contact.flow_data.clone()),
         };
@@ -56,25 +83,41 @@ impl Engine {
         let sequence = self.note(now, number, kind);
         self.timers.clear(number, Kind::Announce);
         if let Some(contact) = self.contacts.get_mut(&number) {
-            contact.stage = Stage::Popping(Offer { queue, agent, number: offer_number, reserved: now, sequence, leg: None });
+            contact.stage = Stage::Popping(Offer {
+                queue,
+                agent,
+                number: offer_number,
+                reserved: now,
+                sequence,
+                leg: None,
+            });
         }
         if self.audience == 0 {
             self.call_agent(now, number);
         } else {
             self.pops.push_back((sequence, number));
-            self.timers.set(number, Kind::Pop, now + self.config.pop_patience);
+            self.timers
+                .set(number, Kind::Pop, now + self.config.pop_patience);
         }
     }
 
     /// Everything up to this event has been handed to those who watch.
     pub(crate) fn delivered(&mut self, now: Time, sequence: u64) {
-        while self.pops.front().is_some_and(|&(waiting_for, _)| waiting_for <= sequence) {
-            let Some((of, number)) = self.pops.pop_front() else { break };
-            if let Some(Stage::Popping(offer)) = self.contacts.get(&number).map(|contact| &contact.stage)
+        while self
+            .pops
+            .front()
+            .is_some_and(|&(waiting_for, _)| waiting_for <= sequence)
+        {
+            let Some((of, number)) = self.pops.pop_front() else {
+                break;
+            };
+            if let Some(Stage::Popping(offer)) =
+                self.contacts.get(&number).map(|contact| &contact.stage)
                 && offer.sequence == of
             {
                 let seconds = (now - offer.reserved).as_secs_f64();
-                self.journal.put(Output::Count(Count::ScreenPop { seconds }));
+                self.journal
+                    .put(Output::Count(Count::ScreenPop { seconds }));
                 self.call_agent(now, number);
             }
         }
@@ -90,7 +133,10 @@ impl Engine {
     /// Rings the reserved agent's phone.
     pub(crate) fn call_agent(&mut self, now: Time, number: acd::ContactId) {
         self.timers.clear(number, Kind::Pop);
-        let Some(Stage::Popping(offer)) = self.contacts.get(&number).map(|contact| &contact.stage) else { return };
+        let Some(Stage::Popping(offer)) = self.contacts.get(&number).map(|contact| &contact.stage)
+        else {
+            return;
+        };
         let mut offer = offer.clone();
         match self.place(now, number, &offer.agent) {
             Some(leg) => {
@@ -102,14 +148,28 @@ impl Engine {
                 self.music(number);
             }
             None => {
-                self.journal.put(Output::Count(Count::OverloadRejected { reason: "rtp_ports" }));
-                self.tell_acd(now, acd::Input::Offer { contact: number, agent: offer.agent, result: acd::OfferResult::Failed });
+                self.journal.put(Output::Count(Count::OverloadRejected {
+                    reason: "rtp_ports",
+                }));
+                self.tell_acd(
+                    now,
+                    acd::Input::Offer {
+                        contact: number,
+                        agent: offer.agent,
+                        result: acd::OfferResult::Failed,
+                    },
+                );
             }
         }
     }
 
     /// Calls an agent's phone for a contact, its stream on the caller's plane. `None`: no port is free there.
-    pub(crate) fn place(&mut self, now: Time, number: acd::ContactId, agent: &Name) -> Option<LegId> {
+    pub(crate) fn place(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        agent: &Name,
+    ) -> Option<LegId> {
         let contact = self.contacts.get(&number)?;
         let (caller, id, shown) = (contact.caller, contact.id.clone(), shown(contact));
         let plane = self.legs.get(&caller)?.port?.plane;
@@ -120,40 +180,76 @@ impl Engine {
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         let sdp = self.prepare_offer(leg, caller)?;
-        let target = match self.config.agents.get(agent).and_then(|account| account.contact.clone()) {
+        let target = match self
+            .config
+            .agents
+            .get(agent)
+            .and_then(|account| account.contact.clone())
+        {
             Some(contact) => Target::Uri(contact),
             None => Target::User(agent.clone()),
         };
         let headers = vec![("X-Cordboard-Contact".to_owned(), id.to_string())];
-        self.tell_sip(now, sip::Command::Invite(sip::Invite { leg, target, from_display: shown.display, from_user: shown.user, sdp, headers }));
+        self.tell_sip(
+            now,
+            sip::Command::Invite(sip::Invite {
+                leg,
+                target,
+                from_display: shown.display,
+                from_user: shown.user,
+                sdp,
+                headers,
+            }),
+        );
         Some(leg)
     }
 
     /// A phone rings.
     pub(crate) fn rings(&mut self, now: Time, leg: LegId) {
-        let Some(record) = self.legs.get_mut(&leg) else { return };
+        let Some(record) = self.legs.get_mut(&leg) else {
+            return;
+        };
         if record.state == LegState::Inviting {
             record.state = LegState::Ringing;
         }
         let Some(number) = record.contact else { return };
-        if matches!(self.contacts.get(&number).map(|contact| &contact.stage), Some(Stage::Direct { .. })) {
+        if matches!(
+            self.contacts.get(&number).map(|contact| &contact.stage),
+            Some(Stage::Direct { .. })
+        ) {
             self.ring_caller(now, number);
         }
     }
 
     /// The INVITE is as good as lost: to the next agent, long before the ring would time out.
     pub(crate) fn no_sign_of_life(&mut self, now: Time, number: acd::ContactId) {
-        let Some(Stage::Ringing(offer)) = self.contacts.get(&number).map(|contact| &contact.stage) else { return };
-        let silent = offer.leg.filter(|leg| self.legs.get(leg).is_some_and(|leg| leg.state == LegState::Inviting));
+        let Some(Stage::Ringing(offer)) = self.contacts.get(&number).map(|contact| &contact.stage)
+        else {
+            return;
+        };
+        let silent = offer.leg.filter(|leg| {
+            self.legs
+                .get(leg)
+                .is_some_and(|leg| leg.state == LegState::Inviting)
+        });
         if silent.is_some() {
             let agent = offer.agent.clone();
-            self.tell_acd(now, acd::Input::Offer { contact: number, agent, result: acd::OfferResult::Unreachable });
+            self.tell_acd(
+                now,
+                acd::Input::Offer {
+                    contact: number,
+                    agent,
+                    result: acd::OfferResult::Unreachable,
+                },
+            );
         }
     }
 
     /// A phone that we called has answered.
     pub(crate) fn answered(&mut self, now: Time, leg: LegId, sdp: Option<bytes::Bytes>) {
-        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else { return };
+        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
+            return;
+        };
         let fits = self.take_answer(leg, sdp.as_ref());
         if let Some(leg) = self.legs.get_mut(&leg) {
             leg.state = LegState::Up;
@@ -162,14 +258,30 @@ impl Engine {
             Some(Stage::Ringing(offer)) if offer.leg == Some(leg) => {
                 let offer = offer.clone();
                 if fits {
-                    self.tell_acd(now, acd::Input::Offer { contact: number, agent: offer.agent.clone(), result: acd::OfferResult::Answered });
+                    self.tell_acd(
+                        now,
+                        acd::Input::Offer {
+                            contact: number,
+                            agent: offer.agent.clone(),
+                            result: acd::OfferResult::Answered,
+                        },
+                    );
                     self.connect_offer(now, number, offer, leg);
                 } else {
                     self.end_leg(now, leg, Some("SIP;cause=488;text=\"Not Acceptable Here\""));
-                    self.tell_acd(now, acd::Input::Offer { contact: number, agent: offer.agent, result: acd::OfferResult::Failed });
+                    self.tell_acd(
+                        now,
+                        acd::Input::Offer {
+                            contact: number,
+                            agent: offer.agent,
+                            result: acd::OfferResult::Failed,
+                        },
+                    );
                 }
             }
-            Some(Stage::Direct { leg: direct, .. }) if *direct == leg => self.extension_answered(now, number, leg, fits),
+            Some(Stage::Direct { leg: direct, .. }) if *direct == leg => {
+                self.extension_answered(now, number, leg, fits)
+            }
             _ => {}
         }
     }
@@ -177,11 +289,22 @@ impl Engine {
     fn connect_offer(&mut self, now: Time, number: acd::ContactId, offer: Offer, leg: LegId) {
         self.answer_caller(now, number);
         let group = self.group_of(&offer.agent);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
-        let wait_ms = contact.visit.take().map_or(0, |visit| millis(now - visit.since));
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
+        let wait_ms = contact
+            .visit
+            .take()
+            .map_or(0, |visit| millis(now - visit.since));
         contact.wait_ms += wait_ms;
         contact.answered_agent = Some(offer.agent.clone());
-        contact.stage = Stage::Talking(Talk { agent: offer.agent.clone(), leg, queue: Some(offer.queue.clone()), since: now, hold: None });
+        contact.stage = Stage::Talking(Talk {
+            agent: offer.agent.clone(),
+            leg,
+            queue: Some(offer.queue.clone()),
+            since: now,
+            hold: None,
+        });
         let (caller, id, visit) = (contact.caller, contact.id.clone(), contact.visits);
         let kind = EventKind::ContactAnswered {
             contact: id,
@@ -197,9 +320,17 @@ impl Engine {
     }
 
     /// The distributor says that an offer is over and the contact waits again.
-    pub(crate) fn offer_ended(&mut self, now: Time, number: acd::ContactId, agent: &Name, reason: acd::OfferEnd) {
+    pub(crate) fn offer_ended(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        agent: &Name,
+        reason: acd::OfferEnd,
+    ) {
         let group = self.group_of(agent);
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         let offer = match &contact.stage {
             Stage::Popping(offer) | Stage::Ringing(offer) if offer.agent == *agent => offer.clone(),
             _ => return,
@@ -223,22 +354,54 @@ impl Engine {
             self.end_leg(now, leg, None);
         }
         self.music(number);
-        if let Some(every) = self.config.queues.get(&*self.contacts[&number].last_queue.clone().unwrap_or_default()).and_then(|queue| queue.announce_every) {
+        if let Some(every) = self
+            .config
+            .queues
+            .get(
+                &*self.contacts[&number]
+                    .last_queue
+                    .clone()
+                    .unwrap_or_default(),
+            )
+            .and_then(|queue| queue.announce_every)
+        {
             self.timers.set(number, Kind::Announce, now + every);
         }
     }
 
     /// The agent's leg ended before it was answered.
-    pub(crate) fn offer_leg_gone(&mut self, now: Time, number: acd::ContactId, offer: &Offer, cause: &Cause) {
+    pub(crate) fn offer_leg_gone(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        offer: &Offer,
+        cause: &Cause,
+    ) {
         let result = match cause {
-            Cause::Rejected { status: 480 | 486, .. } => acd::OfferResult::Busy,
+            Cause::Rejected {
+                status: 480 | 486, ..
+            } => acd::OfferResult::Busy,
             Cause::Rejected { status: 603, .. } => acd::OfferResult::Declined,
-            Cause::Rejected { status: 300..=399, .. } => acd::OfferResult::Redirected,
-            Cause::Rejected { status: 408, .. } | Cause::NoResponse | Cause::Unreachable | Cause::Lost => acd::OfferResult::Unreachable,
+            Cause::Rejected {
+                status: 300..=399, ..
+            } => acd::OfferResult::Redirected,
+            Cause::Rejected { status: 408, .. }
+            | Cause::NoResponse
+            | Cause::Unreachable
+            | Cause::Lost => acd::OfferResult::Unreachable,
             Cause::NotRegistered => acd::OfferResult::NotRegistered,
-            Cause::Rejected { .. } | Cause::Bye | Cause::Cancelled | Cause::HungUp => acd::OfferResult::Failed,
+            Cause::Rejected { .. } | Cause::Bye | Cause::Cancelled | Cause::HungUp => {
+                acd::OfferResult::Failed
+            }
         };
-        self.tell_acd(now, acd::Input::Offer { contact: number, agent: offer.agent.clone(), result });
+        self.tell_acd(
+            now,
+            acd::Input::Offer {
+                contact: number,
+                agent: offer.agent.clone(),
+                result,
+            },
+        );
     }
 
     /// The distributor says that an agent's state has changed.
@@ -246,12 +409,40 @@ impl Engine {
         use acd::State;
         let (state, reason, contact, queue, until) = match state {
             State::LoggedOut => (AgentState::LoggedOut, None, None, None, None),
-            State::NotReady { reason } => (AgentState::NotReady, Some(reason.clone()), None, None, None),
+            State::NotReady { reason } => {
+                (AgentState::NotReady, Some(reason.clone()), None, None, None)
+            }
             State::Ready => (AgentState::Ready, None, None, None, None),
             State::Unreachable => (AgentState::Unreachable, None, None, None, None),
-            State::Reserved { contact, queue, until } => (AgentState::Reserved, None, Some(*contact), Some(queue.clone()), Some(*until)),
-            State::Connected { contact, queue, .. } => (AgentState::Connected, None, Some(*contact), Some(queue.clone()), None),
-            State::WrapUp { contact, queue, until } => (AgentState::WrapUp, None, Some(*contact), Some(queue.clone()), Some(*until)),
+            State::Reserved {
+                contact,
+                queue,
+                until,
+            } => (
+                AgentState::Reserved,
+                None,
+                Some(*contact),
+                Some(queue.clone()),
+                Some(*until),
+            ),
+            State::Connected { contact, queue, .. } => (
+                AgentState::Connected,
+                None,
+                Some(*contact),
+                Some(queue.clone()),
+                None,
+            ),
+            State::WrapUp {
+                contact,
+                queue,
+                until,
+            } => (
+                AgentState::WrapUp,
+                None,
+                Some(*contact),
+                Some(queue.clone()),
+                Some(*until),
+            ),
             State::Occupied { call, .. } => (AgentState::Occupied, None, Some(*call), None, None),
         };
         self.note_agent(now, agent, state, reason, contact, queue, until);
@@ -270,6 +461,20 @@ impl Engine {
         let (was, was_ms) = self.journal.turn(now, &agent, state);
         let group = self.group_of(&agent);
         let contact = contact.map(|number| self.journal.contact_name(number));
-        self.journal.event(now, None, EventKind::AgentState { agent, group, state, reason, contact, queue, until, was, was_ms });
+        self.journal.event(
+            now,
+            None,
+            EventKind::AgentState {
+                agent,
+                group,
+                state,
+                reason,
+                contact,
+                queue,
+                until,
+                was,
+                was_ms,
+            },
+        );
     }
 }

@@ -40,7 +40,10 @@ impl Ports {
 
     /// A port on the plane that has most of them; the port longest unused, so that late packets of its last stream have died down.
     pub(crate) fn take_any(&mut self) -> Option<Port> {
-        let plane = self.planes.iter_mut().max_by_key(|plane| plane.free.len())?;
+        let plane = self
+            .planes
+            .iter_mut()
+            .max_by_key(|plane| plane.free.len())?;
         plane.free.pop_front()
     }
 
@@ -51,7 +54,11 @@ impl Ports {
 
     /// The next plane that runs low and has not been asked for yet.
     pub(crate) fn low(&mut self) -> Option<u16> {
-        let (index, plane) = self.planes.iter_mut().enumerate().find(|(_, plane)| !plane.asked && plane.free.len() < LOW_WATER)?;
+        let (index, plane) = self
+            .planes
+            .iter_mut()
+            .enumerate()
+            .find(|(_, plane)| !plane.asked && plane.free.len() < LOW_WATER)?;
         plane.asked = true;
         u16::try_from(index).ok()
     }

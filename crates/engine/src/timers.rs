@@ -62,13 +62,19 @@ impl Timers {
 
     /// Clears all of an owner's deadlines.
     pub(crate) fn clear_all(&mut self, owner: acd::ContactId) {
-        while let Some((&(_, kind), _)) = self.by_owner.range((owner, Kind::LookUp)..=(owner, Kind::Drain)).next() {
+        while let Some((&(_, kind), _)) = self
+            .by_owner
+            .range((owner, Kind::LookUp)..=(owner, Kind::Drain))
+            .next()
+        {
             self.clear(owner, kind);
         }
     }
 
     pub(crate) fn next(&self) -> Option<(Time, &'static str)> {
-        self.by_time.first().map(|&(at, _, kind)| (at, kind.reason()))
+        self.by_time
+            .first()
+            .map(|&(at, _, kind)| (at, kind.reason()))
     }
 
     /// Takes one deadline that has come.

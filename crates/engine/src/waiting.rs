@@ -2,16 +2,18 @@
 
 use clock::Time;
 
+use crate::Engine;
 use crate::contact::{Ask, LookUp, Stage, Visit};
 use crate::event::{EventKind, Exit};
 use crate::journal::millis;
 use crate::timers::Kind;
-use crate::Engine;
 
 impl Engine {
     /// Into the queue: at once, or as soon as it is known who calls.
     pub(crate) fn ask_for_queue(&mut self, now: Time, number: acd::ContactId, ask: Ask) {
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         if let LookUp::Pending { late: false, .. } = contact.look_up {
             contact.stage = Stage::Identifying(ask);
         } else {
@@ -21,9 +23,15 @@ impl Engine {
 
     /// Begins a visit.
     pub(crate) fn enqueue(&mut self, now: Time, number: acd::ContactId, ask: Ask) {
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
         contact.visits += 1;
-        let visit = Visit { queue: ask.queue.clone(), number: contact.visits, since: now };
+        let visit = Visit {
+            queue: ask.queue.clone(),
+            number: contact.visits,
+            since: now,
+        };
         contact.visit = Some(visit);
         contact.last_queue = Some(ask.queue.clone());
         contact.stage = Stage::Waiting;
@@ -58,9 +66,15 @@ impl Engine {
 
     /// Music to a caller who has been answered.
     pub(crate) fn music(&mut self, number: acd::ContactId) {
-        let Some(contact) = self.contacts.get(&number) else { return };
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         let caller = contact.caller;
-        let music = contact.visit.as_ref().and_then(|visit| self.config.queues.get(&visit.queue)).map(|queue| queue.music.clone());
+        let music = contact
+            .visit
+            .as_ref()
+            .and_then(|visit| self.config.queues.get(&visit.queue))
+            .map(|queue| queue.music.clone());
         if self.caller_is_up(number)
             && let Some(name) = music
         {
@@ -78,20 +92,35 @@ impl Engine {
 
     /// "You are number N", on entry and then as often as the queue says. A layer over the music: it blocks nothing.
     pub(crate) fn announce(&mut self, now: Time, number: acd::ContactId) {
-        let Some(contact) = self.contacts.get(&number) else { return };
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         if !matches!(contact.stage, Stage::Waiting) || !self.caller_is_up(number) {
             return;
         }
-        let Some(every) = contact.visit.as_ref().and_then(|visit| self.config.queues.get(&visit.queue)).and_then(|queue| queue.announce_every)
+        let Some(every) = contact
+            .visit
+            .as_ref()
+            .and_then(|visit| self.config.queues.get(&visit.queue))
+            .and_then(|queue| queue.announce_every)
         else {
             return;
         };
         let (caller, lang) = (contact.caller, contact.lang);
         if let Some(position) = self.acd.position(number) {
             let items = vec![
-                media::Item::Prompt { lang, name: "queue/position_before".into() },
-                media::Item::Number { lang, value: position.into() },
-                media::Item::Prompt { lang, name: "queue/position_after".into() },
+                media::Item::Prompt {
+                    lang,
+                    name: "queue/position_before".into(),
+                },
+                media::Item::Number {
+                    lang,
+                    value: position.into(),
+                },
+                media::Item::Prompt {
+                    lang,
+                    name: "queue/position_after".into(),
+                },
             ];
             self.play(caller, items, false);
         }
@@ -99,18 +128,50 @@ impl Engine {
     }
 
     /// The distributor turned the contact away: unknown queue, or full.
-    pub(crate) fn refused(&mut self, now: Time, number: acd::ContactId, queue: &std::sync::Arc<str>, known: bool) {
-        let Some(contact) = self.contacts.get_mut(&number) else { return };
-        let Some(visit) = contact.visit.take() else { return };
+    pub(crate) fn refused(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        queue: &std::sync::Arc<str>,
+        known: bool,
+    ) {
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
+        let Some(visit) = contact.visit.take() else {
+            return;
+        };
         let wait_ms = millis(now - visit.since);
         contact.wait_ms += wait_ms;
         let (id, caller) = (contact.id.clone(), contact.caller);
         self.timers.clear(number, Kind::Announce);
-        self.note(now, number, EventKind::ContactLeftQueue { contact: id, queue: queue.clone(), visit: visit.number, exit: Exit::Rejected, wait_ms });
+        self.note(
+            now,
+            number,
+            EventKind::ContactLeftQueue {
+                contact: id,
+                queue: queue.clone(),
+                visit: visit.number,
+                exit: Exit::Rejected,
+                wait_ms,
+            },
+        );
         if !self.return_to_flow(now, number, if known { "full" } else { "closed" }) {
             // Unanswered callers get a response that says so; answered ones a BYE.
-            self.tell_sip(now, sip::Command::Reject { leg: caller, status: 486, reason: Some("Queue full".into()), headers: vec![] });
-            self.close(now, number, if known { "queue_full" } else { "queue_closed" });
+            self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg: caller,
+                    status: 486,
+                    reason: Some("Queue full".into()),
+                    headers: vec![],
+                },
+            );
+            self.close(
+                now,
+                number,
+                if known { "queue_full" } else { "queue_closed" },
+            );
         }
     }
 }

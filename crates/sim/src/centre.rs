@@ -18,7 +18,12 @@ pub struct TestAgent {
 
 /// The configuration: queue `support` (2000), queue `sales` (2001), and these agents; ring 20 s, wrap-up 10 s.
 pub fn centre(agents: &[TestAgent]) -> Config {
-    let skills = |skills: &[(&str, u8)]| skills.iter().map(|&(skill, level)| (skill.into(), level)).collect::<BTreeMap<Arc<str>, u8>>();
+    let skills = |skills: &[(&str, u8)]| {
+        skills
+            .iter()
+            .map(|&(skill, level)| (skill.into(), level))
+            .collect::<BTreeMap<Arc<str>, u8>>()
+    };
     let queue = |name: &str| acd::Queue {
         name: name.into(),
         skills: skills(&[(name, 1)]),
@@ -42,12 +47,18 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         ("9196".into(), Route::Echo),
         ("9197".into(), Route::Tone { hertz: 1004 }),
     ]);
-    routes.extend(agents.iter().map(|agent| (agent.id.into(), Route::Agent(agent.id.into()))));
+    routes.extend(
+        agents
+            .iter()
+            .map(|agent| (agent.id.into(), Route::Agent(agent.id.into()))),
+    );
     let account = |agent: &TestAgent| AgentAccount {
         id: agent.id.into(),
         name: agent.id.to_owned(),
         group: "all".into(),
-        contact: agent.address.map(|address| format!("sip:{}@{address}", agent.id).into()),
+        contact: agent
+            .address
+            .map(|address| format!("sip:{}@{address}", agent.id).into()),
     };
     let listen = crate::world::ENGINE.parse().expect("a literal address");
     Config {
@@ -59,7 +70,13 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             udp: Some(listen),
             tcp: None,
             users: Arc::new(HashMap::new()),
-            trunks: vec![sip::Trunk { name: "carrier".into(), addresses: (0..=255).map(|last| IpAddr::from([10, 0, 1, last])).collect(), max_calls: 1000 }],
+            trunks: vec![sip::Trunk {
+                name: "carrier".into(),
+                addresses: (0..=255)
+                    .map(|last| IpAddr::from([10, 0, 1, last]))
+                    .collect(),
+                max_calls: 1000,
+            }],
             expires_min: Duration::from_secs(60),
             expires_max: Duration::from_secs(3600),
             nonce_lifetime: Duration::from_secs(300),
@@ -90,8 +107,14 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         },
         flows: Arc::new(ivr::Flows::default()),
         routes,
-        queues: [service("support"), service("sales")].into_iter().map(|service| (service.name.clone(), service)).collect(),
-        agents: agents.iter().map(|agent| (agent.id.into(), account(agent))).collect(),
+        queues: [service("support"), service("sales")]
+            .into_iter()
+            .map(|service| (service.name.clone(), service))
+            .collect(),
+        agents: agents
+            .iter()
+            .map(|agent| (agent.id.into(), account(agent)))
+            .collect(),
         media_address: IpAddr::from([10, 0, 0, 1]),
         codecs: vec![media::Codec::Pcma, media::Codec::Pcmu],
         ptime: Duration::from_millis(20),
@@ -108,5 +131,9 @@ pub fn centre(agents: &[TestAgent]) -> Config {
 
 /// One agent with skill `support`, at `10.0.2.1:5060`.
 pub fn one_agent() -> Vec<TestAgent> {
-    vec![TestAgent { id: "1001", skills: &[("support", 5)], address: Some("10.0.2.1:5060") }]
+    vec![TestAgent {
+        id: "1001",
+        skills: &[("support", 5)],
+        address: Some("10.0.2.1:5060"),
+    }]
 }

@@ -54,9 +54,18 @@ impl Invariants {
         self.agents(world);
         self.nobody_waits_beside_a_free_agent(world, config);
         for (queue, &visits) in &self.visits {
-            let waiting = self.waiting.values().filter(|waiting| waiting.queue == *queue).count() as u64;
+            let waiting = self
+                .waiting
+                .values()
+                .filter(|waiting| waiting.queue == *queue)
+                .count() as u64;
             let exits = self.exits.get(queue).copied().unwrap_or(0);
-            assert_eq!(visits, exits + waiting, "queue {queue} at {:?}: visits = exits + waiting", world.now);
+            assert_eq!(
+                visits,
+                exits + waiting,
+                "queue {queue} at {:?}: visits = exits + waiting",
+                world.now
+            );
         }
     }
 
@@ -64,39 +73,90 @@ impl Invariants {
         assert_eq!(event.sequence, self.sequence + 1, "sequences have no gap");
         self.sequence = event.sequence;
         match &event.kind {
-            EventKind::ContactArrived { contact, .. } => assert!(self.open.insert(contact.clone()), "{contact} arrives once"),
+            EventKind::ContactArrived { contact, .. } => {
+                assert!(self.open.insert(contact.clone()), "{contact} arrives once")
+            }
             EventKind::ContactQueued { contact, queue, .. } => {
                 *self.visits.entry(queue.clone()).or_default() += 1;
-                let before = self.waiting.insert(contact.clone(), Waiting { queue: queue.clone(), offered: false });
+                let before = self.waiting.insert(
+                    contact.clone(),
+                    Waiting {
+                        queue: queue.clone(),
+                        offered: false,
+                    },
+                );
                 assert!(before.is_none(), "{contact} is in one queue at a time");
             }
             EventKind::ContactOffered { contact, agent, .. } => {
-                assert_eq!(self.has.insert(agent.clone(), contact.clone()), None, "agent {agent} has one contact at a time");
-                let waiting = self.waiting.get_mut(contact).unwrap_or_else(|| panic!("{contact} is offered while it waits"));
-                assert!(!waiting.offered, "{contact} is offered to one agent at a time");
+                assert_eq!(
+                    self.has.insert(agent.clone(), contact.clone()),
+                    None,
+                    "agent {agent} has one contact at a time"
+                );
+                let waiting = self
+                    .waiting
+                    .get_mut(contact)
+                    .unwrap_or_else(|| panic!("{contact} is offered while it waits"));
+                assert!(
+                    !waiting.offered,
+                    "{contact} is offered to one agent at a time"
+                );
                 waiting.offered = true;
             }
-            EventKind::ContactOfferEnded { contact, agent, reason, requeued, .. } => {
+            EventKind::ContactOfferEnded {
+                contact,
+                agent,
+                reason,
+                requeued,
+                ..
+            } => {
                 *self.offer_ends.entry(*reason).or_default() += 1;
-                assert_eq!(self.has.remove(agent).as_ref(), Some(contact), "the offer that ended was {agent}'s");
+                assert_eq!(
+                    self.has.remove(agent).as_ref(),
+                    Some(contact),
+                    "the offer that ended was {agent}'s"
+                );
                 if let Some(waiting) = self.waiting.get_mut(contact) {
                     waiting.offered = false;
                 }
                 self.busy_row(agent, *reason, event.at + config.acd.back_off);
                 if *requeued {
-                    self.apart.insert((agent.clone(), contact.clone()), event.at + config.acd.back_off);
+                    self.apart.insert(
+                        (agent.clone(), contact.clone()),
+                        event.at + config.acd.back_off,
+                    );
                 }
             }
-            EventKind::ContactAnswered { contact, queue: Some(queue), agent, .. } => {
-                assert_eq!(self.has.get(agent), Some(contact), "the agent who answers was offered the contact");
-                assert!(self.answered.insert(contact.clone()), "{contact} is answered once");
+            EventKind::ContactAnswered {
+                contact,
+                queue: Some(queue),
+                agent,
+                ..
+            } => {
+                assert_eq!(
+                    self.has.get(agent),
+                    Some(contact),
+                    "the agent who answers was offered the contact"
+                );
+                assert!(
+                    self.answered.insert(contact.clone()),
+                    "{contact} is answered once"
+                );
                 self.busy.remove(agent);
                 self.exit(contact, queue);
             }
-            EventKind::ContactAbandoned { contact, queue: Some(queue), .. } | EventKind::ContactLeftQueue { contact, queue, .. } => self.exit(contact, queue),
+            EventKind::ContactAbandoned {
+                contact,
+                queue: Some(queue),
+                ..
+            }
+            | EventKind::ContactLeftQueue { contact, queue, .. } => self.exit(contact, queue),
             EventKind::ContactClosed { contact, .. } => {
                 assert!(self.open.remove(contact), "{contact} closes once");
-                assert!(!self.waiting.contains_key(contact), "{contact} is closed but waits");
+                assert!(
+                    !self.waiting.contains_key(contact),
+                    "{contact} is closed but waits"
+                );
                 self.has.retain(|_, has| has != contact);
                 self.apart.retain(|(_, of), _| of != contact);
                 self.closed += 1;
@@ -117,14 +177,21 @@ impl Invariants {
                 }
             }
             OfferEnd::CallerGone | OfferEnd::Moved | OfferEnd::Withdrawn => {}
-            OfferEnd::RingTimeout | OfferEnd::Declined | OfferEnd::Redirected | OfferEnd::Unreachable | OfferEnd::NotRegistered => {
+            OfferEnd::RingTimeout
+            | OfferEnd::Declined
+            | OfferEnd::Redirected
+            | OfferEnd::Unreachable
+            | OfferEnd::NotRegistered => {
                 self.busy.remove(agent);
             }
         }
     }
 
     fn exit(&mut self, contact: &ContactId, queue: &Name) {
-        assert!(self.waiting.remove(contact).is_some(), "{contact} leaves queue {queue} once");
+        assert!(
+            self.waiting.remove(contact).is_some(),
+            "{contact} leaves queue {queue} once"
+        );
         *self.exits.entry(queue.clone()).or_default() += 1;
     }
 
@@ -134,10 +201,17 @@ impl Invariants {
         for (agent, state) in world.engine.acd().agents() {
             match state {
                 State::Reserved { until, .. } | State::WrapUp { until, .. } => {
-                    assert!(*until >= world.now, "agent {agent}'s deadline is over: {state:?} at {:?}", world.now);
+                    assert!(
+                        *until >= world.now,
+                        "agent {agent}'s deadline is over: {state:?} at {:?}",
+                        world.now
+                    );
                 }
                 State::Connected { .. } | State::Occupied { .. } => {
-                    assert!(world.engine.open_contacts() > 0, "agent {agent} is {state:?} without a contact");
+                    assert!(
+                        world.engine.open_contacts() > 0,
+                        "agent {agent} is {state:?} without a contact"
+                    );
                 }
                 State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable => {}
             }
@@ -147,14 +221,41 @@ impl Invariants {
     /// Nobody waits while an agent who may have them is ready.
     fn nobody_waits_beside_a_free_agent(&self, world: &World, config: &engine::Config) {
         for (contact, waiting) in self.waiting.iter().filter(|(_, waiting)| !waiting.offered) {
-            let Some(queue) = config.acd.queues.iter().find(|queue| queue.name == waiting.queue) else { continue };
+            let Some(queue) = config
+                .acd
+                .queues
+                .iter()
+                .find(|queue| queue.name == waiting.queue)
+            else {
+                continue;
+            };
             for agent in &config.acd.agents {
                 let ready = matches!(world.engine.acd().state(&agent.id), Some(acd::State::Ready));
-                let skilled = queue.skills.iter().all(|(skill, level)| agent.skills.get(skill).is_some_and(|has| has >= level));
-                let resting = self.resting.get(&agent.id).is_some_and(|until| *until >= world.now);
-                let apart = resting || self.apart.get(&(agent.id.clone(), contact.clone())).is_some_and(|until| *until >= world.now);
-                let last = world.events.last().map_or(0, |event| event.sequence).saturating_sub(LAST_EVENTS);
-                assert!(!(ready && skilled && !apart), "{contact} waits at {:?} while agent {} is ready; what came before:\n{}", world.now, agent.id, world.story(last));
+                let skilled = queue
+                    .skills
+                    .iter()
+                    .all(|(skill, level)| agent.skills.get(skill).is_some_and(|has| has >= level));
+                let resting = self
+                    .resting
+                    .get(&agent.id)
+                    .is_some_and(|until| *until >= world.now);
+                let apart = resting
+                    || self
+                        .apart
+                        .get(&(agent.id.clone(), contact.clone()))
+                        .is_some_and(|until| *until >= world.now);
+                let last = world
+                    .events
+                    .last()
+                    .map_or(0, |event| event.sequence)
+                    .saturating_sub(LAST_EVENTS);
+                assert!(
+                    !(ready && skilled && !apart),
+                    "{contact} waits at {:?} while agent {} is ready; what came before:\n{}",
+                    world.now,
+                    agent.id,
+                    world.story(last)
+                );
             }
         }
     }
@@ -168,7 +269,10 @@ impl Invariants {
         for (agent, state) in world.engine.acd().agents() {
             use acd::State;
             assert!(
-                matches!(state, State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable),
+                matches!(
+                    state,
+                    State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable
+                ),
                 "agent {agent} is stuck: {state:?}"
             );
         }

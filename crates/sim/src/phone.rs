@@ -13,7 +13,10 @@ use sip::{Command, Endpoint, Event, Input, Invite, LegId, Output, Target, sdp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
     /// Picks up after this long, hangs up after talking this long (never, if `None`).
-    Answers { after: Duration, talks: Option<Duration> },
+    Answers {
+        after: Duration,
+        talks: Option<Duration>,
+    },
     /// Lets it ring.
     LetsRing,
     /// 486.
@@ -60,7 +63,11 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
         udp: Some(address),
         tcp: None,
         users: Arc::new(HashMap::new()),
-        trunks: vec![sip::Trunk { name: "engine".into(), addresses: vec![engine.ip()], max_calls: 100 }],
+        trunks: vec![sip::Trunk {
+            name: "engine".into(),
+            addresses: vec![engine.ip()],
+            max_calls: 100,
+        }],
         expires_min: Duration::from_secs(60),
         expires_max: Duration::from_secs(3600),
         nonce_lifetime: Duration::from_secs(60),
@@ -76,7 +83,13 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
 }
 
 impl Phone {
-    pub fn new(name: &str, address: SocketAddr, engine: SocketAddr, manner: Manner, seed: u64) -> Self {
+    pub fn new(
+        name: &str,
+        address: SocketAddr,
+        engine: SocketAddr,
+        manner: Manner,
+        seed: u64,
+    ) -> Self {
         let mut bytes = [0u8; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         Phone {
@@ -119,13 +132,15 @@ impl Phone {
             sdp,
             headers: vec![],
         };
-        self.endpoint.handle(now, Input::Command(Command::Invite(invite)));
+        self.endpoint
+            .handle(now, Input::Command(Command::Invite(invite)));
         leg
     }
 
     /// Hangs up now.
     pub fn hang_up(&mut self, now: Time, leg: LegId) {
-        self.endpoint.handle(now, Input::Command(Command::Hangup { leg, reason: None }));
+        self.endpoint
+            .handle(now, Input::Command(Command::Hangup { leg, reason: None }));
     }
 
     /// Hangs up at a time, if the call still stands then.
@@ -147,7 +162,8 @@ impl Phone {
         local.direction = direction;
         local.version = 2;
         let sdp = sdp::offer(&local);
-        self.endpoint.handle(now, Input::Command(Command::Reinvite { leg, sdp }));
+        self.endpoint
+            .handle(now, Input::Command(Command::Reinvite { leg, sdp }));
     }
 
     /// The leg that is up, if there is just one.
@@ -159,10 +175,17 @@ impl Phone {
         if self.manner == Manner::Dead {
             return;
         }
-        let peer = sip::Peer { transport: sip::Transport::Udp, remote: from, flow: None };
+        let peer = sip::Peer {
+            transport: sip::Transport::Udp,
+            remote: from,
+            flow: None,
+        };
         let input = match sip::message::Message::parse(datagram.clone()) {
             Ok(message) => Input::Message { peer, message },
-            Err(_) => Input::Malformed { peer, bytes: datagram },
+            Err(_) => Input::Malformed {
+                peer,
+                bytes: datagram,
+            },
         };
         self.endpoint.handle(now, input);
     }
@@ -174,7 +197,11 @@ impl Phone {
     }
 
     pub fn handle_timeout(&mut self, now: Time) {
-        if self.endpoint.poll_timeout().is_some_and(|(at, _)| at <= now) {
+        if self
+            .endpoint
+            .poll_timeout()
+            .is_some_and(|(at, _)| at <= now)
+        {
             self.endpoint.handle_timeout(now);
         }
         while let Some((_, deed)) = self.plans.first().filter(|(at, _)| *at <= now).cloned() {
@@ -187,14 +214,35 @@ impl Phone {
     }
 
     fn pick_up(&mut self, now: Time, leg: LegId) {
-        let Some(offer) = self.offers.remove(&leg) else { return };
+        let Some(offer) = self.offers.remove(&leg) else {
+            return;
+        };
         let broken = self.manner == Manner::BrokenSdp;
-        let Ok((answer, _)) = sdp::answer(&offer, &self.local(leg, &[sdp::Codec::Pcma, sdp::Codec::Pcmu])) else { return };
-        let sdp = if broken { Bytes::from_static(b"v=0\r\nnonsense") } else { answer };
+        let Ok((answer, _)) = sdp::answer(
+            &offer,
+            &self.local(leg, &[sdp::Codec::Pcma, sdp::Codec::Pcmu]),
+        ) else {
+            return;
+        };
+        let sdp = if broken {
+            Bytes::from_static(b"v=0\r\nnonsense")
+        } else {
+            answer
+        };
         self.legs.insert(leg, true);
         self.answered += 1;
-        self.endpoint.handle(now, Input::Command(Command::Answer { leg, sdp, headers: vec![] }));
-        if let Manner::Answers { talks: Some(talks), .. } = self.manner {
+        self.endpoint.handle(
+            now,
+            Input::Command(Command::Answer {
+                leg,
+                sdp,
+                headers: vec![],
+            }),
+        );
+        if let Manner::Answers {
+            talks: Some(talks), ..
+        } = self.manner
+        {
             self.plan_hang_up(now + talks, leg);
         }
     }
@@ -220,9 +268,16 @@ impl Phone {
                 self.legs.insert(leg, true);
                 self.answered += 1;
             }
-            Event::Reoffered { leg, sdp: Some(offer) } => {
-                if let Ok((sdp, _)) = sdp::answer(&offer, &self.local(leg, &[sdp::Codec::Pcma, sdp::Codec::Pcmu])) {
-                    self.endpoint.handle(now, Input::Command(Command::AcceptReoffer { leg, sdp }));
+            Event::Reoffered {
+                leg,
+                sdp: Some(offer),
+            } => {
+                if let Ok((sdp, _)) = sdp::answer(
+                    &offer,
+                    &self.local(leg, &[sdp::Codec::Pcma, sdp::Codec::Pcmu]),
+                ) {
+                    self.endpoint
+                        .handle(now, Input::Command(Command::AcceptReoffer { leg, sdp }));
                 }
             }
             Event::Gone { leg, cause } => {
@@ -236,7 +291,12 @@ impl Phone {
 
     fn incoming(&mut self, now: Time, incoming: sip::Incoming) {
         let leg = incoming.leg;
-        let reject = |status| Command::Reject { leg, status, reason: None, headers: vec![] };
+        let reject = |status| Command::Reject {
+            leg,
+            status,
+            reason: None,
+            headers: vec![],
+        };
         self.legs.insert(leg, false);
         if let Some(offer) = incoming.sdp {
             self.offers.insert(leg, offer);
@@ -244,18 +304,42 @@ impl Phone {
         let command = match self.manner {
             Manner::Answers { after, .. } => {
                 self.plans.insert((now + after, Deed::PickUp(leg)));
-                Command::Ring { leg, status: 180, sdp: None, headers: vec![] }
+                Command::Ring {
+                    leg,
+                    status: 180,
+                    sdp: None,
+                    headers: vec![],
+                }
             }
             Manner::BrokenSdp => {
-                self.plans.insert((now + Duration::from_millis(200), Deed::PickUp(leg)));
-                Command::Ring { leg, status: 180, sdp: None, headers: vec![] }
+                self.plans
+                    .insert((now + Duration::from_millis(200), Deed::PickUp(leg)));
+                Command::Ring {
+                    leg,
+                    status: 180,
+                    sdp: None,
+                    headers: vec![],
+                }
             }
-            Manner::LetsRing | Manner::Dead => Command::Ring { leg, status: 180, sdp: None, headers: vec![] },
+            Manner::LetsRing | Manner::Dead => Command::Ring {
+                leg,
+                status: 180,
+                sdp: None,
+                headers: vec![],
+            },
             Manner::Busy => reject(486),
             Manner::Declines => reject(603),
             Manner::Redirects => {
-                let headers = vec![("Contact".to_owned(), "<sip:0900123456@203.0.113.9>".to_owned())];
-                Command::Reject { leg, status: 302, reason: None, headers }
+                let headers = vec![(
+                    "Contact".to_owned(),
+                    "<sip:0900123456@203.0.113.9>".to_owned(),
+                )];
+                Command::Reject {
+                    leg,
+                    status: 302,
+                    reason: None,
+                    headers,
+                }
             }
         };
         self.endpoint.handle(now, Input::Command(command));

@@ -23,10 +23,26 @@ pub struct Outcome {
 }
 
 const AGENTS: &[TestAgent] = &[
-    TestAgent { id: "1001", skills: &[("support", 5)], address: Some("10.0.2.1:5060") },
-    TestAgent { id: "1002", skills: &[("support", 3), ("sales", 5)], address: Some("10.0.2.2:5060") },
-    TestAgent { id: "1003", skills: &[("sales", 8)], address: Some("10.0.2.3:5060") },
-    TestAgent { id: "1004", skills: &[("support", 1), ("sales", 1)], address: Some("10.0.2.4:5060") },
+    TestAgent {
+        id: "1001",
+        skills: &[("support", 5)],
+        address: Some("10.0.2.1:5060"),
+    },
+    TestAgent {
+        id: "1002",
+        skills: &[("support", 3), ("sales", 5)],
+        address: Some("10.0.2.2:5060"),
+    },
+    TestAgent {
+        id: "1003",
+        skills: &[("sales", 8)],
+        address: Some("10.0.2.3:5060"),
+    },
+    TestAgent {
+        id: "1004",
+        skills: &[("support", 1), ("sales", 1)],
+        address: Some("10.0.2.4:5060"),
+    },
 ];
 
 fn manner(dice: &mut Dice) -> Manner {
@@ -34,7 +50,9 @@ fn manner(dice: &mut Dice) -> Manner {
     match dice.below(100) {
         0..70 => Manner::Answers {
             after: dice.between(Duration::from_millis(100), seconds(25)),
-            talks: dice.percent(70).then(|| dice.between(seconds(1), seconds(60))),
+            talks: dice
+                .percent(70)
+                .then(|| dice.between(seconds(1), seconds(60))),
         },
         70..78 => Manner::LetsRing,
         78..84 => Manner::Busy,
@@ -56,10 +74,25 @@ pub fn play(seed: u64) -> Outcome {
         jitter: dice.between(Duration::ZERO, Duration::from_millis(120)),
     };
     world.look_up_delay = dice.between(Duration::ZERO, Duration::from_millis(450));
-    let agents: Vec<SocketAddr> =
-        AGENTS.iter().map(|agent| world.phone(agent.id, agent.address.expect("agents of the shift have addresses"), manner(&mut dice))).collect();
-    let callers: Vec<SocketAddr> =
-        (0..12).map(|index| world.phone(&format!("caller{index}"), &format!("10.0.1.{}:5060", index + 1), patient(&mut dice))).collect();
+    let agents: Vec<SocketAddr> = AGENTS
+        .iter()
+        .map(|agent| {
+            world.phone(
+                agent.id,
+                agent.address.expect("agents of the shift have addresses"),
+                manner(&mut dice),
+            )
+        })
+        .collect();
+    let callers: Vec<SocketAddr> = (0..12)
+        .map(|index| {
+            world.phone(
+                &format!("caller{index}"),
+                &format!("10.0.1.{}:5060", index + 1),
+                patient(&mut dice),
+            )
+        })
+        .collect();
     let mut invariants = Invariants::default();
     let end = world.now + Duration::from_secs(600);
     let mut calls = 0;
@@ -82,11 +115,20 @@ pub fn play(seed: u64) -> Outcome {
 }
 
 fn patient(dice: &mut Dice) -> Manner {
-    Manner::Answers { after: Duration::ZERO, talks: Some(dice.between(Duration::from_secs(1), Duration::from_secs(90))) }
+    Manner::Answers {
+        after: Duration::ZERO,
+        talks: Some(dice.between(Duration::from_secs(1), Duration::from_secs(90))),
+    }
 }
 
 /// Somebody does something.
-fn one_deed(world: &mut World, dice: &mut Dice, callers: &[SocketAddr], agents: &[SocketAddr], calls: &mut u64) {
+fn one_deed(
+    world: &mut World,
+    dice: &mut Dice,
+    callers: &[SocketAddr],
+    agents: &[SocketAddr],
+    calls: &mut u64,
+) {
     let now = world.now;
     match dice.below(100) {
         0..60 => {
@@ -115,15 +157,24 @@ fn one_deed(world: &mut World, dice: &mut Dice, callers: &[SocketAddr], agents: 
 fn agent_state(world: &mut World, dice: &mut Dice) {
     let agent: std::sync::Arc<str> = dice.pick(AGENTS).id.into();
     let availability = match dice.below(4) {
-        0 => acd::Availability::NotReady { reason: "break".into() },
+        0 => acd::Availability::NotReady {
+            reason: "break".into(),
+        },
         1 => acd::Availability::LoggedOut,
         _ => acd::Availability::Ready,
     };
     let token = engine::Token(dice.bits());
     let command = if dice.percent(20) {
-        engine::Command::EndWrapUp { by: agent.clone(), agent }
+        engine::Command::EndWrapUp {
+            by: agent.clone(),
+            agent,
+        }
     } else {
-        engine::Command::SetAgentState { by: agent.clone(), agent, availability }
+        engine::Command::SetAgentState {
+            by: agent.clone(),
+            agent,
+            availability,
+        }
     };
     world.give(engine::Input::Command { token, command });
 }

@@ -30,12 +30,20 @@ pub struct Network {
 
 impl Network {
     /// Nothing lost, one millisecond.
-    pub const CLEAN: Network = Network { loss_percent: 0, delay: Duration::from_millis(1), jitter: Duration::ZERO };
+    pub const CLEAN: Network = Network {
+        loss_percent: 0,
+        delay: Duration::from_millis(1),
+        jitter: Duration::ZERO,
+    };
 }
 
 #[derive(Debug)]
 enum Coming {
-    Datagram { from: SocketAddr, to: SocketAddr, bytes: Bytes },
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Bytes,
+    },
     ToEngine(Input),
 }
 
@@ -59,6 +67,8 @@ pub struct World {
     /// Customers by number, as the store would answer; the answer takes `look_up_delay`.
     pub customers: BTreeMap<String, crm::Pop>,
     pub look_up_delay: Duration,
+    /// False: those who watch never get anything.
+    pub deliver_events: bool,
     pub events: Vec<Event>,
     pub acd_records: Vec<(Time, engine::AcdRecord)>,
     pub wire: Vec<OnWire>,
@@ -86,6 +96,7 @@ impl World {
             network: Network::CLEAN,
             customers: BTreeMap::new(),
             look_up_delay: Duration::from_millis(1),
+            deliver_events: true,
             events: Vec::new(),
             acd_records: Vec::new(),
             wire: Vec::new(),
@@ -99,10 +110,19 @@ impl World {
             streams: BTreeMap::new(),
             engine_address: ENGINE.parse().expect("a literal address"),
         };
-        let ports = (0..PORTS).map(|index| media::Port { plane: 0, number: 10_000 + 2 * index }).collect();
+        let ports = (0..PORTS)
+            .map(|index| media::Port {
+                plane: 0,
+                number: 10_000 + 2 * index,
+            })
+            .collect();
         world.engine.handle(world.now, Input::PortsGranted(ports));
         world.drain();
-        world.give(Input::Start(engine::Start { boot: 1, next_sequence: 1, ..Default::default() }));
+        world.give(Input::Start(engine::Start {
+            boot: 1,
+            next_sequence: 1,
+            ..Default::default()
+        }));
         world
     }
 
@@ -110,7 +130,10 @@ impl World {
     pub fn phone(&mut self, name: &str, address: &str, manner: Manner) -> SocketAddr {
         let address: SocketAddr = address.parse().expect("a literal address");
         let seed = self.dice.bits();
-        self.phones.insert(address, Phone::new(name, address, self.engine_address, manner, seed));
+        self.phones.insert(
+            address,
+            Phone::new(name, address, self.engine_address, manner, seed),
+        );
         address
     }
 
@@ -124,7 +147,10 @@ impl World {
 
     /// Does something with a phone, then lets its messages out.
     pub fn with_phone<R>(&mut self, address: SocketAddr, act: impl FnOnce(&mut Phone) -> R) -> R {
-        let result = act(self.phones.get_mut(&address).expect("a phone of this world"));
+        let result = act(self
+            .phones
+            .get_mut(&address)
+            .expect("a phone of this world"));
         self.flush(address);
         result
     }
@@ -150,9 +176,16 @@ impl World {
     pub fn run_with(&mut self, until: Time, mut after_step: impl FnMut(&World)) {
         let mut steps = 0;
         loop {
-            let Some(at) = self.next_time().filter(|&at| at <= until) else { break };
+            let Some(at) = self.next_time().filter(|&at| at <= until) else {
+                break;
+            };
             steps = if at <= self.now { steps + 1 } else { 0 };
-            assert!(steps < STEPS_AT_ONE_MOMENT_MAX, "the world goes in circles at {:?}: {:?}", self.now, self.engine.poll_timeout());
+            assert!(
+                steps < STEPS_AT_ONE_MOMENT_MAX,
+                "the world goes in circles at {:?}: {:?}",
+                self.now,
+                self.engine.poll_timeout()
+            );
             self.now = self.now.max(at);
             self.step();
             after_step(self);
@@ -167,10 +200,16 @@ impl World {
     }
 
     /// Runs until the condition holds, at the longest for this long; tells whether it came to hold.
-    pub fn run_until(&mut self, longest: Duration, mut condition: impl FnMut(&World) -> bool) -> bool {
+    pub fn run_until(
+        &mut self,
+        longest: Duration,
+        mut condition: impl FnMut(&World) -> bool,
+    ) -> bool {
         let until = self.now + longest;
         while !condition(self) {
-            let Some(at) = self.next_time().filter(|&at| at <= until) else { return false };
+            let Some(at) = self.next_time().filter(|&at| at <= until) else {
+                return false;
+            };
             self.now = self.now.max(at);
             self.step();
         }
@@ -187,11 +226,19 @@ impl World {
     /// One thing happens.
     fn step(&mut self) {
         let now = self.now;
-        if self.coming.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
-            let Some((_, coming)) = self.coming.pop_first() else { return };
+        if self
+            .coming
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= now)
+        {
+            let Some((_, coming)) = self.coming.pop_first() else {
+                return;
+            };
             match coming {
                 Coming::ToEngine(input) => self.give(input),
-                Coming::Datagram { from, to, bytes } if to == self.engine_address => self.to_engine(from, bytes),
+                Coming::Datagram { from, to, bytes } if to == self.engine_address => {
+                    self.to_engine(from, bytes)
+                }
                 Coming::Datagram { from, to, bytes } => {
                     if self.phones.contains_key(&to) {
                         self.with_phone(to, |phone| phone.receive(now, from, bytes));
@@ -202,8 +249,12 @@ impl World {
             self.engine.handle_timeout(now);
             self.drain();
         } else {
-            let due: BTreeSet<SocketAddr> =
-                self.phones.iter().filter(|(_, phone)| phone.timeout().is_some_and(|at| at <= now)).map(|(address, _)| *address).collect();
+            let due: BTreeSet<SocketAddr> = self
+                .phones
+                .iter()
+                .filter(|(_, phone)| phone.timeout().is_some_and(|at| at <= now))
+                .map(|(address, _)| *address)
+                .collect();
             if let Some(address) = due.first() {
                 self.with_phone(*address, |phone| phone.handle_timeout(now));
             }
@@ -211,7 +262,11 @@ impl World {
     }
 
     fn to_engine(&mut self, from: SocketAddr, bytes: Bytes) {
-        let peer = sip::Peer { transport: sip::Transport::Udp, remote: from, flow: None };
+        let peer = sip::Peer {
+            transport: sip::Transport::Udp,
+            remote: from,
+            flow: None,
+        };
         let input = match sip::message::Message::parse(bytes.clone()) {
             Ok(message) => sip::Input::Message { peer, message },
             Err(_) => sip::Input::Malformed { peer, bytes },
@@ -222,7 +277,11 @@ impl World {
     /// Puts a phone's messages on the wire.
     fn flush(&mut self, address: SocketAddr) {
         let now = self.now;
-        while let Some((to, bytes)) = self.phones.get_mut(&address).and_then(|phone| phone.poll_transmit(now)) {
+        while let Some((to, bytes)) = self
+            .phones
+            .get_mut(&address)
+            .and_then(|phone| phone.poll_transmit(now))
+        {
             self.transmit(address, to, bytes);
         }
     }
@@ -231,22 +290,42 @@ impl World {
         if address == self.engine_address {
             "engine".to_owned()
         } else {
-            self.phones.get(&address).map_or_else(|| address.to_string(), |phone| phone.name.clone())
+            self.phones
+                .get(&address)
+                .map_or_else(|| address.to_string(), |phone| phone.name.clone())
         }
     }
 
     fn transmit(&mut self, from: SocketAddr, to: SocketAddr, bytes: Bytes) {
-        let start_line = String::from_utf8_lossy(bytes.split(|&byte| byte == b'\r').next().unwrap_or_default()).into_owned();
+        let start_line = String::from_utf8_lossy(
+            bytes
+                .split(|&byte| byte == b'\r')
+                .next()
+                .unwrap_or_default(),
+        )
+        .into_owned();
         let names = (self.name_of(from), self.name_of(to));
         let wanted = format!("{} {}", names.0, start_line);
-        let scripted = self.lose.iter().position(|lose| wanted.starts_with(lose.as_str()));
+        let scripted = self
+            .lose
+            .iter()
+            .position(|lose| wanted.starts_with(lose.as_str()));
         if let Some(index) = scripted {
             self.lose.remove(index);
         }
         let lost = scripted.is_some() || self.dice.percent(self.network.loss_percent);
-        self.wire.push(OnWire { at: self.now, from: names.0, to: names.1, start_line, lost, bytes: bytes.clone() });
+        self.wire.push(OnWire {
+            at: self.now,
+            from: names.0,
+            to: names.1,
+            start_line,
+            lost,
+            bytes: bytes.clone(),
+        });
         if !lost {
-            let at = self.now + self.network.delay + self.dice.between(Duration::ZERO, self.network.jitter);
+            let at = self.now
+                + self.network.delay
+                + self.dice.between(Duration::ZERO, self.network.jitter);
             self.push(at, Coming::Datagram { from, to, bytes });
         }
     }
@@ -255,17 +334,36 @@ impl World {
     fn drain(&mut self) {
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Transmit { peer, bytes } => self.transmit(self.engine_address, peer.remote, bytes),
+                Output::Transmit { peer, bytes } => {
+                    self.transmit(self.engine_address, peer.remote, bytes)
+                }
                 Output::Media { command, .. } => self.media(command),
                 Output::Event(event) => {
-                    let delivered = Input::Delivered { sequence: event.sequence };
-                    self.push(self.now + Duration::from_millis(2), Coming::ToEngine(delivered));
+                    let delivered = Input::Delivered {
+                        sequence: event.sequence,
+                    };
+                    if self.deliver_events {
+                        self.push(
+                            self.now + Duration::from_millis(2),
+                            Coming::ToEngine(delivered),
+                        );
+                    }
                     self.events.push(event);
                 }
                 Output::Acd { at, record } => self.acd_records.push((at, record)),
                 Output::LookUp { look_up, number } => {
-                    let pop = number.e164.and_then(|number| self.customers.get(&number)).cloned().unwrap_or_default();
-                    self.push(self.now + self.look_up_delay, Coming::ToEngine(Input::LookedUp { look_up, pop: Some(pop) }));
+                    let pop = number
+                        .e164
+                        .and_then(|number| self.customers.get(&number))
+                        .cloned()
+                        .unwrap_or_default();
+                    self.push(
+                        self.now + self.look_up_delay,
+                        Coming::ToEngine(Input::LookedUp {
+                            look_up,
+                            pop: Some(pop),
+                        }),
+                    );
                 }
                 Output::Reply(reply) => self.replies.push(reply),
                 Output::Drained => self.drained = true,
@@ -281,18 +379,36 @@ impl World {
                 self.streams.insert(*stream, *port);
             }
             media::Command::Play { stream, play, .. } => {
-                let played = media::Event::Played { stream: *stream, play: *play };
-                self.push(self.now + Duration::from_secs(1), Coming::ToEngine(Input::Media(played)));
+                let played = media::Event::Played {
+                    stream: *stream,
+                    play: *play,
+                };
+                self.push(
+                    self.now + Duration::from_secs(1),
+                    Coming::ToEngine(Input::Media(played)),
+                );
             }
             media::Command::Close { stream } => {
                 if let Some(port) = self.streams.remove(stream) {
-                    let close = media::Close { stream: *stream, port, stats: Default::default() };
-                    self.push(self.now + Duration::from_millis(1), Coming::ToEngine(Input::Media(media::Event::Closed { close })));
+                    let close = media::Close {
+                        stream: *stream,
+                        port,
+                        stats: Default::default(),
+                    };
+                    self.push(
+                        self.now + Duration::from_millis(1),
+                        Coming::ToEngine(Input::Media(media::Event::Closed { close })),
+                    );
                 }
             }
             _ => {}
         }
         self.commands.push(command);
+    }
+
+    /// The streams that are open, oldest first.
+    pub fn streams(&self) -> impl Iterator<Item = media::StreamId> + '_ {
+        self.streams.keys().copied()
     }
 
     /// Streams that are open.
@@ -306,13 +422,20 @@ impl World {
         for message in self.wire.iter().filter(|message| message.at >= from) {
             let seconds = (message.at - from).as_secs_f64();
             let lost = if message.lost { "  (lost)" } else { "" };
-            text.push_str(&format!("{seconds:8.3} {:>8} -> {:<8} {}{lost}\n", message.from, message.to, message.start_line));
+            text.push_str(&format!(
+                "{seconds:8.3} {:>8} -> {:<8} {}{lost}\n",
+                message.from, message.to, message.start_line
+            ));
         }
         text
     }
 
     /// The events since a sequence, one a line: type, and the few fields that matter in a ladder.
     pub fn story(&self, after: u64) -> String {
-        self.events.iter().filter(|event| event.sequence > after).map(|event| crate::story::line(event) + "\n").collect()
+        self.events
+            .iter()
+            .filter(|event| event.sequence > after)
+            .map(|event| crate::story::line(event) + "\n")
+            .collect()
     }
 }

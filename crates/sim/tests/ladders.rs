@@ -12,7 +12,10 @@ const CALLER: &str = "10.0.1.1:5060";
 const AGENT: &str = "10.0.2.1:5060";
 
 fn answers(after_ms: u64, talks_s: Option<u64>) -> Manner {
-    Manner::Answers { after: Duration::from_millis(after_ms), talks: talks_s.map(Duration::from_secs) }
+    Manner::Answers {
+        after: Duration::from_millis(after_ms),
+        talks: talks_s.map(Duration::from_secs),
+    }
 }
 
 struct Scene {
@@ -32,7 +35,13 @@ fn scene_of(agents: &[TestAgent], agent: Manner) -> Scene {
     let caller = world.phone("caller", CALLER, answers(0, None));
     let agent = world.phone("agent", AGENT, agent);
     let after = world.events.last().map_or(0, |event| event.sequence);
-    Scene { from: world.now, after, world, caller, agent }
+    Scene {
+        from: world.now,
+        after,
+        world,
+        caller,
+        agent,
+    }
 }
 
 impl Scene {
@@ -52,7 +61,8 @@ fn answered_call() {
     let mut scene = scene(answers(1000, Some(5)));
     scene.world.dial(scene.caller, "2000", "13800138000");
     scene.world.run(Duration::from_secs(30));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -66,7 +76,8 @@ fn answered_call() {
            6.004   engine -> agent    SIP/2.0 200 OK
            6.004   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
            6.005   caller -> engine   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -77,7 +88,8 @@ fn answered_call() {
         contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
         agent.state 1001 WrapUp -> Ready
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -87,7 +99,8 @@ fn rona_and_requeue() {
     scene.world.run(Duration::from_secs(30));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(30));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -101,7 +114,8 @@ fn rona_and_requeue() {
           20.004   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
           30.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
           30.001   engine -> caller   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -111,7 +125,8 @@ fn rona_and_requeue() {
         agent.state 1001 Reserved -> NotReady (rona)
         contact.abandoned n-1-1 queue=Some("support") Queue short=false
         contact.closed n-1-1 AbandonedInQueue agent=None cause=caller_bye
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -121,20 +136,23 @@ fn abandon_in_queue() {
     scene.world.run(Duration::from_secs(8));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
            0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
            8.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
            8.001   engine -> caller   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
         contact.abandoned n-1-1 queue=Some("support") Queue short=false
         contact.closed n-1-1 AbandonedInQueue agent=None cause=caller_bye
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -144,7 +162,8 @@ fn abandon_in_ring() {
     scene.world.run(Duration::from_secs(3));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -158,7 +177,8 @@ fn abandon_in_ring() {
            3.002    agent -> engine   SIP/2.0 200 OK
            3.002    agent -> engine   SIP/2.0 487 Request Terminated
            3.003   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -168,7 +188,8 @@ fn abandon_in_ring() {
         contact.abandoned n-1-1 queue=Some("support") Ring short=true
         contact.closed n-1-1 AbandonedInRing agent=None cause=caller_bye
         agent.state 1001 Reserved -> Ready
-    "#]]);
+    "#]],
+    );
 }
 
 /// The agent picks up in the very moment in which the caller is gone: the 200 crosses our CANCEL.
@@ -176,15 +197,23 @@ fn abandon_in_ring() {
 fn cancel_and_200_cross() {
     let mut scene = scene(answers(2000, None));
     scene.world.dial(scene.caller, "2000", "13800138000");
-    let rings = scene.world.run_until(Duration::from_secs(5), |world| world.wire.iter().any(|message| message.start_line.contains("180")));
+    let rings = scene.world.run_until(Duration::from_secs(5), |world| {
+        world
+            .wire
+            .iter()
+            .any(|message| message.start_line.contains("180"))
+    });
     assert!(rings);
     // The BYE is on the wire when the agent's 200 leaves: hang up so that both cross.
-    let pick_up = scene.world.phones[&scene.agent].timeout().expect("the agent is about to pick up");
+    let pick_up = scene.world.phones[&scene.agent]
+        .timeout()
+        .expect("the agent is about to pick up");
     let before = pick_up - Duration::from_millis(1);
     scene.world.run_with(before, |_| {});
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(5));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -200,7 +229,8 @@ fn cancel_and_200_cross() {
            2.004   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
            2.004   engine -> agent    BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
            2.005    agent -> engine   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -210,7 +240,8 @@ fn cancel_and_200_cross() {
         contact.abandoned n-1-1 queue=Some("support") Ring short=true
         contact.closed n-1-1 AbandonedInRing agent=None cause=caller_bye
         agent.state 1001 Reserved -> Ready
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -220,7 +251,8 @@ fn agent_busy_then_back_off() {
     scene.world.run(Duration::from_secs(15));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -235,7 +267,8 @@ fn agent_busy_then_back_off() {
           10.006   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
           15.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
           15.001   engine -> caller   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -249,7 +282,8 @@ fn agent_busy_then_back_off() {
         agent.state 1001 Reserved -> Ready
         contact.abandoned n-1-1 queue=Some("support") Queue short=false
         contact.closed n-1-1 AbandonedInQueue agent=None cause=caller_bye
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -259,7 +293,8 @@ fn agent_declines_twice() {
     scene.world.run(Duration::from_secs(25));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -274,7 +309,8 @@ fn agent_declines_twice() {
           10.006   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
           25.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
           25.001   engine -> caller   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -288,7 +324,8 @@ fn agent_declines_twice() {
         agent.state 1001 Reserved -> NotReady (declined)
         contact.abandoned n-1-1 queue=Some("support") Queue short=false
         contact.closed n-1-1 AbandonedInQueue agent=None cause=caller_bye
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -298,7 +335,8 @@ fn agent_dead() {
     scene.world.run(Duration::from_secs(40));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(40));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -326,7 +364,8 @@ fn agent_dead() {
           43.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
           45.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
           59.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -345,7 +384,8 @@ fn agent_dead() {
         contact.abandoned n-1-1 queue=Some("support") Queue short=false
         contact.closed n-1-1 AbandonedInQueue agent=None cause=caller_bye
         agent.state 1001 Unreachable -> Ready
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -357,7 +397,8 @@ fn retransmitted_invite_and_bye() {
     scene.world.lose = vec!["engine SIP/2.0 200".into()];
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(2));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying  (lost)
            0.001   engine -> caller   SIP/2.0 200 OK  (lost)
@@ -375,7 +416,8 @@ fn retransmitted_invite_and_bye() {
            3.002    agent -> engine   SIP/2.0 200 OK
            3.500   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
            3.501   engine -> caller   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -385,7 +427,8 @@ fn retransmitted_invite_and_bye() {
         agent.state 1001 Reserved -> Connected
         contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Connected -> WrapUp
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -396,7 +439,8 @@ fn lost_ack() {
     scene.world.run(Duration::from_secs(3));
     scene.hang_up(scene.caller);
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -414,7 +458,8 @@ fn lost_ack() {
            3.001   engine -> caller   SIP/2.0 200 OK
            3.001   engine -> agent    BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
            3.002    agent -> engine   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -424,7 +469,8 @@ fn lost_ack() {
         agent.state 1001 Reserved -> Connected
         contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Connected -> WrapUp
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -433,7 +479,8 @@ fn the_caller_who_never_acks_is_dropped() {
     scene.world.lose = (0..12).map(|_| "caller ACK".into()).collect();
     scene.world.dial(scene.caller, "2000", "13800138000");
     scene.world.run(Duration::from_secs(40));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -460,13 +507,15 @@ fn the_caller_who_never_acks_is_dropped() {
           31.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
           32.001   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
           32.002   caller -> engine   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
         contact.abandoned n-1-1 queue=Some("support") Queue short=false
         contact.closed n-1-1 AbandonedInQueue agent=None cause=caller_lost
-    "#]]);
+    "#]],
+    );
     assert_eq!(scene.world.engine.open_contacts(), 0);
 }
 
@@ -476,15 +525,22 @@ fn hold_and_resume() {
     scene.world.dial(scene.caller, "2000", "13800138000");
     scene.world.run(Duration::from_secs(2));
     let now = scene.world.now;
-    let leg = scene.world.phones[&scene.agent].up().expect("the agent talks");
-    scene.world.with_phone(scene.agent, |phone| phone.reoffer(now, leg, sip::sdp::Direction::SendOnly));
+    let leg = scene.world.phones[&scene.agent]
+        .up()
+        .expect("the agent talks");
+    scene.world.with_phone(scene.agent, |phone| {
+        phone.reoffer(now, leg, sip::sdp::Direction::SendOnly)
+    });
     scene.world.run(Duration::from_secs(2));
     let now = scene.world.now;
-    scene.world.with_phone(scene.agent, |phone| phone.reoffer(now, leg, sip::sdp::Direction::SendRecv));
+    scene.world.with_phone(scene.agent, |phone| {
+        phone.reoffer(now, leg, sip::sdp::Direction::SendRecv)
+    });
     scene.world.run(Duration::from_secs(2));
     scene.hang_up(scene.agent);
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -506,7 +562,8 @@ fn hold_and_resume() {
            6.001   engine -> agent    SIP/2.0 200 OK
            6.001   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
            6.002   caller -> engine   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -520,7 +577,8 @@ fn hold_and_resume() {
         agent.state 1001 Held -> Connected
         contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -530,7 +588,8 @@ fn trunk_callers_may_not_dial_extensions_and_unknown_numbers_are_404() {
     scene.world.run(Duration::from_secs(1));
     scene.world.dial(scene.caller, "5555", "13800138000");
     scene.world.run(Duration::from_secs(1));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:1001@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 403 Forbidden
@@ -539,7 +598,9 @@ fn trunk_callers_may_not_dial_extensions_and_unknown_numbers_are_404() {
            1.001   engine -> caller   SIP/2.0 100 Trying
            1.001   engine -> caller   SIP/2.0 404 Not Found
            1.002   caller -> engine   ACK sip:5555@10.0.0.1:5060 SIP/2.0
-    "#]], expect![[""]]);
+    "#]],
+        expect![[""]],
+    );
 }
 
 #[test]
@@ -547,14 +608,17 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
     let mut scene = scene(answers(500, Some(4)));
     scene.world.dial(scene.caller, "2000", "13800138000");
     scene.world.run(Duration::from_secs(2));
-    scene.world.give(engine::Input::Drain { within: Duration::from_secs(30) });
+    scene.world.give(engine::Input::Drain {
+        within: Duration::from_secs(30),
+    });
     let late = scene.world.phone("late", "10.0.1.2:5060", answers(0, None));
     scene.world.dial(late, "2000", "13900139000");
     scene.world.run(Duration::from_secs(1));
     assert!(!scene.world.drained);
     scene.world.run(Duration::from_secs(5));
     assert!(scene.world.drained);
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
            0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
            0.001   engine -> caller   SIP/2.0 100 Trying
            0.001   engine -> caller   SIP/2.0 200 OK
@@ -572,7 +636,8 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
            4.504   engine -> agent    SIP/2.0 200 OK
            4.504   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
            4.505   caller -> engine   SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -582,5 +647,6 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
         agent.state 1001 Reserved -> Connected
         contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
-    "#]]);
+    "#]],
+    );
 }

@@ -22,7 +22,10 @@ fn shifts_keep_every_invariant() {
         total.lost += outcome.lost;
     }
     println!("{total:?}");
-    assert!(total.answered > 0 && total.answered < total.closed, "the shifts are not trivial: {total:?}");
+    assert!(
+        total.answered > 0 && total.answered < total.closed,
+        "the shifts are not trivial: {total:?}"
+    );
 }
 
 #[test]
