@@ -72,23 +72,38 @@ impl Dialog {
             return source;
         }
         match self.routes.first() {
-            Some(route) => address(uri_of(route)).map_or(source, |(transport, remote)| Peer { transport, remote, flow: None }),
+            Some(route) => address(uri_of(route)).map_or(source, |(transport, remote)| Peer {
+                transport,
+                remote,
+                flow: None,
+            }),
             None => direct_hop(&self.target, source, self.natted),
         }
     }
 
     /// Request-URI and Route values of a request (section 12.2.1.1; the first route tells loose from strict).
     pub fn request_target(&self) -> (&str, Vec<&str>) {
-        let Some(first) = self.routes.first() else { return (&self.target, Vec::new()) };
+        let Some(first) = self.routes.first() else {
+            return (&self.target, Vec::new());
+        };
         if is_loose(first) {
-            return (&self.target, self.routes.iter().map(String::as_str).collect());
+            return (
+                &self.target,
+                self.routes.iter().map(String::as_str).collect(),
+            );
         }
-        (uri_of(first), self.routes[1..].iter().map(String::as_str).collect())
+        (
+            uri_of(first),
+            self.routes[1..].iter().map(String::as_str).collect(),
+        )
     }
 
     /// A strict first route moves the target to the end of the routes: its value there.
     pub fn strict_tail(&self) -> Option<String> {
-        self.routes.first().filter(|first| !is_loose(first)).map(|_| format!("<{}>", self.target))
+        self.routes
+            .first()
+            .filter(|first| !is_loose(first))
+            .map(|_| format!("<{}>", self.target))
     }
 }
 
@@ -99,14 +114,21 @@ pub fn direct_hop(contact: &str, source: Peer, natted: bool) -> Peer {
     }
     match address(contact) {
         Some((_, remote)) if natted && remote.ip() != source.remote.ip() => source,
-        Some((transport, remote)) => Peer { transport, remote, flow: None },
+        Some((transport, remote)) => Peer {
+            transport,
+            remote,
+            flow: None,
+        },
         None => source,
     }
 }
 
 fn is_loose(route: &str) -> bool {
     uri_of(route).split(';').skip(1).any(|parameter| {
-        parameter.split('=').next().is_some_and(|name| name.trim().eq_ignore_ascii_case("lr"))
+        parameter
+            .split('=')
+            .next()
+            .is_some_and(|name| name.trim().eq_ignore_ascii_case("lr"))
     })
 }
 
@@ -129,7 +151,9 @@ pub fn address(uri: &str) -> Option<(Transport, SocketAddr)> {
         Scheme::Sips => true,
         Scheme::Tel | Scheme::Other(_) => return None,
     };
-    let named = uri.param("transport").unwrap_or(if secure { "tls" } else { "udp" });
+    let named = uri
+        .param("transport")
+        .unwrap_or(if secure { "tls" } else { "udp" });
     let transport = match (named.to_ascii_lowercase().as_str(), secure) {
         ("tcp", false) => Transport::Tcp,
         ("ws", false) => Transport::Ws,
@@ -137,8 +161,15 @@ pub fn address(uri: &str) -> Option<(Transport, SocketAddr)> {
         ("tls", _) | (_, true) => Transport::Tls,
         (_, false) => Transport::Udp,
     };
-    let port = if matches!(transport, Transport::Tls | Transport::Wss) { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
-    Some((transport, SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(port))))
+    let port = if matches!(transport, Transport::Tls | Transport::Wss) {
+        DEFAULT_TLS_PORT
+    } else {
+        DEFAULT_PORT
+    };
+    Some((
+        transport,
+        SocketAddr::new(uri.host.ip()?, uri.port.unwrap_or(port)),
+    ))
 }
 
 #[cfg(test)]
@@ -148,9 +179,18 @@ mod tests {
     #[test]
     fn addresses_are_literals_only() {
         let at = |uri| address(uri).map(|(transport, remote)| format!("{transport:?} {remote}"));
-        assert_eq!(at("sip:a0001@127.0.0.1:7000").as_deref(), Some("Udp 127.0.0.1:7000"));
-        assert_eq!(at("sip:10.0.0.1;transport=TCP").as_deref(), Some("Tcp 10.0.0.1:5060"));
-        assert_eq!(at("sips:x@[2001:db8::1]").as_deref(), Some("Tls [2001:db8::1]:5061"));
+        assert_eq!(
+            at("sip:a0001@127.0.0.1:7000").as_deref(),
+            Some("Udp 127.0.0.1:7000")
+        );
+        assert_eq!(
+            at("sip:10.0.0.1;transport=TCP").as_deref(),
+            Some("Tcp 10.0.0.1:5060")
+        );
+        assert_eq!(
+            at("sips:x@[2001:db8::1]").as_deref(),
+            Some("Tls [2001:db8::1]:5061")
+        );
         assert_eq!(at("sip:x@[::1]:5070;lr").as_deref(), Some("Udp [::1]:5070"));
         assert_eq!(at("sip:x@example.com"), None);
         assert_eq!(at("tel:+8613800138000"), None);
@@ -158,7 +198,11 @@ mod tests {
 
     #[test]
     fn a_lower_or_equal_cseq_is_out_of_order() {
-        let peer = Peer { transport: Transport::Udp, remote: ([127, 0, 0, 1], 5060).into(), flow: None };
+        let peer = Peer {
+            transport: Transport::Udp,
+            remote: ([127, 0, 0, 1], 5060).into(),
+            flow: None,
+        };
         let mut dialog = Dialog {
             call_id: String::new(),
             local_tag: String::new(),
@@ -177,8 +221,14 @@ mod tests {
         assert_eq!(dialog.sequence(7), Order::OutOfOrder);
         assert_eq!(dialog.sequence(6), Order::OutOfOrder);
         assert_eq!(dialog.sequence(9), Order::InOrder);
-        assert_eq!(dialog.request_target(), ("sip:strict@10.0.0.2", vec!["<sip:10.0.0.3;lr>"]));
-        assert_eq!(dialog.strict_tail().as_deref(), Some("<sip:t@10.0.0.9:5060>"));
+        assert_eq!(
+            dialog.request_target(),
+            ("sip:strict@10.0.0.2", vec!["<sip:10.0.0.3;lr>"])
+        );
+        assert_eq!(
+            dialog.strict_tail().as_deref(),
+            Some("<sip:t@10.0.0.9:5060>")
+        );
         assert_eq!(dialog.next_hop(peer).remote.to_string(), "10.0.0.2:5060");
     }
 }

@@ -16,7 +16,7 @@ pub mod sdp;
 mod transaction;
 
 pub use api::{
-    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity, Incoming, Input, Invite,
-    LegId, Output, Peer, Registration, Target, Transport, Trunk,
+    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity,
+    Incoming, Input, Invite, LegId, Output, Peer, Registration, Target, Transport, Trunk,
 };
 pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};

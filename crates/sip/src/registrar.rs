@@ -94,7 +94,9 @@ pub struct Registrar {
 impl Registrar {
     /// All live bindings with their users, in the users' order: what must survive a restart.
     pub fn bindings(&self) -> impl Iterator<Item = (&Arc<str>, &Binding)> {
-        self.users.iter().flat_map(|(user, bindings)| bindings.iter().map(move |binding| (user, binding)))
+        self.users
+            .iter()
+            .flat_map(|(user, bindings)| bindings.iter().map(move |binding| (user, binding)))
     }
 
     /// The bindings of one user.
@@ -104,7 +106,9 @@ impl Registrar {
 
     /// The binding to call: highest q, most recent first.
     pub fn best(&self, user: &str) -> Option<&Binding> {
-        self.of(user).iter().max_by_key(|binding| (binding.q, binding.updated))
+        self.of(user)
+            .iter()
+            .max_by_key(|binding| (binding.q, binding.updated))
     }
 
     /// When the user's next binding runs out.
@@ -120,9 +124,17 @@ impl Registrar {
     }
 
     /// Does what a REGISTER asks, all of it or nothing (section 10.3, steps 6 and 7).
-    pub fn register(&mut self, now: Time, user: &Arc<str>, register: Register, config: &Config) -> Result<Change, Refusal> {
+    pub fn register(
+        &mut self,
+        now: Time,
+        user: &Arc<str>,
+        register: Register,
+        config: &Config,
+    ) -> Result<Change, Refusal> {
         let before = self.of(user);
-        let old = |binding: &Binding| binding.call_id == register.call_id && register.cseq <= binding.cseq;
+        let old = |binding: &Binding| {
+            binding.call_id == register.call_id && register.cseq <= binding.cseq
+        };
         let after = match &register.wishes {
             Wishes::Fetch => return Ok(Change::None),
             Wishes::RemoveAll => {
@@ -142,13 +154,19 @@ impl Registrar {
                 }
                 // A phone that restarts often leaves its old ports behind: the longest unheard of makes room.
                 while after.len() > config.max_bindings_per_user {
-                    let oldest = (0..after.len()).min_by_key(|&n| after[n].updated).unwrap_or(0);
+                    let oldest = (0..after.len())
+                        .min_by_key(|&n| after[n].updated)
+                        .unwrap_or(0);
                     after.remove(oldest);
                 }
                 after
             }
         };
-        let change = if same_addresses(self.of(user), &after) { Change::None } else { Change::Bindings };
+        let change = if same_addresses(self.of(user), &after) {
+            Change::None
+        } else {
+            Change::Bindings
+        };
         if after.is_empty() {
             self.users.remove(user);
         } else {
@@ -165,7 +183,12 @@ impl Registrar {
     /// A connection is gone and the bindings on it are too: the users that lost one.
     pub fn flow_closed(&mut self, flow: FlowId) -> Vec<Arc<str>> {
         let on_it = |binding: &Binding| binding.peer.flow == Some(flow);
-        let users: Vec<_> = self.users.iter().filter(|(_, all)| all.iter().any(on_it)).map(|(user, _)| user.clone()).collect();
+        let users: Vec<_> = self
+            .users
+            .iter()
+            .filter(|(_, all)| all.iter().any(on_it))
+            .map(|(user, _)| user.clone())
+            .collect();
         for user in &users {
             self.retain(user, |binding| !on_it(binding));
         }
@@ -173,7 +196,9 @@ impl Registrar {
     }
 
     fn retain(&mut self, user: &str, keep: impl Fn(&Binding) -> bool) -> bool {
-        let Some(bindings) = self.users.get_mut(user) else { return false };
+        let Some(bindings) = self.users.get_mut(user) else {
+            return false;
+        };
         let before = bindings.len();
         bindings.retain(keep);
         let lost = bindings.len() < before;
@@ -192,14 +217,19 @@ fn apply(
     config: &Config,
     updated: u64,
 ) -> Result<(), Refusal> {
-    let known = bindings.iter().position(|binding| same_address(&binding.uri, &wish.uri));
+    let known = bindings
+        .iter()
+        .position(|binding| same_address(&binding.uri, &wish.uri));
     if let Some(n) = known
         && bindings[n].call_id == register.call_id
         && register.cseq <= bindings[n].cseq
     {
         return Err(Refusal::OutOfOrder);
     }
-    let asked = wish.expires.or(register.expires).map(|seconds| Duration::from_secs(seconds.into()));
+    let asked = wish
+        .expires
+        .or(register.expires)
+        .map(|seconds| Duration::from_secs(seconds.into()));
     if asked == Some(Duration::ZERO) {
         if let Some(n) = known {
             bindings.remove(n);
@@ -227,7 +257,10 @@ fn apply(
 }
 
 fn same_addresses(a: &[Binding], b: &[Binding]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.uri == b.uri && a.peer == b.peer)
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| a.uri == b.uri && a.peer == b.peer)
 }
 
 /// Whether two Contact URIs mean one phone (section 19.1.4).
@@ -244,9 +277,15 @@ mod tests {
 
     #[test]
     fn refreshing_phones_are_known_again_and_others_are_not() {
-        assert!(same_address("sip:1001@10.0.0.1:5060;ob", "SIP:1001@10.0.0.1:5060;x=1"));
+        assert!(same_address(
+            "sip:1001@10.0.0.1:5060;ob",
+            "SIP:1001@10.0.0.1:5060;x=1"
+        ));
         assert!(same_address("sip:a@Host.Example", "SIP:a@host.example"));
-        assert!(!same_address("sip:1001@10.0.0.1:5060", "sip:1001@10.0.0.1:5061"));
+        assert!(!same_address(
+            "sip:1001@10.0.0.1:5060",
+            "sip:1001@10.0.0.1:5061"
+        ));
         assert!(!same_address("sip:A@h", "sip:a@h"));
         assert!(!same_address("sip:a@h;transport=tcp", "sip:a@h"));
     }

@@ -17,7 +17,12 @@ fn a_caller_gives_up() {
     let invite = caller.invite();
     world.receive(caller.address, &invite);
     let leg = world.leg();
-    world.command(Command::Ring { leg, status: 180, sdp: None, headers: vec![] });
+    world.command(Command::Ring {
+        leg,
+        status: 180,
+        sdp: None,
+        headers: vec![],
+    });
     let cancel = caller.same("CANCEL", "", "");
     world.receive(caller.address, &cancel);
     world.receive(caller.address, &cancel);
@@ -27,21 +32,21 @@ fn a_caller_gives_up() {
     world.receive(caller.address, &ack);
     world.answer();
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Ring
-           0.000     caller <- 180 Ringing (1 INVITE)
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     caller <- 200 OK (1 CANCEL)
-           0.000     caller <- 487 Request Terminated (1 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: Cancelled }
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     caller <- 200 OK (1 CANCEL)
-           0.500     caller <- 487 Request Terminated (1 INVITE)
-           1.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           1.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           1.000 engine: Answer
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Ring
+        0000.000     caller <- 180 Ringing (1 INVITE)
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     caller <- 200 OK (1 CANCEL)
+        0000.000     caller <- 487 Request Terminated (1 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: Cancelled }
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     caller <- 200 OK (1 CANCEL)
+        0000.500     caller <- 487 Request Terminated (1 INVITE)
+        0001.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0001.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0001.000 engine: Answer
     "#]].assert_eq(&world.end());
 }
 
@@ -54,24 +59,24 @@ fn a_487_without_ack_is_repeated_until_timer_h() {
     let cancel = caller.same("CANCEL", "", "");
     world.receive(caller.address, &cancel);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     caller <- 200 OK (1 CANCEL)
-           0.000     caller <- 487 Request Terminated (1 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: Cancelled }
-           0.500     caller <- 487 Request Terminated (1 INVITE)
-           1.500     caller <- 487 Request Terminated (1 INVITE)
-           3.500     caller <- 487 Request Terminated (1 INVITE)
-           7.500     caller <- 487 Request Terminated (1 INVITE)
-          11.500     caller <- 487 Request Terminated (1 INVITE)
-          15.500     caller <- 487 Request Terminated (1 INVITE)
-          19.500     caller <- 487 Request Terminated (1 INVITE)
-          23.500     caller <- 487 Request Terminated (1 INVITE)
-          27.500     caller <- 487 Request Terminated (1 INVITE)
-          31.500     caller <- 487 Request Terminated (1 INVITE)
-          32.000     event: Counted { what: "no_ack" }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     caller <- 200 OK (1 CANCEL)
+        0000.000     caller <- 487 Request Terminated (1 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: Cancelled }
+        0000.500     caller <- 487 Request Terminated (1 INVITE)
+        0001.500     caller <- 487 Request Terminated (1 INVITE)
+        0003.500     caller <- 487 Request Terminated (1 INVITE)
+        0007.500     caller <- 487 Request Terminated (1 INVITE)
+        0011.500     caller <- 487 Request Terminated (1 INVITE)
+        0015.500     caller <- 487 Request Terminated (1 INVITE)
+        0019.500     caller <- 487 Request Terminated (1 INVITE)
+        0023.500     caller <- 487 Request Terminated (1 INVITE)
+        0027.500     caller <- 487 Request Terminated (1 INVITE)
+        0031.500     caller <- 487 Request Terminated (1 INVITE)
+        0032.000     event: Counted { what: "no_ack" }
     "#]].assert_eq(&world.end());
 }
 
@@ -92,18 +97,18 @@ fn a_cancel_that_crosses_our_200_changes_nothing() {
     let bye = caller.request("BYE", "", "");
     world.receive(caller.address, &bye);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     caller <- 200 OK (1 CANCEL)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 caller -> BYE sip:1000@10.9.9.9 (2)
-           0.000     caller <- 200 OK (2 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     caller <- 200 OK (1 CANCEL)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (2)
+        0000.000     caller <- 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
     "#]].assert_eq(&world.end());
 }
 
@@ -114,10 +119,11 @@ fn a_cancel_of_nothing_is_481() {
     let cancel = caller.request("CANCEL", "", "");
     world.receive(caller.address, &cancel);
     expect![[r#"
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     event: Counted { what: "no_transaction" }
-           0.000     caller <- 481 Call/Transaction Does Not Exist (1 CANCEL)
-    "#]].assert_eq(&world.end());
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     event: Counted { what: "no_transaction" }
+        0000.000     caller <- 481 Call/Transaction Does Not Exist (1 CANCEL)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -127,7 +133,12 @@ fn a_caller_ends_an_early_dialog_by_bye() {
     let invite = caller.invite();
     world.receive(caller.address, &invite);
     let leg = world.leg();
-    world.command(Command::Ring { leg, status: 180, sdp: None, headers: vec![] });
+    world.command(Command::Ring {
+        leg,
+        status: 180,
+        sdp: None,
+        headers: vec![],
+    });
     caller.learn(&world.last(caller.address).clone());
     let early = caller.branch.clone();
     let bye = caller.request("BYE", "", "");
@@ -137,16 +148,16 @@ fn a_caller_ends_an_early_dialog_by_bye() {
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Ring
-           0.000     caller <- 180 Ringing (1 INVITE)
-           0.000 caller -> BYE sip:1000@10.9.9.9 (2)
-           0.000     caller <- 200 OK (2 BYE)
-           0.000     caller <- 487 Request Terminated (1 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: Cancelled }
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Ring
+        0000.000     caller <- 180 Ringing (1 INVITE)
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (2)
+        0000.000     caller <- 200 OK (2 BYE)
+        0000.000     caller <- 487 Request Terminated (1 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: Cancelled }
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
     "#]].assert_eq(&world.end());
 }
 
@@ -156,7 +167,10 @@ fn we_give_up_after_a_provisional() {
     let leg = world.call(CONTACT);
     let invite = world.last(FAR).clone();
     world.receive(FAR, &respond(&invite, "180 Ringing", "far", CONTACT, false));
-    world.command(Command::Hangup { leg, reason: Some("SIP;cause=200;text=\"Call completed elsewhere\"".into()) });
+    world.command(Command::Hangup {
+        leg,
+        reason: Some("SIP;cause=200;text=\"Call completed elsewhere\"".into()),
+    });
     world.hangup(leg);
     let cancel = world.last(FAR).clone();
     world.pass(0.6);
@@ -165,20 +179,20 @@ fn we_give_up_after_a_provisional() {
     world.receive(FAR, &terminated);
     world.receive(FAR, &terminated);
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 180 Ringing (1 INVITE)
-           0.000     event: Ringing LegId(1) 180 sdp false
-           0.000 engine: Hangup
-           0.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
-           0.000 engine: Hangup
-           0.500     far <- CANCEL sip:agent@10.0.0.2:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
-           0.600 far -> 200 OK (1 CANCEL)
-           0.600 far -> 487 Request Terminated (1 INVITE)
-           0.600     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.600     event: Gone { leg: LegId(1), cause: HungUp }
-           0.600 far -> 487 Request Terminated (1 INVITE)
-           0.600     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 180 Ringing (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 engine: Hangup
+        0000.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
+        0000.000 engine: Hangup
+        0000.500     far <- CANCEL sip:agent@10.0.0.2:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
+        0000.600 far -> 200 OK (1 CANCEL)
+        0000.600 far -> 487 Request Terminated (1 INVITE)
+        0000.600     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.600     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.600 far -> 487 Request Terminated (1 INVITE)
+        0000.600     far <- ACK sip:agent@10.0.0.2:5060 (1)
     "#]].assert_eq(&world.end());
 }
 
@@ -193,20 +207,24 @@ fn we_give_up_before_a_provisional_and_cancel_as_soon_as_one_comes() {
     let cancel = world.last(FAR).clone();
     world.receive(FAR, &respond(&cancel, "200 OK", "far", "", false));
     world.receive(FAR, &respond(&invite, "180 Ringing", "far", CONTACT, false));
-    world.receive(FAR, &respond(&invite, "487 Request Terminated", "far", "", false));
+    world.receive(
+        FAR,
+        &respond(&invite, "487 Request Terminated", "far", "", false),
+    );
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 engine: Hangup
-           0.500     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           1.000 far -> 100 Trying (1 INVITE)
-           1.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)
-           1.000 far -> 200 OK (1 CANCEL)
-           1.000 far -> 180 Ringing (1 INVITE)
-           1.000 far -> 487 Request Terminated (1 INVITE)
-           1.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           1.000     event: Gone { leg: LegId(1), cause: HungUp }
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 engine: Hangup
+        0000.500     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0001.000 far -> 100 Trying (1 INVITE)
+        0001.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)
+        0001.000 far -> 200 OK (1 CANCEL)
+        0001.000 far -> 180 Ringing (1 INVITE)
+        0001.000 far -> 487 Request Terminated (1 INVITE)
+        0001.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0001.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -225,23 +243,24 @@ fn a_200_that_crosses_our_cancel_is_acked_and_ended() {
     world.receive(FAR, &respond(&bye, "200 OK", "", "", false));
     world.receive(FAR, &ok);
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 180 Ringing (1 INVITE)
-           0.000     event: Ringing LegId(1) 180 sdp false
-           0.000 engine: Hangup
-           0.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000     far <- BYE sip:agent@10.0.0.2:5060 (2)
-           0.000 far -> 481 No (1 CANCEL)
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000 far -> 200 OK (2 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: HungUp }
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 180 Ringing (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 engine: Hangup
+        0000.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000     far <- BYE sip:agent@10.0.0.2:5060 (2)
+        0000.000 far -> 481 No (1 CANCEL)
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000 far -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -254,15 +273,16 @@ fn a_200_to_a_call_that_we_gave_up_before_any_response() {
     let bye = world.last_request(FAR, "BYE");
     world.receive(FAR, &respond(&bye, "200 OK", "", "", false));
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 engine: Hangup
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000     far <- BYE sip:agent@10.0.0.2:5060 (2)
-           0.000 far -> 200 OK (2 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: HungUp }
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 engine: Hangup
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000     far <- BYE sip:agent@10.0.0.2:5060 (2)
+        0000.000 far -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -277,14 +297,15 @@ fn no_final_response_after_a_cancel() {
     world.pass(31.0);
     world.receive(FAR, &respond(&invite, "180 Ringing", "far", CONTACT, false));
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 180 Ringing (1 INVITE)
-           0.000     event: Ringing LegId(1) 180 sdp false
-           0.000 engine: Hangup
-           0.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)
-           0.000 far -> 200 OK (1 CANCEL)
-          31.000 far -> 180 Ringing (1 INVITE)
-          32.000     event: Gone { leg: LegId(1), cause: HungUp }
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 180 Ringing (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 engine: Hangup
+        0000.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)
+        0000.000 far -> 200 OK (1 CANCEL)
+        0031.000 far -> 180 Ringing (1 INVITE)
+        0032.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
 }

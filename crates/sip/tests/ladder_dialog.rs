@@ -11,7 +11,10 @@ const FAR: &str = "10.0.0.2:5060";
 const CONTACT: &str = "sip:agent@10.0.0.2:5060";
 
 fn reinvite(world: &mut World, leg: LegId) {
-    world.command(Command::Reinvite { leg, sdp: SDP.into() });
+    world.command(Command::Reinvite {
+        leg,
+        sdp: SDP.into(),
+    });
 }
 
 fn end_by_peer(world: &mut World, phone: &mut Phone) {
@@ -28,44 +31,54 @@ fn their_reinvite_is_answered() {
     let moved = "Contact: <sip:moved@10.0.0.1:5080>\r\n";
     let hold = caller.request("INVITE", moved, SDP);
     world.receive(caller.address, &hold);
-    world.command(Command::AcceptReoffer { leg, sdp: SDP.into() });
+    world.command(Command::AcceptReoffer {
+        leg,
+        sdp: SDP.into(),
+    });
     world.pass(0.5);
     let ack = caller.ack();
     world.receive(caller.address, &ack);
     let update = caller.request("UPDATE", moved, SDP);
     world.receive(caller.address, &update);
-    world.command(Command::AcceptReoffer { leg, sdp: SDP.into() });
-    let alive = caller.request("UPDATE", &format!("{moved}Session-Expires: 90;refresher=uac\r\n"), "");
+    world.command(Command::AcceptReoffer {
+        leg,
+        sdp: SDP.into(),
+    });
+    let alive = caller.request(
+        "UPDATE",
+        &format!("{moved}Session-Expires: 90;refresher=uac\r\n"),
+        "",
+    );
     world.receive(caller.address, &alive);
     world.hangup(leg);
     let bye = world.sent.last().unwrap().1.clone();
     world.receive("10.0.0.1:5080", &respond(&bye, "200 OK", "", "", false));
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-          10.000 caller -> INVITE sip:1000@10.9.9.9 (2) +sdp
-          10.000     caller <- 100 Trying (2 INVITE)
-          10.000     event: Reoffered LegId(1) sdp true
-          10.000 engine: AcceptReoffer
-          10.000     caller <- 200 OK (2 INVITE) +sdp
-          10.500     caller <- 200 OK (2 INVITE) +sdp
-          10.500 caller -> ACK sip:1000@10.9.9.9 (2)
-          10.500     event: Confirmed LegId(1) sdp false
-          10.500 caller -> UPDATE sip:1000@10.9.9.9 (3) +sdp
-          10.500     event: Reoffered LegId(1) sdp true
-          10.500 engine: AcceptReoffer
-          10.500     caller <- 200 OK (3 UPDATE) +sdp
-          10.500 caller -> UPDATE sip:1000@10.9.9.9 (4)
-          10.500     caller <- 200 OK (4 UPDATE)
-          10.500 engine: Hangup
-          10.500     10.0.0.1:5080 <- BYE sip:moved@10.0.0.1:5080 (1)
-          10.500 10.0.0.1:5080 -> 200 OK (1 BYE)
-          10.500     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0010.000 caller -> INVITE sip:1000@10.9.9.9 (2) +sdp
+        0010.000     caller <- 100 Trying (2 INVITE)
+        0010.000     event: Reoffered LegId(1) sdp true
+        0010.000 engine: AcceptReoffer
+        0010.000     caller <- 200 OK (2 INVITE) +sdp
+        0010.500     caller <- 200 OK (2 INVITE) +sdp
+        0010.500 caller -> ACK sip:1000@10.9.9.9 (2)
+        0010.500     event: Confirmed LegId(1) sdp false
+        0010.500 caller -> UPDATE sip:1000@10.9.9.9 (3) +sdp
+        0010.500     event: Reoffered LegId(1) sdp true
+        0010.500 engine: AcceptReoffer
+        0010.500     caller <- 200 OK (3 UPDATE) +sdp
+        0010.500 caller -> UPDATE sip:1000@10.9.9.9 (4)
+        0010.500     caller <- 200 OK (4 UPDATE)
+        0010.500 engine: Hangup
+        0010.500     10.0.0.1:5080 <- BYE sip:moved@10.0.0.1:5080 (1)
+        0010.500 10.0.0.1:5080 -> 200 OK (1 BYE)
+        0010.500     event: Gone { leg: LegId(1), cause: HungUp }
     "#]].assert_eq(&world.end());
 }
 
@@ -85,33 +98,36 @@ fn their_reinvite_is_refused_or_cancelled_and_the_call_goes_on() {
     world.receive(caller.address, &cancel);
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
-    world.command(Command::AcceptReoffer { leg, sdp: SDP.into() });
+    world.command(Command::AcceptReoffer {
+        leg,
+        sdp: SDP.into(),
+    });
     end_by_peer(&mut world, &mut caller);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (2) +sdp
-           0.000     caller <- 100 Trying (2 INVITE)
-           0.000     event: Reoffered LegId(1) sdp true
-           0.000 engine: RejectReoffer
-           0.000     caller <- 488 Not Acceptable Here (2 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (2)
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (3) +sdp
-           0.000     caller <- 100 Trying (3 INVITE)
-           0.000     event: Reoffered LegId(1) sdp true
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (3)
-           0.000     caller <- 200 OK (3 CANCEL)
-           0.000     caller <- 487 Request Terminated (3 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (3)
-           0.000 engine: AcceptReoffer
-           0.000 caller -> BYE sip:1000@10.9.9.9 (4)
-           0.000     caller <- 200 OK (4 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (2) +sdp
+        0000.000     caller <- 100 Trying (2 INVITE)
+        0000.000     event: Reoffered LegId(1) sdp true
+        0000.000 engine: RejectReoffer
+        0000.000     caller <- 488 Not Acceptable Here (2 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (2)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (3) +sdp
+        0000.000     caller <- 100 Trying (3 INVITE)
+        0000.000     event: Reoffered LegId(1) sdp true
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (3)
+        0000.000     caller <- 200 OK (3 CANCEL)
+        0000.000     caller <- 487 Request Terminated (3 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (3)
+        0000.000 engine: AcceptReoffer
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (4)
+        0000.000     caller <- 200 OK (4 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
     "#]].assert_eq(&world.end());
 }
 
@@ -129,27 +145,28 @@ fn our_reinvite_is_answered_and_refused() {
     world.receive(FAR, &respond(&second, "488 Not Here", "far", "", false));
     end_by_peer(&mut world, &mut phone);
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000     event: Answered LegId(1) sdp true
-           0.000 engine: Reinvite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (2) +sdp
-           0.000 engine: Reinvite
-           0.000 far -> 200 OK (2 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
-           0.000     event: ReofferAccepted LegId(1) sdp true
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (3) +sdp
-           0.000 far -> 200 OK (2 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
-           0.000 far -> 488 Not Here (3 INVITE)
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (3)
-           0.000     event: ReofferRejected { leg: LegId(1), status: 488 }
-           0.000 far -> BYE sip:cordboard@10.9.9.9:5060 (101)
-           0.000     far <- 200 OK (101 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Reinvite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (2) +sdp
+        0000.000 engine: Reinvite
+        0000.000 far -> 200 OK (2 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
+        0000.000     event: ReofferAccepted LegId(1) sdp true
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (3) +sdp
+        0000.000 far -> 200 OK (2 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
+        0000.000 far -> 488 Not Here (3 INVITE)
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (3)
+        0000.000     event: ReofferRejected { leg: LegId(1), status: 488 }
+        0000.000 far -> BYE sip:cordboard@10.9.9.9:5060 (101)
+        0000.000     far <- 200 OK (101 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -162,33 +179,37 @@ fn offers_cross_and_ours_is_tried_again() {
     world.receive(FAR, &theirs);
     let ack = phone.same("ACK", "", "");
     world.receive(FAR, &ack);
-    world.receive(FAR, &respond(&ours, "491 Request Pending", "far", "", false));
+    world.receive(
+        FAR,
+        &respond(&ours, "491 Request Pending", "far", "", false),
+    );
     world.pass(4.1);
     let again = world.last_request(FAR, "INVITE");
     world.receive(FAR, &respond(&again, "200 OK", "far", CONTACT, true));
     end_by_peer(&mut world, &mut phone);
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000     event: Answered LegId(1) sdp true
-           0.000 engine: Reinvite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (2) +sdp
-           0.000 far -> INVITE sip:cordboard@10.9.9.9:5060 (101) +sdp
-           0.000     far <- 491 Request Pending (101 INVITE)
-           0.000 far -> ACK sip:cordboard@10.9.9.9:5060 (101)
-           0.000 far -> 491 Request Pending (2 INVITE)
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
-           3.550     far <- INVITE sip:agent@10.0.0.2:5060 (3) +sdp
-           4.050     far <- INVITE sip:agent@10.0.0.2:5060 (3) +sdp
-           4.100 far -> 200 OK (3 INVITE) +sdp
-           4.100     far <- ACK sip:agent@10.0.0.2:5060 (3)
-           4.100     event: ReofferAccepted LegId(1) sdp true
-           4.100 far -> BYE sip:cordboard@10.9.9.9:5060 (102)
-           4.100     far <- 200 OK (102 BYE)
-           4.100     event: Gone { leg: LegId(1), cause: Bye }
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Reinvite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (2) +sdp
+        0000.000 far -> INVITE sip:cordboard@10.9.9.9:5060 (101) +sdp
+        0000.000     far <- 491 Request Pending (101 INVITE)
+        0000.000 far -> ACK sip:cordboard@10.9.9.9:5060 (101)
+        0000.000 far -> 491 Request Pending (2 INVITE)
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
+        0003.550     far <- INVITE sip:agent@10.0.0.2:5060 (3) +sdp
+        0004.050     far <- INVITE sip:agent@10.0.0.2:5060 (3) +sdp
+        0004.100 far -> 200 OK (3 INVITE) +sdp
+        0004.100     far <- ACK sip:agent@10.0.0.2:5060 (3)
+        0004.100     event: ReofferAccepted LegId(1) sdp true
+        0004.100 far -> BYE sip:cordboard@10.9.9.9:5060 (102)
+        0004.100     far <- 200 OK (102 BYE)
+        0004.100     event: Gone { leg: LegId(1), cause: Bye }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -199,55 +220,61 @@ fn a_dialog_that_the_far_side_has_forgotten_is_lost() {
     let invite = world.last(FAR).clone();
     world.receive(FAR, &respond(&invite, "481 Unknown", "far", "", false));
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000     event: Answered LegId(1) sdp true
-           0.000 engine: Reinvite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (2) +sdp
-           0.000 far -> 481 Unknown (2 INVITE)
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
-           0.000     event: Gone { leg: LegId(1), cause: Lost }
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Reinvite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (2) +sdp
+        0000.000 far -> 481 Unknown (2 INVITE)
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (2)
+        0000.000     event: Gone { leg: LegId(1), cause: Lost }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
 fn a_dialog_that_does_not_respond_is_lost() {
     let mut world = World::new();
     let (leg, _) = far_up(&mut world);
-    world.command(Command::Info { leg, content_type: "application/dtmf-relay".into(), body: "Signal=5\r\n".into() });
+    world.command(Command::Info {
+        leg,
+        content_type: "application/dtmf-relay".into(),
+        body: "Signal=5\r\n".into(),
+    });
     expect![[r#"
-           0.000 engine: Invite
-           0.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
-           0.000 far -> 200 OK (1 INVITE) +sdp
-           0.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
-           0.000     event: Answered LegId(1) sdp true
-           0.000 engine: Info
-           0.000     far <- INFO sip:agent@10.0.0.2:5060 (2)
-           0.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-           1.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-           3.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-           7.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          11.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          15.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          19.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          23.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          27.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          31.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-          32.000     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          32.000     event: Gone { leg: LegId(1), cause: Lost }
-          32.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          33.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          35.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          39.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          43.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          47.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          51.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          55.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          59.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-          63.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-    "#]].assert_eq(&world.end());
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Info
+        0000.000     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0000.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0001.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0003.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0007.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0011.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0015.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0019.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0023.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0027.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0031.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
+        0032.000     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0032.000     event: Gone { leg: LegId(1), cause: Lost }
+        0032.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0033.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0035.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0039.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0043.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0047.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0051.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0055.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0059.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0063.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -255,10 +282,18 @@ fn requests_out_of_order_unknown_and_unwanted() {
     let mut world = World::new();
     let mut caller = call_up(&mut world);
     let leg = world.leg();
-    let info = caller.request("INFO", "Content-Type: application/dtmf-relay\r\n", "Signal=5\r\n");
+    let info = caller.request(
+        "INFO",
+        "Content-Type: application/dtmf-relay\r\n",
+        "Signal=5\r\n",
+    );
     world.receive(caller.address, &info);
     caller.cseq -= 2;
-    let late = caller.request("INFO", "Content-Type: application/dtmf-relay\r\n", "Signal=6\r\n");
+    let late = caller.request(
+        "INFO",
+        "Content-Type: application/dtmf-relay\r\n",
+        "Signal=6\r\n",
+    );
     world.receive(caller.address, &late);
     caller.cseq += 1;
     for method in ["OPTIONS", "REFER", "PRACK", "FOO"] {
@@ -273,7 +308,11 @@ fn requests_out_of_order_unknown_and_unwanted() {
     world.receive(caller.address, &odd);
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
-    world.command(Command::Info { leg, content_type: "application/dtmf-relay".into(), body: "Signal=5\r\n".into() });
+    world.command(Command::Info {
+        leg,
+        content_type: "application/dtmf-relay".into(),
+        body: "Signal=5\r\n".into(),
+    });
     let sent = world.last(caller.address).clone();
     world.receive(caller.address, &respond(&sent, "200 OK", "", "", false));
     end_by_peer(&mut world, &mut caller);
@@ -281,42 +320,42 @@ fn requests_out_of_order_unknown_and_unwanted() {
     nobody.to_tag = "none".into();
     end_by_peer(&mut world, &mut nobody);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 caller -> INFO sip:1000@10.9.9.9 (2)
-           0.000     caller <- 200 OK (2 INFO)
-           0.000     event: Info { leg: LegId(1), content_type: "application/dtmf-relay", body: b"Signal=5\r\n" }
-           0.000 caller -> INFO sip:1000@10.9.9.9 (1)
-           0.000     event: Counted { what: "cseq_order" }
-           0.000     caller <- 500 Server Internal Error (1 INFO)
-           0.000 caller -> OPTIONS sip:1000@10.9.9.9 (3)
-           0.000     caller <- 200 OK (3 OPTIONS)
-           0.000 caller -> REFER sip:1000@10.9.9.9 (4)
-           0.000     caller <- 405 Method Not Allowed (4 REFER) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
-           0.000 caller -> PRACK sip:1000@10.9.9.9 (5)
-           0.000     caller <- 405 Method Not Allowed (5 PRACK) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
-           0.000 caller -> FOO sip:1000@10.9.9.9 (6)
-           0.000     caller <- 501 Not Implemented (6 FOO) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (7) +sdp
-           0.000     caller <- 420 Bad Extension (7 INVITE) Unsupported: 100rel
-           0.000 caller -> ACK sip:1000@10.9.9.9 (7)
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (8)
-           0.000     caller <- 415 Unsupported Media Type (8 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (8)
-           0.000 engine: Info
-           0.000     caller <- INFO sip:alice@10.0.0.1:5060 (1)
-           0.000 caller -> 200 OK (1 INFO)
-           0.000 caller -> BYE sip:1000@10.9.9.9 (9)
-           0.000     caller <- 200 OK (9 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
-           0.000 caller -> BYE sip:1000@10.9.9.9 (1)
-           0.000     event: Counted { what: "no_dialog" }
-           0.000     caller <- 481 Call/Transaction Does Not Exist (1 BYE)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 caller -> INFO sip:1000@10.9.9.9 (2)
+        0000.000     caller <- 200 OK (2 INFO)
+        0000.000     event: Info { leg: LegId(1), content_type: "application/dtmf-relay", body: b"Signal=5\r\n" }
+        0000.000 caller -> INFO sip:1000@10.9.9.9 (1)
+        0000.000     event: Counted { what: "cseq_order" }
+        0000.000     caller <- 500 Server Internal Error (1 INFO)
+        0000.000 caller -> OPTIONS sip:1000@10.9.9.9 (3)
+        0000.000     caller <- 200 OK (3 OPTIONS)
+        0000.000 caller -> REFER sip:1000@10.9.9.9 (4)
+        0000.000     caller <- 405 Method Not Allowed (4 REFER) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000 caller -> PRACK sip:1000@10.9.9.9 (5)
+        0000.000     caller <- 405 Method Not Allowed (5 PRACK) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000 caller -> FOO sip:1000@10.9.9.9 (6)
+        0000.000     caller <- 501 Not Implemented (6 FOO) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (7) +sdp
+        0000.000     caller <- 420 Bad Extension (7 INVITE) Unsupported: 100rel
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (7)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (8)
+        0000.000     caller <- 415 Unsupported Media Type (8 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (8)
+        0000.000 engine: Info
+        0000.000     caller <- INFO sip:alice@10.0.0.1:5060 (1)
+        0000.000 caller -> 200 OK (1 INFO)
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (9)
+        0000.000     caller <- 200 OK (9 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (1)
+        0000.000     event: Counted { what: "no_dialog" }
+        0000.000     caller <- 481 Call/Transaction Does Not Exist (1 BYE)
     "#]].assert_eq(&world.end());
 }
 
@@ -334,23 +373,23 @@ fn a_second_offer_before_the_answer_to_the_first() {
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (2) +sdp
-           0.000     caller <- 100 Trying (2 INVITE)
-           0.000     event: Reoffered LegId(1) sdp true
-           0.000 caller -> UPDATE sip:1000@10.9.9.9 (3) +sdp
-           0.000     caller <- 500 Server Internal Error (3 UPDATE) Retry-After: 6
-           0.000 caller -> BYE sip:1000@10.9.9.9 (4)
-           0.000     caller <- 200 OK (4 BYE)
-           0.000     caller <- 487 Request Terminated (2 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
-           0.000 caller -> ACK sip:1000@10.9.9.9 (2)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (2) +sdp
+        0000.000     caller <- 100 Trying (2 INVITE)
+        0000.000     event: Reoffered LegId(1) sdp true
+        0000.000 caller -> UPDATE sip:1000@10.9.9.9 (3) +sdp
+        0000.000     caller <- 500 Server Internal Error (3 UPDATE) Retry-After: 6
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (4)
+        0000.000     caller <- 200 OK (4 BYE)
+        0000.000     caller <- 487 Request Terminated (2 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (2)
     "#]].assert_eq(&world.end());
 }
 
@@ -372,16 +411,16 @@ fn record_routes_are_followed() {
     assert_eq!(routes, ["<sip:10.0.0.2;lr>", "<sip:10.0.0.7;lr>"]);
     world.receive(FAR, &respond(&bye, "200 OK", "", "", false));
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 engine: Hangup
-           0.000     far <- BYE sip:alice@10.0.0.1:5060 (1)
-           0.000 far -> 200 OK (1 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 engine: Hangup
+        0000.000     far <- BYE sip:alice@10.0.0.1:5060 (1)
+        0000.000 far -> 200 OK (1 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
     "#]].assert_eq(&world.end());
 }

@@ -20,7 +20,10 @@ fn a_full_table_refuses_new_work_and_serves_calls() {
     let mut second = Phone::new("10.0.0.2:5060", "bob", "sip:1000@10.9.9.9");
     let invite = second.invite();
     world.receive(second.address, &invite);
-    let ack = second.same("ACK", "", "").replace("To: <sip:1000@10.9.9.9>", &format!("To: {}", world.last(second.address).to_raw()));
+    let ack = second.same("ACK", "", "").replace(
+        "To: <sip:1000@10.9.9.9>",
+        &format!("To: {}", world.last(second.address).to_raw()),
+    );
     world.receive(second.address, &ack);
     let bye = caller.request("BYE", "", "");
     world.receive(caller.address, &bye);
@@ -29,28 +32,28 @@ fn a_full_table_refuses_new_work_and_serves_calls() {
     let ack = waiting.same("ACK", "", "");
     world.receive(waiting.address, &ack);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(2) Trunk("carrier") dialled 1000 from carol None anonymous false sdp true
-           0.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     event: Counted { what: "transactions_full" }
-           0.000     far <- 503 Service Unavailable (1 INVITE) Retry-After: 10
-           0.000 far -> ACK sip:1000@10.9.9.9 (1)
-           0.000 caller -> BYE sip:1000@10.9.9.9 (2)
-           0.000     caller <- 200 OK (2 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     caller <- 200 OK (1 CANCEL)
-           0.000     caller <- 487 Request Terminated (1 INVITE)
-           0.000     event: Gone { leg: LegId(2), cause: Cancelled }
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(2) Trunk("carrier") dialled 1000 from carol None anonymous false sdp true
+        0000.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     event: Counted { what: "transactions_full" }
+        0000.000     far <- 503 Service Unavailable (1 INVITE) Retry-After: 10
+        0000.000 far -> ACK sip:1000@10.9.9.9 (1)
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (2)
+        0000.000     caller <- 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     caller <- 200 OK (1 CANCEL)
+        0000.000     caller <- 487 Request Terminated (1 INVITE)
+        0000.000     event: Gone { leg: LegId(2), cause: Cancelled }
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
     "#]].assert_eq(&world.end());
 }
 
@@ -71,23 +74,23 @@ fn a_full_trunk_and_full_dialogs() {
     let bye = caller.request("BYE", "", "");
     world.receive(caller.address, &bye);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 engine: Answer
-           0.000     caller <- 200 OK (1 INVITE) +sdp
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Confirmed LegId(1) sdp false
-           0.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     event: Counted { what: "trunk_full" }
-           0.000     far <- 503 Service Unavailable (1 INVITE) Retry-After: 11
-           0.000 configure
-           0.000 far -> INVITE sip:1000@10.9.9.9 (2) +sdp
-           0.000     event: Counted { what: "dialogs_full" }
-           0.000     far <- 503 Service Unavailable (2 INVITE) Retry-After: 10
-           0.000 caller -> BYE sip:1000@10.9.9.9 (2)
-           0.000     caller <- 200 OK (2 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     event: Counted { what: "trunk_full" }
+        0000.000     far <- 503 Service Unavailable (1 INVITE) Retry-After: 11
+        0000.000 configure
+        0000.000 far -> INVITE sip:1000@10.9.9.9 (2) +sdp
+        0000.000     event: Counted { what: "dialogs_full" }
+        0000.000     far <- 503 Service Unavailable (2 INVITE) Retry-After: 10
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (2)
+        0000.000     caller <- 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
     "#]].assert_eq(&world.end());
 }
 
@@ -104,16 +107,16 @@ fn a_request_over_two_ways_is_merged() {
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     event: Counted { what: "merged" }
-           0.000     far <- 482 Loop Detected (1 INVITE)
-           0.000 engine: Hangup
-           0.000     caller <- 480 Temporarily Unavailable (1 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: HungUp }
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     event: Counted { what: "merged" }
+        0000.000     far <- 482 Loop Detected (1 INVITE)
+        0000.000 engine: Hangup
+        0000.000     caller <- 480 Temporarily Unavailable (1 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
     "#]].assert_eq(&world.end());
 }
 
@@ -136,46 +139,51 @@ fn checks_of_section_8_2() {
     refuse("", "INVITE", "Max-Forwards: 70", "Max-Forwards: 0");
     refuse("", "INVITE", "Max-Forwards: 70", "Max-Forwards: x");
     refuse("", "INVITE", "Contact:", "X-Contact:");
-    refuse("", "INVITE", "INVITE sip:1000@10.9.9.9 SIP", "INVITE http://x SIP");
+    refuse(
+        "",
+        "INVITE",
+        "INVITE sip:1000@10.9.9.9 SIP",
+        "INVITE http://x SIP",
+    );
     refuse("Content-Encoding: gzip\r\n", "INVITE", "", "");
     refuse("", "OPTIONS", "", "");
     expect![[r#"
-           0.000 caller -> SUBSCRIBE sip:1000@10.9.9.9 (1)
-           0.000     event: Counted { what: "method" }
-           0.000     caller <- 405 Method Not Allowed (1 SUBSCRIBE) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
-           0.000 caller -> FROB sip:1000@10.9.9.9 (2)
-           0.000     event: Counted { what: "method" }
-           0.000     caller <- 501 Not Implemented (2 FROB) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
-           0.000 caller -> BYE sip:1000@10.9.9.9 (3)
-           0.000     event: Counted { what: "no_dialog" }
-           0.000     caller <- 481 Call/Transaction Does Not Exist (3 BYE)
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (4)
-           0.000     event: Counted { what: "extension" }
-           0.000     caller <- 420 Bad Extension (4 INVITE) Unsupported: 100rel, timer
-           0.000 caller -> ACK sip:1000@10.9.9.9 (4)
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (5)
-           0.000     event: Counted { what: "unacceptable" }
-           0.000     caller <- 483 Too Many Hops (5 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (5)
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (6)
-           0.000     event: Counted { what: "malformed" }
-           0.000     caller <- 400 Bad Request (6 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (6)
-           0.000     event: Counted { what: "malformed" }
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (7)
-           0.000     event: Counted { what: "unacceptable" }
-           0.000     caller <- 400 Bad Request (7 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (7)
-           0.000 caller -> INVITE http://x (8)
-           0.000     event: Counted { what: "unacceptable" }
-           0.000     caller <- 416 Unsupported URI Scheme (8 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (8)
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (9)
-           0.000     event: Counted { what: "unacceptable" }
-           0.000     caller <- 415 Unsupported Media Type (9 INVITE)
-           0.000 caller -> ACK sip:1000@10.9.9.9 (9)
-           0.000 caller -> OPTIONS sip:1000@10.9.9.9 (10)
-           0.000     caller <- 200 OK (10 OPTIONS)
+        0000.000 caller -> SUBSCRIBE sip:1000@10.9.9.9 (1)
+        0000.000     event: Counted { what: "method" }
+        0000.000     caller <- 405 Method Not Allowed (1 SUBSCRIBE) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000 caller -> FROB sip:1000@10.9.9.9 (2)
+        0000.000     event: Counted { what: "method" }
+        0000.000     caller <- 501 Not Implemented (2 FROB) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (3)
+        0000.000     event: Counted { what: "no_dialog" }
+        0000.000     caller <- 481 Call/Transaction Does Not Exist (3 BYE)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (4)
+        0000.000     event: Counted { what: "extension" }
+        0000.000     caller <- 420 Bad Extension (4 INVITE) Unsupported: 100rel, timer
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (4)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (5)
+        0000.000     event: Counted { what: "unacceptable" }
+        0000.000     caller <- 483 Too Many Hops (5 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (5)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (6)
+        0000.000     event: Counted { what: "malformed" }
+        0000.000     caller <- 400 Bad Request (6 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (6)
+        0000.000     event: Counted { what: "malformed" }
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (7)
+        0000.000     event: Counted { what: "unacceptable" }
+        0000.000     caller <- 400 Bad Request (7 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (7)
+        0000.000 caller -> INVITE http://x (8)
+        0000.000     event: Counted { what: "unacceptable" }
+        0000.000     caller <- 416 Unsupported URI Scheme (8 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (8)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (9)
+        0000.000     event: Counted { what: "unacceptable" }
+        0000.000     caller <- 415 Unsupported Media Type (9 INVITE)
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (9)
+        0000.000 caller -> OPTIONS sip:1000@10.9.9.9 (10)
+        0000.000     caller <- 200 OK (10 OPTIONS)
     "#]].assert_eq(&world.end());
 }
 
@@ -183,16 +191,31 @@ fn checks_of_section_8_2() {
 fn malformed_bytes_are_answered_where_they_can_be_read() {
     let mut world = World::new();
     let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
-    let bad = caller.invite().replace("Content-Length: ", "Content-Length: x");
-    world.input("malformed", Input::Malformed { peer: peer(caller.address), bytes: bad.into() });
-    world.input("junk", Input::Malformed { peer: peer(caller.address), bytes: "\0\0\0".into() });
+    let bad = caller
+        .invite()
+        .replace("Content-Length: ", "Content-Length: x");
+    world.input(
+        "malformed",
+        Input::Malformed {
+            peer: peer(caller.address),
+            bytes: bad.into(),
+        },
+    );
+    world.input(
+        "junk",
+        Input::Malformed {
+            peer: peer(caller.address),
+            bytes: "\0\0\0".into(),
+        },
+    );
     expect![[r#"
-           0.000 malformed
-           0.000     event: Counted { what: "malformed" }
-           0.000     caller <- 400 Bad Request (1 INVITE)
-           0.000 junk
-           0.000     event: Counted { what: "malformed" }
-    "#]].assert_eq(&world.end());
+        0000.000 malformed
+        0000.000     event: Counted { what: "malformed" }
+        0000.000     caller <- 400 Bad Request (1 INVITE)
+        0000.000 junk
+        0000.000     event: Counted { what: "malformed" }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -204,11 +227,12 @@ fn responses_and_acks_that_belong_to_nothing_are_counted() {
     let ack = caller.ack();
     world.receive(caller.address, &ack);
     expect![[r#"
-           0.000 caller -> 200 OK (1 INVITE)
-           0.000     event: Counted { what: "no_transaction" }
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
-           0.000     event: Counted { what: "no_transaction" }
-    "#]].assert_eq(&world.end());
+        0000.000 caller -> 200 OK (1 INVITE)
+        0000.000     event: Counted { what: "no_transaction" }
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Counted { what: "no_transaction" }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -224,16 +248,16 @@ fn a_branch_without_the_cookie_is_matched_the_old_way() {
     let ack = old(caller.same("ACK", "", ""));
     world.receive(caller.address, &ack);
     expect![[r#"
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
-           0.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
-           0.000     caller <- 100 Trying (1 INVITE)
-           0.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
-           0.000     caller <- 200 OK (1 CANCEL)
-           0.000     caller <- 487 Request Terminated (1 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: Cancelled }
-           0.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000 caller -> CANCEL sip:1000@10.9.9.9 (1)
+        0000.000     caller <- 200 OK (1 CANCEL)
+        0000.000     caller <- 487 Request Terminated (1 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: Cancelled }
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
     "#]].assert_eq(&world.end());
 }
 
@@ -241,13 +265,23 @@ fn a_branch_without_the_cookie_is_matched_the_old_way() {
 fn responses_go_to_the_sent_by_port_without_rport() {
     let mut world = World::new();
     let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
-    let options = caller.request("OPTIONS", "", "").replace(";rport", "").replace("UDP 10.0.0.1:5060", "UDP host.example:5090");
+    let options = caller
+        .request("OPTIONS", "", "")
+        .replace(";rport", "")
+        .replace("UDP 10.0.0.1:5060", "UDP host.example:5090");
     world.receive("10.0.0.1:40000", &options);
-    assert!(world.sent[0].1.header_named("Via").unwrap().contains("received=10.0.0.1"));
+    assert!(
+        world.sent[0]
+            .1
+            .header_named("Via")
+            .unwrap()
+            .contains("received=10.0.0.1")
+    );
     expect![[r#"
-           0.000 10.0.0.1:40000 -> OPTIONS sip:1000@10.9.9.9 (1)
-           0.000     10.0.0.1:5090 <- 200 OK (1 OPTIONS)
-    "#]].assert_eq(&world.end());
+        0000.000 10.0.0.1:40000 -> OPTIONS sip:1000@10.9.9.9 (1)
+        0000.000     10.0.0.1:5090 <- 200 OK (1 OPTIONS)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -257,7 +291,10 @@ fn the_edge_refuses_new_work_by_itself() {
     let invite = message(caller.invite());
     assert!(is_new_work(&invite));
     let response = message_of(overload_response(&invite, &peer(caller.address), 7).unwrap());
-    assert_eq!((response.status(), response.header_named("Retry-After")), (Some(503), Some("7")));
+    assert_eq!(
+        (response.status(), response.header_named("Retry-After")),
+        (Some(503), Some("7"))
+    );
     assert!(response.to().unwrap().tag().is_some());
     assert!(!is_new_work(&message(caller.same("ACK", "", ""))));
     assert!(!is_new_work(&message(caller.same("CANCEL", "", ""))));

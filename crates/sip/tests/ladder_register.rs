@@ -35,34 +35,38 @@ fn a_phone_registers_refreshes_and_leaves() {
     world.pass(59.0);
     register(&mut world, &mut phone, &format!("{CONTACT}Expires: 0\r\n"));
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
-           0.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
-          30.000 phone -> REGISTER sip:test (3)
-          30.000     phone <- 401 Unauthorized (3 REGISTER)
-          30.000 phone -> REGISTER sip:test (4)
-          30.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
-          89.000 phone -> REGISTER sip:test (5)
-          89.000     phone <- 401 Unauthorized (5 REGISTER)
-          89.000 phone -> REGISTER sip:test (6)
-          89.000     phone <- 200 OK (6 REGISTER)
-          89.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0030.000 phone -> REGISTER sip:test (3)
+        0030.000     phone <- 401 Unauthorized (3 REGISTER)
+        0030.000 phone -> REGISTER sip:test (4)
+        0030.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
+        0089.000 phone -> REGISTER sip:test (5)
+        0089.000     phone <- 401 Unauthorized (5 REGISTER)
+        0089.000 phone -> REGISTER sip:test (6)
+        0089.000     phone <- 200 OK (6 REGISTER)
+        0089.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
     "#]].assert_eq(&world.end());
 }
 
 #[test]
 fn a_registration_runs_out() {
     let mut world = World::new();
-    register(&mut world, &mut phone(), &format!("{CONTACT}Expires: 60\r\n"));
+    register(
+        &mut world,
+        &mut phone(),
+        &format!("{CONTACT}Expires: 60\r\n"),
+    );
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
-           0.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
-          60.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0060.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
     "#]].assert_eq(&world.end());
 }
 
@@ -77,24 +81,24 @@ fn several_addresses_fetch_and_star() {
     register(&mut world, &mut phone, "Contact: *\r\nExpires: 0\r\n");
     world.input("port unreachable", Input::Unreachable { peer: peer(PHONE) });
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=300 <sip:1001@192.168.1.11:5060>;expires=600
-           0.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 2 })
-           0.000 phone -> REGISTER sip:test (3)
-           0.000     phone <- 401 Unauthorized (3 REGISTER)
-           0.000 phone -> REGISTER sip:test (4)
-           0.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=300 <sip:1001@192.168.1.11:5060>;expires=600
-           0.000 engine: Invite
-           0.000     phone <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
-           0.000 phone -> REGISTER sip:test (5)
-           0.000     phone <- 401 Unauthorized (5 REGISTER)
-           0.000 phone -> REGISTER sip:test (6)
-           0.000     phone <- 200 OK (6 REGISTER)
-           0.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
-           0.000 port unreachable
-           0.000     event: Gone { leg: LegId(1), cause: Unreachable }
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=300 <sip:1001@192.168.1.11:5060>;expires=600
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 2 })
+        0000.000 phone -> REGISTER sip:test (3)
+        0000.000     phone <- 401 Unauthorized (3 REGISTER)
+        0000.000 phone -> REGISTER sip:test (4)
+        0000.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=300 <sip:1001@192.168.1.11:5060>;expires=600
+        0000.000 engine: Invite
+        0000.000     phone <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.000 phone -> REGISTER sip:test (5)
+        0000.000     phone <- 401 Unauthorized (5 REGISTER)
+        0000.000 phone -> REGISTER sip:test (6)
+        0000.000     phone <- 200 OK (6 REGISTER)
+        0000.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+        0000.000 port unreachable
+        0000.000     event: Gone { leg: LegId(1), cause: Unreachable }
     "#]].assert_eq(&world.end());
 }
 
@@ -105,15 +109,16 @@ fn too_brief_and_malformed_wishes() {
     register(&mut world, &mut phone, &format!("{CONTACT}Expires: 5\r\n"));
     register(&mut world, &mut phone, "Contact: *\r\nExpires: 60\r\n");
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 423 Interval Too Brief (2 REGISTER) Min-Expires: 60
-           0.000 phone -> REGISTER sip:test (3)
-           0.000     phone <- 401 Unauthorized (3 REGISTER)
-           0.000 phone -> REGISTER sip:test (4)
-           0.000     phone <- 400 Bad Request (4 REGISTER)
-    "#]].assert_eq(&world.end());
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 423 Interval Too Brief (2 REGISTER) Min-Expires: 60
+        0000.000 phone -> REGISTER sip:test (3)
+        0000.000     phone <- 401 Unauthorized (3 REGISTER)
+        0000.000 phone -> REGISTER sip:test (4)
+        0000.000     phone <- 400 Bad Request (4 REGISTER)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -125,17 +130,17 @@ fn a_late_register_of_the_same_call_id_changes_nothing() {
     phone.cseq -= 2;
     register(&mut world, &mut phone, &format!("{CONTACT}Expires: 0\r\n"));
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
-           0.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
-          40.000 phone -> REGISTER sip:test (1)
-          40.000     phone <- 401 Unauthorized (1 REGISTER)
-          40.000 phone -> REGISTER sip:test (2)
-          40.000     event: Counted { what: "cseq_order" }
-          40.000     phone <- 500 Server Internal Error (2 REGISTER)
-          60.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0040.000 phone -> REGISTER sip:test (1)
+        0040.000     phone <- 401 Unauthorized (1 REGISTER)
+        0040.000 phone -> REGISTER sip:test (2)
+        0040.000     event: Counted { what: "cseq_order" }
+        0040.000     phone <- 500 Server Internal Error (2 REGISTER)
+        0060.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
     "#]].assert_eq(&world.end());
 }
 
@@ -167,17 +172,18 @@ fn a_wrong_password_and_an_unknown_user_look_the_same() {
 
     "#]].assert_eq(&wrong);
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     event: Counted { what: "bad_digest" }
-           0.000     phone <- 401 Unauthorized (2 REGISTER)
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     event: Counted { what: "unknown_user" }
-           0.000     phone <- 401 Unauthorized (2 REGISTER)
-    "#]].assert_eq(&world.end());
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     event: Counted { what: "bad_digest" }
+        0000.000     phone <- 401 Unauthorized (2 REGISTER)
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     event: Counted { what: "unknown_user" }
+        0000.000     phone <- 401 Unauthorized (2 REGISTER)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 /// A message without what is random in it.
@@ -208,15 +214,16 @@ fn a_stale_nonce_is_told_so_only_to_who_knows_the_password() {
     let wrong = phone.authorized(&challenge, "REGISTER", "guess", 1, CONTACT, "");
     world.receive(PHONE, &wrong);
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-         301.000 phone -> REGISTER sip:test (2)
-         301.000     event: Counted { what: "stale_nonce" }
-         301.000     phone <- 401 Unauthorized (2 REGISTER) stale
-         301.000 phone -> REGISTER sip:test (3)
-         301.000     event: Counted { what: "bad_digest" }
-         301.000     phone <- 401 Unauthorized (3 REGISTER)
-    "#]].assert_eq(&world.end());
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0301.000 phone -> REGISTER sip:test (2)
+        0301.000     event: Counted { what: "stale_nonce" }
+        0301.000     phone <- 401 Unauthorized (2 REGISTER) stale
+        0301.000 phone -> REGISTER sip:test (3)
+        0301.000     event: Counted { what: "bad_digest" }
+        0301.000     phone <- 401 Unauthorized (3 REGISTER)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -231,21 +238,21 @@ fn a_replayed_count_is_refused_and_the_next_one_is_not() {
         world.receive(PHONE, &text);
     }
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
-           0.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
-           0.000 phone -> REGISTER sip:test (3)
-           0.000     event: Counted { what: "nonce_replay" }
-           0.000     phone <- 401 Unauthorized (3 REGISTER)
-           0.000 phone -> REGISTER sip:test (3)
-           0.000     event: Counted { what: "nonce_replay" }
-           0.000     phone <- 401 Unauthorized (3 REGISTER)
-           0.000 phone -> REGISTER sip:test (4)
-           0.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=3600
-           0.000 phone -> REGISTER sip:test (4)
-           0.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=3600
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0000.000 phone -> REGISTER sip:test (3)
+        0000.000     event: Counted { what: "nonce_replay" }
+        0000.000     phone <- 401 Unauthorized (3 REGISTER)
+        0000.000 phone -> REGISTER sip:test (3)
+        0000.000     event: Counted { what: "nonce_replay" }
+        0000.000     phone <- 401 Unauthorized (3 REGISTER)
+        0000.000 phone -> REGISTER sip:test (4)
+        0000.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=3600
+        0000.000 phone -> REGISTER sip:test (4)
+        0000.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=3600
         3600.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
     "#]].assert_eq(&world.end());
 }
@@ -257,61 +264,83 @@ fn nobody_registers_for_another() {
     let bare = phone.request("REGISTER", CONTACT, "");
     world.receive(PHONE, &bare);
     let challenge = world.last(PHONE).clone();
-    let text = phone.authorized(&challenge, "REGISTER", "demo-1001", 1, CONTACT, "").replace("To: <sip:1001@", "To: <sip:1002@");
+    let text = phone
+        .authorized(&challenge, "REGISTER", "demo-1001", 1, CONTACT, "")
+        .replace("To: <sip:1001@", "To: <sip:1002@");
     world.receive(PHONE, &text);
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     event: Counted { what: "forbidden" }
-           0.000     phone <- 403 Forbidden (2 REGISTER)
-    "#]].assert_eq(&world.end());
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     event: Counted { what: "forbidden" }
+        0000.000     phone <- 403 Forbidden (2 REGISTER)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
 fn a_natted_phone_is_called_where_it_came_from_and_leaves_with_its_connection() {
     let mut world = World::new();
     let mut phone = phone();
-    register(&mut world, &mut phone, "Contact: <sip:1001@172.16.0.5:5071>\r\nExpires: 600\r\n");
+    register(
+        &mut world,
+        &mut phone,
+        "Contact: <sip:1001@172.16.0.5:5071>\r\nExpires: 600\r\n",
+    );
     world.call_target(Target::User("1001".into()));
     let invite = world.last(PHONE).clone();
     assert_eq!(invite.request_uri_raw(), "sip:1001@172.16.0.5:5071");
-    world.receive(PHONE, &respond(&invite, "200 OK", "n", "sip:1001@172.16.0.5:5071", true));
+    world.receive(
+        PHONE,
+        &respond(&invite, "200 OK", "n", "sip:1001@172.16.0.5:5071", true),
+    );
     let mut called = Phone::called(PHONE, &invite, "n");
     let bye = called.request("BYE", "", "");
     world.receive(PHONE, &bye);
     let mut on_tcp = Phone::new("10.0.0.3:5060", "1002", "sip:test");
-    register(&mut world, &mut on_tcp, "Contact: <sip:1002@172.16.0.6:5071;transport=tcp>\r\nExpires: 600\r\n");
+    register(
+        &mut world,
+        &mut on_tcp,
+        "Contact: <sip:1002@172.16.0.6:5071;transport=tcp>\r\nExpires: 600\r\n",
+    );
     let leg = world.call_target(Target::User("1002".into()));
-    assert_eq!(world.last("10.0.0.3:5060").method().unwrap().as_str(), "INVITE");
-    world.input("flow 3 closes", Input::FlowClosed { flow: sip::FlowId(3) });
+    assert_eq!(
+        world.last("10.0.0.3:5060").method().unwrap().as_str(),
+        "INVITE"
+    );
+    world.input(
+        "flow 3 closes",
+        Input::FlowClosed {
+            flow: sip::FlowId(3),
+        },
+    );
     world.hangup(leg);
     expect![[r#"
-           0.000 phone -> REGISTER sip:test (1)
-           0.000     phone <- 401 Unauthorized (1 REGISTER)
-           0.000 phone -> REGISTER sip:test (2)
-           0.000     phone <- 200 OK (2 REGISTER) <sip:1001@172.16.0.5:5071>;expires=600
-           0.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
-           0.000 engine: Invite
-           0.000     phone <- INVITE sip:1001@172.16.0.5:5071 (1) +sdp
-           0.000 phone -> 200 OK (1 INVITE) +sdp
-           0.000     phone <- ACK sip:1001@172.16.0.5:5071 (1)
-           0.000     event: Answered LegId(1) sdp true
-           0.000 phone -> BYE sip:cordboard@10.9.9.9:5060 (101)
-           0.000     phone <- 200 OK (101 BYE)
-           0.000     event: Gone { leg: LegId(1), cause: Bye }
-           0.000 tcp -> REGISTER sip:test (1)
-           0.000     tcp <- 401 Unauthorized (1 REGISTER)
-           0.000 tcp -> REGISTER sip:test (2)
-           0.000     tcp <- 200 OK (2 REGISTER) <sip:1002@172.16.0.6:5071;transport=tcp>;expires=600
-           0.000     event: Registration(Registration { user: "1002", reachable: true, contacts: 1 })
-           0.000 engine: Invite
-           0.000     tcp <- INVITE sip:1002@172.16.0.6:5071;transport=tcp (1) +sdp
-           0.000 flow 3 closes
-           0.000     event: Gone { leg: LegId(2), cause: Unreachable }
-           0.000     event: Registration(Registration { user: "1002", reachable: false, contacts: 0 })
-           0.000 engine: Hangup
-         600.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@172.16.0.5:5071>;expires=600
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0000.000 engine: Invite
+        0000.000     phone <- INVITE sip:1001@172.16.0.5:5071 (1) +sdp
+        0000.000 phone -> 200 OK (1 INVITE) +sdp
+        0000.000     phone <- ACK sip:1001@172.16.0.5:5071 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 phone -> BYE sip:cordboard@10.9.9.9:5060 (101)
+        0000.000     phone <- 200 OK (101 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
+        0000.000 tcp -> REGISTER sip:test (1)
+        0000.000     tcp <- 401 Unauthorized (1 REGISTER)
+        0000.000 tcp -> REGISTER sip:test (2)
+        0000.000     tcp <- 200 OK (2 REGISTER) <sip:1002@172.16.0.6:5071;transport=tcp>;expires=600
+        0000.000     event: Registration(Registration { user: "1002", reachable: true, contacts: 1 })
+        0000.000 engine: Invite
+        0000.000     tcp <- INVITE sip:1002@172.16.0.6:5071;transport=tcp (1) +sdp
+        0000.000 flow 3 closes
+        0000.000     event: Gone { leg: LegId(2), cause: Unreachable }
+        0000.000     event: Registration(Registration { user: "1002", reachable: false, contacts: 0 })
+        0000.000 engine: Hangup
+        0600.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
     "#]].assert_eq(&world.end());
 }
 
@@ -322,9 +351,19 @@ fn a_user_calls_with_digest_and_only_as_itself() {
     let bare = phone.invite();
     world.receive(PHONE, &bare);
     let challenge = world.last(PHONE).clone();
-    let ack = phone.same("ACK", "", "").replace("To: <sip:2000@test>", &format!("To: {}", challenge.to_raw()));
+    let ack = phone.same("ACK", "", "").replace(
+        "To: <sip:2000@test>",
+        &format!("To: {}", challenge.to_raw()),
+    );
     world.receive(PHONE, &ack);
-    let authorized = phone.authorized(&challenge, "INVITE", "demo-1001", 1, "P-Asserted-Identity: <sip:boss@test>\r\n", SDP);
+    let authorized = phone.authorized(
+        &challenge,
+        "INVITE",
+        "demo-1001",
+        1,
+        "P-Asserted-Identity: <sip:boss@test>\r\n",
+        SDP,
+    );
     world.receive(PHONE, &authorized);
     let leg = world.leg();
     world.hangup(leg);
@@ -332,25 +371,27 @@ fn a_user_calls_with_digest_and_only_as_itself() {
     world.receive(PHONE, &ack);
     let mut other = Phone::new(PHONE, "1001", "sip:2000@test");
     other.call_id = "other".into();
-    let forged = other.authorized(&challenge, "INVITE", "demo-1001", 2, "", SDP).replace("From: <sip:1001@", "From: <sip:1002@");
+    let forged = other
+        .authorized(&challenge, "INVITE", "demo-1001", 2, "", SDP)
+        .replace("From: <sip:1001@", "From: <sip:1002@");
     world.receive(PHONE, &forged);
     let ack = other.same("ACK", "", "");
     world.receive(PHONE, &ack);
     expect![[r#"
-           0.000 phone -> INVITE sip:2000@test (1) +sdp
-           0.000     phone <- 401 Unauthorized (1 INVITE)
-           0.000 phone -> ACK sip:2000@test (1)
-           0.000 phone -> INVITE sip:2000@test (2) +sdp
-           0.000     phone <- 100 Trying (2 INVITE)
-           0.000     event: Incoming LegId(1) User("1001") dialled 2000 from 1001 None anonymous false sdp true
-           0.000 engine: Hangup
-           0.000     phone <- 480 Temporarily Unavailable (2 INVITE)
-           0.000     event: Gone { leg: LegId(1), cause: HungUp }
-           0.000 phone -> ACK sip:2000@test (2)
-           0.000 phone -> INVITE sip:2000@test (1) +sdp
-           0.000     event: Counted { what: "forbidden" }
-           0.000     phone <- 403 Forbidden (1 INVITE)
-           0.000 phone -> ACK sip:2000@test (1)
+        0000.000 phone -> INVITE sip:2000@test (1) +sdp
+        0000.000     phone <- 401 Unauthorized (1 INVITE)
+        0000.000 phone -> ACK sip:2000@test (1)
+        0000.000 phone -> INVITE sip:2000@test (2) +sdp
+        0000.000     phone <- 100 Trying (2 INVITE)
+        0000.000     event: Incoming LegId(1) User("1001") dialled 2000 from 1001 None anonymous false sdp true
+        0000.000 engine: Hangup
+        0000.000     phone <- 480 Temporarily Unavailable (2 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 phone -> ACK sip:2000@test (2)
+        0000.000 phone -> INVITE sip:2000@test (1) +sdp
+        0000.000     event: Counted { what: "forbidden" }
+        0000.000     phone <- 403 Forbidden (1 INVITE)
+        0000.000 phone -> ACK sip:2000@test (1)
     "#]].assert_eq(&world.end());
 }
 
@@ -366,13 +407,14 @@ fn a_users_name_is_challenged_even_from_a_trunk_and_strangers_always() {
     let invite = scanner.invite();
     world.receive(scanner.address, &invite);
     expect![[r#"
-           0.000 caller -> INVITE sip:2000@test (1) +sdp
-           0.000     caller <- 401 Unauthorized (1 INVITE)
-           0.000 stranger -> OPTIONS sip:100@test (1)
-           0.000     event: Counted { what: "unknown_source" }
-           0.000     stranger <- 401 Unauthorized (1 OPTIONS)
-           0.000 stranger -> INVITE sip:100@test (2) +sdp
-           0.000     event: Counted { what: "unknown_source" }
-           0.000     stranger <- 401 Unauthorized (2 INVITE)
-    "#]].assert_eq(&world.end());
+        0000.000 caller -> INVITE sip:2000@test (1) +sdp
+        0000.000     caller <- 401 Unauthorized (1 INVITE)
+        0000.000 stranger -> OPTIONS sip:100@test (1)
+        0000.000     event: Counted { what: "unknown_source" }
+        0000.000     stranger <- 401 Unauthorized (1 OPTIONS)
+        0000.000 stranger -> INVITE sip:100@test (2) +sdp
+        0000.000     event: Counted { what: "unknown_source" }
+        0000.000     stranger <- 401 Unauthorized (2 INVITE)
+    "#]]
+    .assert_eq(&world.end());
 }

@@ -14,25 +14,65 @@ use sip::message::Message;
 use sip::{Command, Counts, Endpoint, Event, FlowId, Input, Invite, LegId, Output, Peer, Target};
 use world::{Phone, SDP, config, peer, respond};
 
-const ADDRESSES: [&str; 4] = ["10.0.0.1:5060", "10.0.0.2:5060", "10.0.0.3:5060", "192.168.1.10:5060"];
-const METHODS: [&str; 12] =
-    ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER", "FOO", "INVITE"];
+const ADDRESSES: [&str; 4] = [
+    "10.0.0.1:5060",
+    "10.0.0.2:5060",
+    "10.0.0.3:5060",
+    "192.168.1.10:5060",
+];
+const METHODS: [&str; 12] = [
+    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER",
+    "FOO", "INVITE",
+];
 const STATUSES: [&str; 12] = [
-    "100 Trying", "180 Ringing", "183 Progress", "200 OK", "200 OK", "302 Moved", "401 Unauthorized", "408 Timeout",
-    "481 Gone", "486 Busy", "491 Pending", "503 Busy",
+    "100 Trying",
+    "180 Ringing",
+    "183 Progress",
+    "200 OK",
+    "200 OK",
+    "302 Moved",
+    "401 Unauthorized",
+    "408 Timeout",
+    "481 Gone",
+    "486 Busy",
+    "491 Pending",
+    "503 Busy",
 ];
 
 /// One move of the world; the numbers pick among what there is.
 #[derive(Clone, Debug)]
 enum Move {
-    Request { phone: usize, method: usize, fresh: bool, sdp: bool },
-    Again { phone: usize },
-    Respond { which: usize, status: usize, tag: u8, sdp: bool },
-    Command { leg: usize, what: u8 },
-    Call { to: usize },
-    Mutate { seed: u64 },
-    Pass { millis: u64 },
-    Unreachable { at: usize },
+    Request {
+        phone: usize,
+        method: usize,
+        fresh: bool,
+        sdp: bool,
+    },
+    Again {
+        phone: usize,
+    },
+    Respond {
+        which: usize,
+        status: usize,
+        tag: u8,
+        sdp: bool,
+    },
+    Command {
+        leg: usize,
+        what: u8,
+    },
+    Call {
+        to: usize,
+    },
+    Mutate {
+        seed: u64,
+    },
+    Pass {
+        millis: u64,
+    },
+    Unreachable {
+        at: usize,
+    },
     FlowClosed,
 }
 
@@ -88,7 +128,10 @@ impl Storm {
     }
 
     fn alive(&mut self, leg: LegId) {
-        assert!(!self.gone.contains_key(&leg), "{leg:?} is heard of after its end");
+        assert!(
+            !self.gone.contains_key(&leg),
+            "{leg:?} is heard of after its end"
+        );
         self.legs.insert(leg);
     }
 
@@ -99,7 +142,11 @@ impl Storm {
                     let message = Message::parse(bytes).expect("we write what we can read");
                     if message.is_request() {
                         self.requests.push((peer, message));
-                    } else if let Some(phone) = self.phones.iter_mut().find(|phone| phone.call_id == message.call_id()) {
+                    } else if let Some(phone) = self
+                        .phones
+                        .iter_mut()
+                        .find(|phone| phone.call_id == message.call_id())
+                    {
                         phone.learn(&message);
                     }
                 }
@@ -117,7 +164,9 @@ impl Storm {
                     self.alive(leg);
                     *self.gone.entry(leg).or_default() += 1;
                 }
-                Output::Event(Event::Registration(_) | Event::Counted { .. } | Event::Traffic { .. }) => {}
+                Output::Event(
+                    Event::Registration(_) | Event::Counted { .. } | Event::Traffic { .. },
+                ) => {}
             }
         }
     }
@@ -134,20 +183,33 @@ impl Storm {
 
     fn receive(&mut self, from: Peer, text: &[u8]) {
         let input = match Message::parse(Bytes::copy_from_slice(text)) {
-            Ok(message) => Input::Message { peer: from, message },
-            Err(_) => Input::Malformed { peer: from, bytes: Bytes::copy_from_slice(text) },
+            Ok(message) => Input::Message {
+                peer: from,
+                message,
+            },
+            Err(_) => Input::Malformed {
+                peer: from,
+                bytes: Bytes::copy_from_slice(text),
+            },
         };
         self.handle(input);
     }
 
     fn leg(&self, n: usize) -> LegId {
         let legs: Vec<LegId> = self.legs.iter().copied().collect();
-        legs.get(legs.len().saturating_sub(1 + n)).copied().unwrap_or(LegId(999))
+        legs.get(legs.len().saturating_sub(1 + n))
+            .copied()
+            .unwrap_or(LegId(999))
     }
 
     fn step(&mut self, step: Move) {
         match step {
-            Move::Request { phone: n, method, fresh, sdp } => {
+            Move::Request {
+                phone: n,
+                method,
+                fresh,
+                sdp,
+            } => {
                 let phone = &mut self.phones[n];
                 if fresh && METHODS[method] == "INVITE" {
                     phone.to_tag.clear();
@@ -168,10 +230,26 @@ impl Storm {
                     self.receive(peer(self.phones[phone].address), text.as_bytes());
                 }
             }
-            Move::Respond { which, status, tag, sdp } => {
-                let Some((from, request)) = self.requests.iter().rev().nth(which).cloned() else { return };
-                if request.method().is_some_and(|method| method.as_str() != "ACK") {
-                    let text = respond(&request, STATUSES[status], &format!("t{tag}"), "sip:x@10.0.0.2:5060", sdp);
+            Move::Respond {
+                which,
+                status,
+                tag,
+                sdp,
+            } => {
+                let Some((from, request)) = self.requests.iter().rev().nth(which).cloned() else {
+                    return;
+                };
+                if request
+                    .method()
+                    .is_some_and(|method| method.as_str() != "ACK")
+                {
+                    let text = respond(
+                        &request,
+                        STATUSES[status],
+                        &format!("t{tag}"),
+                        "sip:x@10.0.0.2:5060",
+                        sdp,
+                    );
                     self.receive(from, text.as_bytes());
                 }
             }
@@ -179,13 +257,26 @@ impl Storm {
                 let leg = self.leg(leg);
                 let (sdp, headers) = (Bytes::from_static(SDP.as_bytes()), Vec::new());
                 self.handle(Input::Command(match what {
-                    0 => Command::Ring { leg, status: 183, sdp: Some(sdp), headers },
+                    0 => Command::Ring {
+                        leg,
+                        status: 183,
+                        sdp: Some(sdp),
+                        headers,
+                    },
                     1 | 2 => Command::Answer { leg, sdp, headers },
-                    3 => Command::Reject { leg, status: 486, reason: None, headers },
+                    3 => Command::Reject {
+                        leg,
+                        status: 486,
+                        reason: None,
+                        headers,
+                    },
                     4 => Command::Reinvite { leg, sdp },
                     5 => Command::AcceptReoffer { leg, sdp },
                     6 => Command::RejectReoffer { leg, status: 488 },
-                    _ => Command::Hangup { leg, reason: Some("x\r\ny".into()) },
+                    _ => Command::Hangup {
+                        leg,
+                        reason: Some("x\r\ny".into()),
+                    },
                 }));
             }
             Move::Call { to } => {
@@ -201,7 +292,9 @@ impl Storm {
                 })));
             }
             Move::Mutate { seed } => {
-                let Some(text) = self.last.iter().flatten().nth(seed as usize % 6) else { return };
+                let Some(text) = self.last.iter().flatten().nth(seed as usize % 6) else {
+                    return;
+                };
                 let mut bytes = text.clone().into_bytes();
                 for n in 0..1 + seed % 4 {
                     let at = (seed.rotate_left(7 * n as u32) as usize) % bytes.len();
@@ -210,7 +303,9 @@ impl Storm {
                 self.receive(peer(ADDRESSES[seed as usize % 4]), &bytes);
             }
             Move::Pass { millis } => self.pass(millis),
-            Move::Unreachable { at } => self.handle(Input::Unreachable { peer: peer(ADDRESSES[at]) }),
+            Move::Unreachable { at } => self.handle(Input::Unreachable {
+                peer: peer(ADDRESSES[at]),
+            }),
             Move::FlowClosed => self.handle(Input::FlowClosed { flow: FlowId(3) }),
         }
     }
@@ -229,7 +324,7 @@ impl Storm {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nothing_panics_and_nothing_is_left(moves in prop::collection::vec(moves(), 1..80)) {
         let mut storm = Storm::new();

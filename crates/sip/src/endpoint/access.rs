@@ -22,7 +22,13 @@ const OPAQUE: &str = "cordboard";
 
 impl Endpoint {
     /// Judges a request that is in no dialog and no REGISTER.
-    pub(super) fn access(&mut self, now: Time, peer: &Peer, message: &Message, method: &Method) -> Access {
+    pub(super) fn access(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        message: &Message,
+        method: &Method,
+    ) -> Access {
         let config = self.layer.config.clone();
         let from = message.from().ok().and_then(|from| from.uri.user());
         let claims_user = from.is_some_and(|user| config.users.contains_key(user.as_ref()));
@@ -60,7 +66,13 @@ impl Endpoint {
         let config = self.layer.config.clone();
         self.layer.refuse(message, peer, 401, |mut builder| {
             for algorithm in &config.digest {
-                let challenge = digest::challenge(&config.realm, &nonce, OPAQUE, auth == Auth::Stale, *algorithm);
+                let challenge = digest::challenge(
+                    &config.realm,
+                    &nonce,
+                    OPAQUE,
+                    auth == Auth::Stale,
+                    *algorithm,
+                );
                 builder = builder.header(HeaderName::WwwAuthenticate, challenge);
             }
             builder
@@ -71,7 +83,12 @@ impl Endpoint {
 /// The trunk that a source address belongs to.
 fn trunk_of(config: &Config, source: IpAddr) -> Option<&Trunk> {
     let source = source.to_canonical();
-    config.trunks.iter().find(|trunk| trunk.addresses.iter().any(|address| address.to_canonical() == source))
+    config.trunks.iter().find(|trunk| {
+        trunk
+            .addresses
+            .iter()
+            .any(|address| address.to_canonical() == source)
+    })
 }
 
 fn judge(
@@ -85,7 +102,9 @@ fn judge(
     let ours = message
         .headers(HeaderName::Authorization)
         .filter_map(|value| DigestResponse::parse(value).ok())
-        .find(|response| response.realm == config.realm && config.digest.contains(&response.algorithm));
+        .find(|response| {
+            response.realm == config.realm && config.digest.contains(&response.algorithm)
+        });
     let Some(response) = ours else {
         return Err(match message.header(HeaderName::Authorization) {
             Some(_) => Auth::Wrong,
@@ -94,8 +113,11 @@ fn judge(
     };
     let known = config.users.get_key_value(response.username.as_str());
     let ha1 = known.and_then(|(_, credentials)| ha1_of(credentials, response.algorithm));
-    let right = response.verify(ha1.unwrap_or(NOBODY), method) && response.uri == message.request_uri_raw();
-    let Some((user, _)) = known else { return Err(Auth::UnknownUser) };
+    let right =
+        response.verify(ha1.unwrap_or(NOBODY), method) && response.uri == message.request_uri_raw();
+    let Some((user, _)) = known else {
+        return Err(Auth::UnknownUser);
+    };
     if !right || ha1.is_none() {
         return Err(Auth::Wrong);
     }

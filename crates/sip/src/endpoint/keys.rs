@@ -11,12 +11,12 @@ use rand_core::{Rng, SeedableRng};
 
 /// Names a transaction or dialog in its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(u128);
+pub struct Key(u64, u64);
 
 /// A table by [`Key`]. Never iterated where the order could be seen.
 pub type Table<V> = HashMap<Key, V, BuildHasherDefault<Uniform>>;
 
-/// A key is uniform already: its low half is the hash.
+/// A key is uniform already: its second half is the hash.
 #[derive(Default)]
 pub struct Uniform(u64);
 
@@ -29,8 +29,8 @@ impl Hasher for Uniform {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
     }
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
     }
 }
 
@@ -43,7 +43,10 @@ pub struct Keys {
 impl Keys {
     pub fn new(seed: [u8; 32]) -> Self {
         let mut random = ChaCha12Rng::from_seed(seed);
-        Keys { secret: (random.next_u64(), random.next_u64()), random }
+        Keys {
+            secret: (random.next_u64(), random.next_u64()),
+            random,
+        }
     }
 
     pub fn key(&self, parts: &[&[u8]]) -> Key {
@@ -55,7 +58,7 @@ impl Keys {
         }
         let high = hash.finish();
         hash.write_u64(self.secret.1);
-        Key(u128::from(high) << 64 | u128::from(hash.finish()))
+        Key(high, hash.finish())
     }
 
     /// A tag: 64 random bits (section 19.3 asks for 32).
@@ -105,6 +108,8 @@ pub fn hex(word: u64) -> String {
 
 fn push_hex(text: &mut String, word: u64) {
     for n in (0..16).rev() {
-        text.push(char::from(b"0123456789abcdef"[(word >> (4 * n)) as usize & 15]));
+        text.push(char::from(
+            b"0123456789abcdef"[(word >> (4 * n)) as usize & 15],
+        ));
     }
 }

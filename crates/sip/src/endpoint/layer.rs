@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Time;
@@ -26,6 +27,9 @@ const IN_DIALOG_ROOM: usize = 2;
 /// at this multiple of the table's bound.
 const LINGER_ROOM: usize = 8;
 
+/// Timer C (section 16.6): the longest silence after a provisional; it must be more than three minutes.
+pub const TIMER_C: Duration = Duration::from_secs(181);
+
 /// 2xx of different branches of one INVITE that are ACKed and ended; what comes beyond is dropped.
 pub const FORKS_MAX: usize = 8;
 
@@ -35,12 +39,13 @@ pub struct Layer {
     pub keys: Keys,
     pub out: VecDeque<Output>,
     pub timers: Timers<Alarm>,
-    servers: Table<ServerTx>,
+    /// Boxed, as they linger in their tens of thousands and a table keeps up to half of its room empty.
+    servers: Table<Box<ServerTx>>,
     /// Server transactions that have no final response yet.
     unanswered: usize,
     /// From tag, Call-ID and CSeq of new requests, to find merged ones (section 8.2.2.2).
     merges: Table<Key>,
-    clients: Table<ClientTx>,
+    clients: Table<Box<ClientTx>>,
     /// Client transactions without a final response by destination: whom an unreachable peer or a closed flow concerns.
     pending: BTreeSet<(SocketAddr, Key)>,
 }
@@ -54,16 +59,21 @@ struct ServerTx {
     machine: ServerMachine,
     /// Where responses go.
     peer: Peer,
-    source: SocketAddr,
     method: &'static str,
-    /// The request, as long as a response may have to be made from it.
-    request: Option<Message>,
+    /// As long as a response may have to be made from it.
+    asked: Option<Box<Asked>>,
     last: Option<Bytes>,
-    class: &'static str,
+    status: u16,
     repeat: Option<TimerId>,
     lasting: Option<TimerId>,
     merge: Option<Key>,
     leg: Option<LegId>,
+}
+
+/// A request without a final response, and where it came from.
+struct Asked {
+    message: Message,
+    source: SocketAddr,
 }
 
 enum ClientMachine {
@@ -83,7 +93,7 @@ struct ClientTx {
     /// The ACK of a failure.
     ack: Option<Bytes>,
     /// ACKs of 2xx by the To tag that they answered: sent again when the 2xx comes again.
-    acks: Vec<(String, Bytes, Peer)>,
+    acks: Vec<(Box<str>, Bytes, Peer)>,
 }
 
 /// Who waits for the outcome of a client transaction.
@@ -145,14 +155,29 @@ impl Layer {
         self.emit(Event::Counted { what });
     }
 
-    pub fn transmit(&mut self, peer: Peer, bytes: Bytes, method: &'static str, class: &'static str) {
-        self.emit(Event::Traffic { outbound: true, method, class });
+    pub fn transmit(
+        &mut self,
+        peer: Peer,
+        bytes: Bytes,
+        method: &'static str,
+        class: &'static str,
+    ) {
+        self.emit(Event::Traffic {
+            outbound: true,
+            method,
+            class,
+        });
         self.out.push_back(Output::Transmit { peer, bytes });
     }
 
     fn times(&self, peer: &Peer) -> Times {
         let Config { t1, t2, t4, .. } = *self.config;
-        Times { t1, t2, t4, reliable: peer.transport != Transport::Udp }
+        Times {
+            t1,
+            t2,
+            t4,
+            reliable: peer.transport != Transport::Udp,
+        }
     }
 
     /// True when new work must be refused.
@@ -162,8 +187,10 @@ impl Layer {
 
     /// True when not even work in dialogs can be taken.
     pub fn is_brimful(&self) -> bool {
-        self.unanswered + self.pending.len() >= self.config.max_transactions.saturating_mul(IN_DIALOG_ROOM)
-            || self.servers.len() + self.clients.len() >= self.config.max_transactions.saturating_mul(LINGER_ROOM)
+        self.unanswered + self.pending.len()
+            >= self.config.max_transactions.saturating_mul(IN_DIALOG_ROOM)
+            || self.servers.len() + self.clients.len()
+                >= self.config.max_transactions.saturating_mul(LINGER_ROOM)
     }
 
     // --- server transactions
@@ -178,19 +205,40 @@ impl Layer {
         match via.branch().filter(|_| via.has_cookie()) {
             Some(branch) => self.keys.key(&[branch.as_bytes(), host, &port, name]),
             None => {
-                let from = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
+                let from = message
+                    .from()
+                    .ok()
+                    .and_then(|from| from.tag())
+                    .unwrap_or_default();
                 let cseq = message.cseq().map_or(0, |(number, _)| number).to_be_bytes();
                 let branch = via.branch().unwrap_or_default().as_bytes();
-                self.keys.key(&[message.call_id().as_bytes(), from.as_bytes(), &cseq, branch, host, &port, name])
+                self.keys.key(&[
+                    message.call_id().as_bytes(),
+                    from.as_bytes(),
+                    &cseq,
+                    branch,
+                    host,
+                    &port,
+                    name,
+                ])
             }
         }
     }
 
     /// The key by which a request that came over two ways is found (section 8.2.2.2).
     pub fn merge_key(&self, message: &Message) -> Key {
-        let from = message.from().ok().and_then(|from| from.tag()).unwrap_or_default();
+        let from = message
+            .from()
+            .ok()
+            .and_then(|from| from.tag())
+            .unwrap_or_default();
         let cseq = message.header(HeaderName::CSeq).unwrap_or_default();
-        self.keys.key(&[b"merge", from.as_bytes(), message.call_id().as_bytes(), cseq.as_bytes()])
+        self.keys.key(&[
+            b"merge",
+            from.as_bytes(),
+            message.call_id().as_bytes(),
+            cseq.as_bytes(),
+        ])
     }
 
     pub fn is_merged(&self, merge: &Key) -> bool {
@@ -200,14 +248,19 @@ impl Layer {
     /// Where responses to a request go (section 18.2.2, RFC 3581 section 4).
     pub fn reply_peer(via: &Via<'_>, peer: Peer) -> Peer {
         match peer.transport {
-            Transport::Udp => Peer { remote: via.response_address(peer.remote), ..peer },
+            Transport::Udp => Peer {
+                remote: via.response_address(peer.remote),
+                ..peer
+            },
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => peer,
         }
     }
 
     /// Looks a request up; a repetition gets what its transaction has for it.
     pub fn receive(&mut self, now: Time, key: Key) -> Match {
-        let Some(tx) = self.servers.get(&key) else { return Match::New };
+        let Some(tx) = self.servers.get(&key) else {
+            return Match::New;
+        };
         let step = match &tx.machine {
             ServerMachine::Invite(machine) => machine.request_again(),
             ServerMachine::Other(machine) => machine.request_again(),
@@ -217,22 +270,43 @@ impl Layer {
     }
 
     pub fn receive_ack(&mut self, now: Time, key: Key) -> AckMatch {
-        let Some(tx) = self.servers.get_mut(&key) else { return AckMatch::Pass };
-        let ServerMachine::Invite(machine) = &mut tx.machine else { return AckMatch::Pass };
+        let Some(tx) = self.servers.get_mut(&key) else {
+            return AckMatch::Pass;
+        };
+        let ServerMachine::Invite(machine) = &mut tx.machine else {
+            return AckMatch::Pass;
+        };
         let Config { t1, t2, t4, .. } = *self.config;
-        let step = machine.ack(&Times { t1, t2, t4, reliable: tx.peer.transport != Transport::Udp });
+        let step = machine.ack(&Times {
+            t1,
+            t2,
+            t4,
+            reliable: tx.peer.transport != Transport::Udp,
+        });
         self.apply_server(now, key, step);
-        if step.pass { AckMatch::Pass } else { AckMatch::Absorbed }
+        if step.pass {
+            AckMatch::Pass
+        } else {
+            AckMatch::Absorbed
+        }
     }
 
     /// The leg of the INVITE transaction of this key, and whether that is still unanswered.
     pub fn invite_of(&self, key: Key) -> Option<(Option<LegId>, bool)> {
         let tx = self.servers.get(&key)?;
-        Some((tx.leg, tx.request.is_some()))
+        Some((tx.leg, tx.asked.is_some()))
     }
 
     /// Opens a server transaction for a request that is new.
-    pub fn open(&mut self, key: Key, message: &Message, method: &Method, peer: Peer, merge: Option<Key>, leg: Option<LegId>) {
+    pub fn open(
+        &mut self,
+        key: Key,
+        message: &Message,
+        method: &Method,
+        peer: Peer,
+        merge: Option<Key>,
+        leg: Option<LegId>,
+    ) {
         let Ok(via) = message.top_via() else { return };
         let machine = match method {
             Method::Invite => ServerMachine::Invite(ServerInvite::start()),
@@ -244,17 +318,19 @@ impl Layer {
         let tx = ServerTx {
             machine,
             peer: Layer::reply_peer(&via, peer),
-            source: peer.remote,
             method: method.label(),
-            request: Some(message.clone()),
+            asked: Some(Box::new(Asked {
+                message: message.clone(),
+                source: peer.remote,
+            })),
             last: None,
-            class: "",
+            status: 0,
             repeat: None,
             lasting: None,
             merge,
             leg,
         };
-        self.servers.insert(key, tx);
+        self.servers.insert(key, Box::new(tx));
         self.unanswered += 1;
     }
 
@@ -270,26 +346,38 @@ impl Layer {
     ) -> Option<(Bytes, Peer)> {
         let times = self.times(&self.servers.get(&key)?.peer);
         let tx = self.servers.get_mut(&key)?;
-        let request = tx.request.as_ref()?;
+        let Asked {
+            message: request,
+            source,
+        } = tx.asked.as_deref()?;
         let step = match &mut tx.machine {
             ServerMachine::Invite(machine) => machine.respond(status, &times)?,
             ServerMachine::Other(machine) => machine.respond(&times)?,
         };
-        let builder = Builder::response_via(request, status, phrase.unwrap_or_else(|| reason(status)), to_tag, tx.source);
-        let bytes = more(builder, request).header(HeaderName::Server, &self.config.product).finish();
+        let builder = Builder::response_via(
+            request,
+            status,
+            phrase.unwrap_or_else(|| reason(status)),
+            to_tag,
+            *source,
+        );
+        let bytes = more(builder, request)
+            .header(HeaderName::Server, &self.config.product)
+            .finish();
         tx.last = Some(bytes.clone());
-        tx.class = class(status);
+        tx.status = status;
         if status >= 200 {
-            tx.request = None;
+            tx.asked = None;
             self.unanswered -= 1;
         }
         let peer = tx.peer;
         self.apply_server(now, key, step);
         // A 2xx is the dialog's to repeat (section 13.3.1.4): keeping it here as well would only hold memory.
         if (200..300).contains(&status)
-            && let Some(ServerTx { machine: ServerMachine::Invite(_), last, .. }) = self.servers.get_mut(&key)
+            && let Some(tx) = self.servers.get_mut(&key)
+            && matches!(tx.machine, ServerMachine::Invite(_))
         {
-            *last = None;
+            tx.last = None;
         }
         Some((bytes, peer))
     }
@@ -301,54 +389,93 @@ impl Layer {
 
     /// Sends the last provisional once more.
     pub fn repeat_provisional(&mut self, now: Time, key: Key) {
-        self.apply_server(now, key, Step { send: Send::Repeat, ..Step::default() });
+        self.apply_server(
+            now,
+            key,
+            Step {
+                send: Send::Repeat,
+                ..Step::default()
+            },
+        );
     }
 
     /// Answers without keeping anything (section 8.2.7): under a flood of refusals memory must not grow.
-    pub fn refuse(&mut self, message: &Message, peer: Peer, status: u16, more: impl FnOnce(Builder) -> Builder) {
+    pub fn refuse(
+        &mut self,
+        message: &Message,
+        peer: Peer,
+        status: u16,
+        more: impl FnOnce(Builder) -> Builder,
+    ) {
         let Ok(via) = message.top_via() else { return };
         let tag = super::overload::stateless_tag(message);
-        let builder = Builder::response_via(message, status, reason(status), Some(&tag), peer.remote);
-        let bytes = more(builder).header(HeaderName::Server, &self.config.product).finish();
+        let builder =
+            Builder::response_via(message, status, reason(status), Some(&tag), peer.remote);
+        let bytes = more(builder)
+            .header(HeaderName::Server, &self.config.product)
+            .finish();
         let method = message.method().map_or("OTHER", Method::label);
         self.transmit(Layer::reply_peer(&via, peer), bytes, method, class(status));
     }
 
     fn apply_server(&mut self, now: Time, key: Key, step: Step) {
-        let Some(tx) = self.servers.get_mut(&key) else { return };
+        let Some(tx) = self.servers.get_mut(&key) else {
+            return;
+        };
         if step.send == Send::Repeat
             && let Some(bytes) = &tx.last
         {
-            let (peer, bytes, method, class) = (tx.peer, bytes.clone(), tx.method, tx.class);
+            let (peer, bytes, method, class) =
+                (tx.peer, bytes.clone(), tx.method, class(tx.status));
             self.transmit(peer, bytes, method, class);
         }
-        let Some(tx) = self.servers.get_mut(&key) else { return };
+        let Some(tx) = self.servers.get_mut(&key) else {
+            return;
+        };
         if step.over {
             self.close_server(key);
             return;
         }
-        change(&mut self.timers, &mut tx.repeat, step.repeat, now, Alarm::Server(key, Fired::Repeat));
-        change(&mut self.timers, &mut tx.lasting, step.last, now, Alarm::Server(key, Fired::Last));
+        change(
+            &mut self.timers,
+            &mut tx.repeat,
+            step.repeat,
+            now,
+            Alarm::Server(key, Fired::Repeat),
+        );
+        change(
+            &mut self.timers,
+            &mut tx.lasting,
+            step.last,
+            now,
+            Alarm::Server(key, Fired::Last),
+        );
     }
 
     /// Forgets a transaction, answered or not.
     pub fn close_server(&mut self, key: Key) {
-        let Some(tx) = self.servers.remove(&key) else { return };
+        let Some(tx) = self.servers.remove(&key) else {
+            return;
+        };
         for timer in [tx.repeat, tx.lasting].into_iter().flatten() {
             self.timers.cancel(timer);
         }
         if let Some(merge) = tx.merge {
             self.merges.remove(&merge);
         }
-        if tx.request.is_some() {
+        if tx.asked.is_some() {
             self.unanswered -= 1;
         }
     }
 
     pub fn server_fired(&mut self, now: Time, key: Key, fired: Fired) {
-        let Some(tx) = self.servers.get(&key) else { return };
+        let Some(tx) = self.servers.get(&key) else {
+            return;
+        };
         let times = self.times(&tx.peer);
-        let Some(tx) = self.servers.get_mut(&key) else { return };
+        let Some(tx) = self.servers.get_mut(&key) else {
+            return;
+        };
         let step = match &mut tx.machine {
             ServerMachine::Invite(machine) => machine.fired(fired, &times),
             ServerMachine::Other(machine) => machine.fired(fired),
@@ -362,8 +489,18 @@ impl Layer {
     // --- client transactions
 
     /// Sends a request and waits for what comes of it.
-    pub fn request(&mut self, now: Time, peer: Peer, branch: &str, method: &Method, request: Bytes, purpose: Purpose) -> Key {
-        let key = self.keys.key(&[branch.as_bytes(), method.as_str().as_bytes()]);
+    pub fn request(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        branch: &str,
+        method: &Method,
+        request: Bytes,
+        purpose: Purpose,
+    ) -> Key {
+        let key = self
+            .keys
+            .key(&[branch.as_bytes(), method.as_str().as_bytes()]);
         let times = self.times(&peer);
         let (machine, step) = match method {
             Method::Invite => {
@@ -388,7 +525,7 @@ impl Layer {
             ack: None,
             acks: Vec::new(),
         };
-        self.clients.insert(key, tx);
+        self.clients.insert(key, Box::new(tx));
         self.pending.insert((peer.remote, key));
         self.apply_client(now, key, step, None);
         key
@@ -399,7 +536,9 @@ impl Layer {
         let via = message.top_via().ok()?;
         let (_, method) = message.cseq().ok()?;
         let status = message.status()?;
-        let key = self.keys.key(&[via.branch()?.as_bytes(), method.as_str().as_bytes()]);
+        let key = self
+            .keys
+            .key(&[via.branch()?.as_bytes(), method.as_str().as_bytes()]);
         let Some(tx) = self.clients.get(&key) else {
             self.count("no_transaction");
             return None;
@@ -415,11 +554,26 @@ impl Layer {
             self.pending.remove(&(tx.peer.remote, key));
         }
         self.apply_client(now, key, step, Some(message));
+        // A leg that rings has its own timer C, which cancels; a re-INVITE that hangs is a dialog that does not respond.
+        if status < 200
+            && matches!(purpose, Purpose::Reinvite(_))
+            && let Some(tx) = self.clients.get_mut(&key)
+        {
+            change(
+                &mut self.timers,
+                &mut tx.lasting,
+                Set::After(TIMER_C, "timer C"),
+                now,
+                Alarm::Client(key, Fired::Last),
+            );
+        }
         step.pass.then_some((key, purpose))
     }
 
     fn apply_client(&mut self, now: Time, key: Key, step: Step, response: Option<&Message>) {
-        let Some(tx) = self.clients.get_mut(&key) else { return };
+        let Some(tx) = self.clients.get_mut(&key) else {
+            return;
+        };
         let (peer, method) = (tx.peer, tx.method);
         let send = match step.send {
             Send::Nothing => None,
@@ -438,16 +592,32 @@ impl Layer {
             self.close_client(key);
             return;
         }
-        let Some(tx) = self.clients.get_mut(&key) else { return };
+        let Some(tx) = self.clients.get_mut(&key) else {
+            return;
+        };
         if response.is_some_and(|response| response.status() >= Some(200)) {
             tx.request = Bytes::new();
         }
-        change(&mut self.timers, &mut tx.repeat, step.repeat, now, Alarm::Client(key, Fired::Repeat));
-        change(&mut self.timers, &mut tx.lasting, step.last, now, Alarm::Client(key, Fired::Last));
+        change(
+            &mut self.timers,
+            &mut tx.repeat,
+            step.repeat,
+            now,
+            Alarm::Client(key, Fired::Repeat),
+        );
+        change(
+            &mut self.timers,
+            &mut tx.lasting,
+            step.last,
+            now,
+            Alarm::Client(key, Fired::Last),
+        );
     }
 
     fn close_client(&mut self, key: Key) {
-        let Some(tx) = self.clients.remove(&key) else { return };
+        let Some(tx) = self.clients.remove(&key) else {
+            return;
+        };
         for timer in [tx.repeat, tx.lasting].into_iter().flatten() {
             self.timers.cancel(timer);
         }
@@ -469,8 +639,12 @@ impl Layer {
 
     /// Cancels an INVITE of ours that has had a provisional (section 9.1).
     pub fn cancel(&mut self, now: Time, key: Key, cause: Option<&str>) {
-        let Some(tx) = self.clients.get(&key) else { return };
-        let ClientMachine::Invite(machine) = &tx.machine else { return };
+        let Some(tx) = self.clients.get(&key) else {
+            return;
+        };
+        let ClientMachine::Invite(machine) = &tx.machine else {
+            return;
+        };
         let step = machine.cancelled(&self.times(&tx.peer));
         let peer = tx.peer;
         if let Some((branch, cancel)) = cancel_of(&tx.request, cause) {
@@ -481,8 +655,12 @@ impl Layer {
 
     /// The ACK already sent for the 2xx with this To tag goes out again; false if there was none.
     pub fn ack_again(&mut self, key: Key, tag: &str) -> bool {
-        let Some(tx) = self.clients.get(&key) else { return false };
-        let Some((_, bytes, peer)) = tx.acks.iter().find(|(known, ..)| known == tag) else { return false };
+        let Some(tx) = self.clients.get(&key) else {
+            return false;
+        };
+        let Some((_, bytes, peer)) = tx.acks.iter().find(|(known, ..)| **known == *tag) else {
+            return false;
+        };
         let (bytes, peer) = (bytes.clone(), *peer);
         self.transmit(peer, bytes, "ACK", "request");
         true
@@ -491,7 +669,8 @@ impl Layer {
     /// Sends the ACK of a 2xx and keeps it for its repetitions.
     pub fn ack(&mut self, key: Key, tag: &str, bytes: Bytes, peer: Peer) {
         if let Some(tx) = self.clients.get_mut(&key) {
-            tx.acks.push((tag.to_owned(), bytes.clone(), peer));
+            tx.acks.reserve_exact(1);
+            tx.acks.push((tag.into(), bytes.clone(), peer));
         }
         self.transmit(peer, bytes, "ACK", "request");
     }
@@ -505,7 +684,12 @@ impl Layer {
     /// Ends all unfinished client transactions to a peer that cannot be reached (section 8.1.3.1).
     pub fn unreachable(&mut self, peer: &Peer) -> Vec<Purpose> {
         let remote = peer.remote;
-        let keys: Vec<Key> = self.pending.iter().filter(|(at, _)| *at == remote).map(|(_, key)| *key).collect();
+        let keys: Vec<Key> = self
+            .pending
+            .iter()
+            .filter(|(at, _)| *at == remote)
+            .map(|(_, key)| *key)
+            .collect();
         self.give_up(keys, |tx| tx.peer.transport == peer.transport)
     }
 
@@ -527,7 +711,13 @@ impl Layer {
     }
 }
 
-fn change(timers: &mut Timers<Alarm>, timer: &mut Option<TimerId>, set: Set, now: Time, alarm: Alarm) {
+fn change(
+    timers: &mut Timers<Alarm>,
+    timer: &mut Option<TimerId>,
+    set: Set,
+    now: Time,
+    alarm: Alarm,
+) {
     match set {
         Set::Keep => {}
         Set::Clear => {
@@ -556,7 +746,9 @@ fn host_bytes<'a>(via: &Via<'_>, text: &'a mut [u8; 48]) -> &'a [u8] {
             &text[..16]
         }
         None => {
-            let crate::message::Host::Name(name) = via.host else { return &[] };
+            let crate::message::Host::Name(name) = via.host else {
+                return &[];
+            };
             let length = name.len().min(text.len());
             for (to, from) in text.iter_mut().zip(name.bytes()) {
                 *to = from.to_ascii_lowercase();

@@ -34,7 +34,11 @@ pub struct Leg {
 #[derive(Debug)]
 pub enum State {
     /// Our INVITE has no final response.
-    Calling { tx: Key, provisional: bool, hangup: Hangup },
+    Calling {
+        tx: Key,
+        provisional: bool,
+        hangup: Hangup,
+    },
     /// Their INVITE has no final response of ours.
     Alerting { tx: Key, minutes: u16 },
     /// Answered.
@@ -75,9 +79,17 @@ pub enum Offer {
     /// Our re-INVITE is out.
     Ours(Bytes),
     /// 491 came: wait, then try again.
-    BackOff { sdp: Bytes, timer: TimerId },
+    BackOff {
+        sdp: Bytes,
+        timer: TimerId,
+    },
     /// Their re-INVITE or UPDATE waits for the engine.
-    Theirs { tx: Key, invite: bool, cseq: u32, contact: Option<String> },
+    Theirs {
+        tx: Key,
+        invite: bool,
+        cseq: u32,
+        contact: Option<String>,
+    },
 }
 
 /// What a leg's timer is for.
@@ -97,7 +109,15 @@ pub enum LegAlarm {
 
 impl Leg {
     pub fn new(dialog: Dialog, state: State, trunk: Option<Arc<str>>) -> Box<Leg> {
-        Box::new(Leg { dialog, state, trunk, alarm: None, unacked: None, offer: Offer::Idle, wish: None })
+        Box::new(Leg {
+            dialog,
+            state,
+            trunk,
+            alarm: None,
+            unacked: None,
+            offer: Offer::Idle,
+            wish: None,
+        })
     }
 }
 
@@ -111,17 +131,38 @@ pub fn unacked(
     (response, peer): (Bytes, Peer),
 ) -> Unacked {
     let (t1, name) = (layer.config.t1, "2xx without ACK");
-    let repeat = layer.timers.set(now + t1, "2xx repeat", Alarm::Leg(leg, LegAlarm::RepeatAnswer));
-    let give_up = layer.timers.set(now + t1 * 64, name, Alarm::Leg(leg, LegAlarm::NoAck));
-    Unacked { response, peer, cseq, initial, interval: t1, repeat, give_up, hangup: None }
+    let repeat = layer.timers.set(
+        now + t1,
+        "2xx repeat",
+        Alarm::Leg(leg, LegAlarm::RepeatAnswer),
+    );
+    let give_up = layer
+        .timers
+        .set(now + t1 * 64, name, Alarm::Leg(leg, LegAlarm::NoAck));
+    Unacked {
+        response,
+        peer,
+        cseq,
+        initial,
+        interval: t1,
+        repeat,
+        give_up,
+        hangup: None,
+    }
 }
 
 /// A request inside a dialog (section 12.2.1.1) up to its Contact, and the branch it carries.
-pub fn in_dialog(layer: &mut Layer, dialog: &Dialog, method: &Method, cseq: u32) -> (String, Builder) {
+pub fn in_dialog(
+    layer: &mut Layer,
+    dialog: &Dialog,
+    method: &Method,
+    cseq: u32,
+) -> (String, Builder) {
     let branch = layer.keys.branch();
     let transport = dialog.peer.transport;
     let (target, routes) = dialog.request_target();
-    let mut builder = Builder::request(method, target).header(HeaderName::Via, layer.local.via(transport, &branch));
+    let mut builder = Builder::request(method, target)
+        .header(HeaderName::Via, layer.local.via(transport, &branch));
     for route in routes {
         builder = builder.header(HeaderName::Route, route);
     }
@@ -141,7 +182,9 @@ pub fn in_dialog(layer: &mut Layer, dialog: &Dialog, method: &Method, cseq: u32)
 impl Endpoint {
     /// The leg is over: forgotten, counted off, told.
     pub(super) fn gone(&mut self, id: LegId, cause: Cause) {
-        let Some(leg) = self.legs.remove(&id) else { return };
+        let Some(leg) = self.legs.remove(&id) else {
+            return;
+        };
         let key = self.dialog_key(&leg.dialog.call_id, &leg.dialog.local_tag);
         self.dialogs.remove(&key);
         self.cancel_timers(*leg);
@@ -171,7 +214,9 @@ impl Endpoint {
     }
 
     pub(super) fn dialog_key(&self, call_id: &str, local_tag: &str) -> Key {
-        self.layer.keys.key(&[b"dialog", call_id.as_bytes(), local_tag.as_bytes()])
+        self.layer
+            .keys
+            .key(&[b"dialog", call_id.as_bytes(), local_tag.as_bytes()])
     }
 
     pub(super) fn leg_alarm(&mut self, now: Time, id: LegId, alarm: LegAlarm) {
@@ -186,9 +231,15 @@ impl Endpoint {
 
     /// [`crate::Command::Hangup`], by what the state demands.
     pub(super) fn hangup(&mut self, now: Time, id: LegId, cause: Option<String>) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         match &mut leg.state {
-            State::Calling { tx, provisional, hangup } => {
+            State::Calling {
+                tx,
+                provisional,
+                hangup,
+            } => {
                 if !matches!(hangup, Hangup::No) {
                     return;
                 }
@@ -202,10 +253,11 @@ impl Endpoint {
             }
             State::Alerting { tx, .. } => {
                 let (tx, tag) = (*tx, leg.dialog.local_tag.clone());
-                self.layer.respond(now, tx, 480, None, Some(&tag), |builder, _| match cause {
-                    Some(cause) => builder.header(HeaderName::Reason, cause),
-                    None => builder,
-                });
+                self.layer
+                    .respond(now, tx, 480, None, Some(&tag), |builder, _| match cause {
+                        Some(cause) => builder.header(HeaderName::Reason, cause),
+                        None => builder,
+                    });
                 self.gone(id, Cause::HungUp);
             }
             State::Up => match &mut leg.unacked {
@@ -219,15 +271,28 @@ impl Endpoint {
     /// Sends BYE; the leg is gone when that is answered.
     pub(super) fn bye(&mut self, now: Time, id: LegId, cause: Option<&str>) {
         self.refuse_pending_offer(now, id);
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         leg.state = State::Closing;
-        for timer in leg.unacked.take().into_iter().flat_map(|unacked| [unacked.repeat, unacked.give_up]) {
+        for timer in leg
+            .unacked
+            .take()
+            .into_iter()
+            .flat_map(|unacked| [unacked.repeat, unacked.give_up])
+        {
             self.layer.timers.cancel(timer);
         }
         if let Offer::BackOff { timer, .. } = std::mem::replace(&mut leg.offer, Offer::Idle) {
             self.layer.timers.cancel(timer);
         }
-        send_bye(&mut self.layer, now, &mut leg.dialog, cause, Purpose::Bye(id));
+        send_bye(
+            &mut self.layer,
+            now,
+            &mut leg.dialog,
+            cause,
+            Purpose::Bye(id),
+        );
     }
 
     pub(super) fn bye_response(&mut self, id: LegId, message: &Message) {
@@ -239,7 +304,9 @@ impl Endpoint {
     /// The dialog is of no use any more (section 12.2.1.2): [`Cause::Lost`], unless it is ending anyway.
     pub(super) fn dialog_died(&mut self, now: Time, id: LegId, bye: bool) {
         self.refuse_pending_offer(now, id);
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         match leg.state {
             State::Up => {
                 if bye {
@@ -252,14 +319,23 @@ impl Endpoint {
     }
 
     pub(super) fn send_info(&mut self, now: Time, id: LegId, content_type: &str, body: &[u8]) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         if !matches!(leg.state, State::Up) {
             return;
         }
         let cseq = leg.dialog.next_cseq();
         let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &Method::Info, cseq);
         let bytes = builder.body(content_type, body).finish();
-        self.layer.request(now, leg.dialog.peer, &branch, &Method::Info, bytes, Purpose::Info(id));
+        self.layer.request(
+            now,
+            leg.dialog.peer,
+            &branch,
+            &Method::Info,
+            bytes,
+            Purpose::Info(id),
+        );
     }
 
     pub(super) fn info_response(&mut self, now: Time, id: LegId, message: &Message) {
@@ -289,11 +365,24 @@ impl Endpoint {
 }
 
 /// One BYE in this dialog.
-pub fn send_bye(layer: &mut Layer, now: Time, dialog: &mut Dialog, cause: Option<&str>, purpose: Purpose) {
+pub fn send_bye(
+    layer: &mut Layer,
+    now: Time,
+    dialog: &mut Dialog,
+    cause: Option<&str>,
+    purpose: Purpose,
+) {
     let cseq = dialog.next_cseq();
     let (branch, mut builder) = in_dialog(layer, dialog, &Method::Bye, cseq);
     if let Some(cause) = cause {
         builder = builder.header(HeaderName::Reason, cause);
     }
-    layer.request(now, dialog.peer, &branch, &Method::Bye, builder.finish(), purpose);
+    layer.request(
+        now,
+        dialog.peer,
+        &branch,
+        &Method::Bye,
+        builder.finish(),
+        purpose,
+    );
 }

@@ -18,7 +18,10 @@ impl Local {
     pub fn new(config: &Config) -> Local {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
         let any = config.udp.or(config.tcp).unwrap_or(nowhere);
-        Local { udp: config.udp.unwrap_or(any), stream: config.tcp.unwrap_or(any) }
+        Local {
+            udp: config.udp.unwrap_or(any),
+            stream: config.tcp.unwrap_or(any),
+        }
     }
 
     fn address(&self, transport: Transport) -> SocketAddr {
@@ -30,12 +33,19 @@ impl Local {
 
     /// The value of our Contact towards a peer of this transport.
     pub fn contact(&self, transport: Transport) -> impl Display + use<> {
-        Contact { address: self.address(transport), transport }
+        Contact {
+            address: self.address(transport),
+            transport,
+        }
     }
 
     /// The value of our Via.
     pub fn via<'a>(&self, transport: Transport, branch: &'a str) -> impl Display + use<'a> {
-        Sent { address: self.address(transport), transport, branch }
+        Sent {
+            address: self.address(transport),
+            transport,
+            branch,
+        }
     }
 }
 
@@ -71,6 +81,10 @@ impl Display for Sent<'_> {
             Transport::Ws => "WS",
             Transport::Wss => "WSS",
         };
-        write!(f, "SIP/2.0/{transport} {};branch={};rport", self.address, self.branch)
+        write!(
+            f,
+            "SIP/2.0/{transport} {};branch={};rport",
+            self.address, self.branch
+        )
     }
 }

@@ -104,7 +104,9 @@ impl Endpoint {
     /// Takes one input. Drain [`Endpoint::poll_output`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input) {
         match input {
-            Input::Message { peer, message } if message.is_request() => self.request(now, peer, message),
+            Input::Message { peer, message } if message.is_request() => {
+                self.request(now, peer, message)
+            }
             Input::Message { message, .. } => self.response(now, &message),
             Input::Malformed { peer, bytes } => self.malformed(peer, &bytes),
             Input::Unreachable { peer } => {
@@ -187,21 +189,39 @@ impl Endpoint {
     fn command(&mut self, now: Time, command: Command) {
         match command {
             Command::Invite(invite) => self.invite(now, invite),
-            Command::Ring { leg, status, sdp, headers } => self.ring(now, leg, status, sdp, &headers),
+            Command::Ring {
+                leg,
+                status,
+                sdp,
+                headers,
+            } => self.ring(now, leg, status, sdp, &headers),
             Command::Answer { leg, sdp, headers } => self.answer(now, leg, &sdp, &headers),
-            Command::Reject { leg, status, reason, headers } => self.reject(now, leg, status, reason.as_deref(), &headers),
+            Command::Reject {
+                leg,
+                status,
+                reason,
+                headers,
+            } => self.reject(now, leg, status, reason.as_deref(), &headers),
             Command::Reinvite { leg, sdp } => self.wish_reinvite(now, leg, sdp),
             Command::AcceptReoffer { leg, sdp } => self.accept_reoffer(now, leg, &sdp),
             Command::RejectReoffer { leg, status } => self.reject_reoffer(now, leg, status),
             Command::Hangup { leg, reason } => self.hangup(now, leg, reason),
-            Command::Info { leg, content_type, body } => self.send_info(now, leg, &content_type, &body),
+            Command::Info {
+                leg,
+                content_type,
+                body,
+            } => self.send_info(now, leg, &content_type, &body),
         }
     }
 
     fn response(&mut self, now: Time, message: &Message) {
         let method = message.cseq().map_or("OTHER", |(_, method)| method.label());
         let class = layer::class(message.status().unwrap_or_default());
-        self.layer.emit(Event::Traffic { outbound: false, method, class });
+        self.layer.emit(Event::Traffic {
+            outbound: false,
+            method,
+            class,
+        });
         if let Some((key, purpose)) = self.layer.response(now, message) {
             match purpose {
                 Purpose::Invite(leg) => self.invite_response(now, leg, key, message),
@@ -226,17 +246,24 @@ impl Endpoint {
     /// Bytes that would not parse: 400 where anything can be read at all.
     fn malformed(&mut self, peer: Peer, bytes: &[u8]) {
         self.layer.count("malformed");
-        let Some(response) = best_effort_response(bytes, peer.remote, 400, reason(400)) else { return };
+        let Some(response) = best_effort_response(bytes, peer.remote, 400, reason(400)) else {
+            return;
+        };
         // The response carries the request's Via, which says where it goes.
-        let Ok(parsed) = Message::parse(response.clone()) else { return };
+        let Ok(parsed) = Message::parse(response.clone()) else {
+            return;
+        };
         let Ok(via) = parsed.top_via() else { return };
-        self.layer.transmit(Layer::reply_peer(&via, peer), response, "OTHER", "4xx");
+        self.layer
+            .transmit(Layer::reply_peer(&via, peer), response, "OTHER", "4xx");
     }
 }
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("Endpoint")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,15 @@ use crate::message::{Builder, HeaderName, Message, Method};
 /// True for a request that starts something, and that may be refused under overload. What belongs to calls in progress may not.
 pub fn is_new_work(message: &Message) -> bool {
     let fresh = match message.method() {
-        Some(Method::Ack | Method::Cancel | Method::Bye | Method::Prack | Method::Info | Method::Update) | None => false,
+        Some(
+            Method::Ack
+            | Method::Cancel
+            | Method::Bye
+            | Method::Prack
+            | Method::Info
+            | Method::Update,
+        )
+        | None => false,
         Some(_) => true,
     };
     fresh && message.to().is_ok_and(|to| to.tag().is_none())
@@ -24,15 +32,24 @@ pub fn overload_response(request: &Message, peer: &Peer, retry_after: u32) -> Op
         return None;
     }
     let tag = stateless_tag(request);
-    let response = Builder::response_via(request, 503, "Service Unavailable", Some(&tag), peer.remote);
-    Some(response.header(HeaderName::RetryAfter, retry_after).finish())
+    let response =
+        Builder::response_via(request, 503, "Service Unavailable", Some(&tag), peer.remote);
+    Some(
+        response
+            .header(HeaderName::RetryAfter, retry_after)
+            .finish(),
+    )
 }
 
 /// The To tag of a refusal that leaves nothing behind: the same for a repetition, and known again in the ACK.
 pub fn stateless_tag(message: &Message) -> String {
     let mut hash = DefaultHasher::new();
     let via = message.top_via().ok();
-    hash.write(via.and_then(|via| via.branch()).unwrap_or_default().as_bytes());
+    hash.write(
+        via.and_then(|via| via.branch())
+            .unwrap_or_default()
+            .as_bytes(),
+    );
     hash.write_u8(0);
     hash.write(message.call_id().as_bytes());
     hex(hash.finish())

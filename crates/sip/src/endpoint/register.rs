@@ -12,15 +12,26 @@ use crate::registrar::{Change, Refusal, Register, Wish, Wishes};
 
 impl Endpoint {
     /// A REGISTER whose digest was right, its transaction open.
-    pub(super) fn register(&mut self, now: Time, peer: Peer, message: &Message, key: Key, identity: &Identity) {
-        let Identity::User(user) = identity else { return };
+    pub(super) fn register(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        message: &Message,
+        key: Key,
+        identity: &Identity,
+    ) {
+        let Identity::User(user) = identity else {
+            return;
+        };
         let tag = self.layer.keys.tag();
         let aor = message.to().ok().and_then(|to| to.uri.user());
         if aor.as_deref() != Some(user) {
             self.layer.count("forbidden");
             return self.layer.answer(now, key, 403, Some(&tag));
         }
-        let Some(register) = read(message, peer) else { return self.layer.answer(now, key, 400, Some(&tag)) };
+        let Some(register) = read(message, peer) else {
+            return self.layer.answer(now, key, 400, Some(&tag));
+        };
         let config = self.layer.config.clone();
         match self.registrar.register(now, user, register, &config) {
             Ok(change) => {
@@ -31,7 +42,9 @@ impl Endpoint {
                 }
             }
             Err(Refusal::TooBrief(seconds)) => {
-                let least = |builder: crate::message::Builder, _: &Message| builder.header(HeaderName::MinExpires, seconds);
+                let least = |builder: crate::message::Builder, _: &Message| {
+                    builder.header(HeaderName::MinExpires, seconds)
+                };
                 self.layer.respond(now, key, 423, None, Some(&tag), least);
             }
             Err(Refusal::OutOfOrder) => {
@@ -45,14 +58,18 @@ impl Endpoint {
     /// 200 with every binding and the seconds it has left.
     fn registered(&mut self, now: Time, key: Key, tag: &str, user: &str) {
         let bindings = self.registrar.of(user);
-        self.layer.respond(now, key, 200, None, Some(tag), |mut builder, request| {
-            for binding in bindings {
-                // Rounded up: a phone that asked for 60 s is told 60, not 59.
-                let left = (binding.expires.since(now).as_millis()).div_ceil(1000);
-                builder = builder.header(HeaderName::Contact, format_args!("<{}>;expires={left}", binding.uri));
-            }
-            builder.copy(request, HeaderName::Path)
-        });
+        self.layer
+            .respond(now, key, 200, None, Some(tag), |mut builder, request| {
+                for binding in bindings {
+                    // Rounded up: a phone that asked for 60 s is told 60, not 59.
+                    let left = (binding.expires.since(now).as_millis()).div_ceil(1000);
+                    builder = builder.header(
+                        HeaderName::Contact,
+                        format_args!("<{}>;expires={left}", binding.uri),
+                    );
+                }
+                builder.copy(request, HeaderName::Path)
+            });
     }
 
     /// After any change from outside a REGISTER: the timer and the engine learn it.
@@ -66,14 +83,21 @@ impl Endpoint {
             self.layer.timers.cancel(timer);
         }
         if let Some(at) = self.registrar.next_expiry(user) {
-            let timer = self.layer.timers.set(at, "registration expiry", Alarm::Binding(user.clone()));
+            let timer =
+                self.layer
+                    .timers
+                    .set(at, "registration expiry", Alarm::Binding(user.clone()));
             self.expiries.insert(user.clone(), timer);
         }
     }
 
     fn tell_registration(&mut self, user: &Arc<str>) {
         let contacts = self.registrar.of(user).len() as u32;
-        let registration = Registration { user: user.clone(), reachable: contacts > 0, contacts };
+        let registration = Registration {
+            user: user.clone(),
+            reachable: contacts > 0,
+            contacts,
+        };
         self.layer.emit(Event::Registration(registration));
     }
 }
@@ -92,10 +116,28 @@ fn read(message: &Message, peer: Peer) -> Option<Register> {
         let mut wishes = Vec::new();
         for contact in message.contacts() {
             let contact = contact.ok()?;
-            wishes.push(Wish { uri: contact.uri_text.to_owned(), q: contact.q(), expires: contact.expires() });
+            wishes.push(Wish {
+                uri: contact.uri_text.to_owned(),
+                q: contact.q(),
+                expires: contact.expires(),
+            });
         }
-        if wishes.is_empty() { Wishes::Fetch } else { Wishes::Set(wishes) }
+        if wishes.is_empty() {
+            Wishes::Fetch
+        } else {
+            Wishes::Set(wishes)
+        }
     };
-    let path = message.values(HeaderName::Path).map(str::to_owned).collect();
-    Some(Register { call_id: message.call_id().to_owned(), cseq, peer, path, wishes, expires })
+    let path = message
+        .values(HeaderName::Path)
+        .map(str::to_owned)
+        .collect();
+    Some(Register {
+        call_id: message.call_id().to_owned(),
+        cseq,
+        peer,
+        path,
+        wishes,
+        expires,
+    })
 }

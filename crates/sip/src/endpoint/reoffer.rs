@@ -25,7 +25,9 @@ const RETRY_MAX: u32 = 10;
 impl Endpoint {
     /// [`crate::Command::Reinvite`].
     pub(super) fn wish_reinvite(&mut self, now: Time, id: LegId, sdp: Bytes) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         if matches!(leg.state, State::Up) {
             leg.wish = Some(sdp);
             self.pursue_wish(now, id);
@@ -34,8 +36,12 @@ impl Endpoint {
 
     /// Sends the offer that we wish for, if nothing is in its way (section 14.1).
     pub(super) fn pursue_wish(&mut self, now: Time, id: LegId) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let free = matches!(leg.state, State::Up) && matches!(leg.offer, Offer::Idle) && leg.unacked.is_none();
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let free = matches!(leg.state, State::Up)
+            && matches!(leg.offer, Offer::Idle)
+            && leg.unacked.is_none();
         if !free {
             return;
         }
@@ -43,12 +49,22 @@ impl Endpoint {
         let cseq = leg.dialog.next_cseq();
         let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &Method::Invite, cseq);
         let bytes = builder
-            .header(HeaderName::Contact, self.layer.local.contact(leg.dialog.peer.transport))
+            .header(
+                HeaderName::Contact,
+                self.layer.local.contact(leg.dialog.peer.transport),
+            )
             .header(HeaderName::Allow, ALLOW)
             .body("application/sdp", &sdp)
             .finish();
         leg.offer = Offer::Ours(sdp);
-        self.layer.request(now, leg.dialog.peer, &branch, &Method::Invite, bytes, Purpose::Reinvite(id));
+        self.layer.request(
+            now,
+            leg.dialog.peer,
+            &branch,
+            &Method::Invite,
+            bytes,
+            Purpose::Reinvite(id),
+        );
     }
 
     pub(super) fn reinvite_response(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
@@ -60,7 +76,11 @@ impl Endpoint {
     }
 
     fn reoffer_accepted(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
-        let tag = message.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let tag = message
+            .to()
+            .ok()
+            .and_then(|to| to.tag())
+            .unwrap_or_default();
         if self.layer.ack_again(key, tag) {
             return;
         }
@@ -76,25 +96,40 @@ impl Endpoint {
         self.layer.ack(key, tag, ack.finish(), leg.dialog.peer);
         if matches!(leg.state, State::Up) && matches!(leg.offer, Offer::Ours(_)) {
             leg.offer = Offer::Idle;
-            self.layer.emit(Event::ReofferAccepted { leg: id, sdp: sdp_of(message) });
+            self.layer.emit(Event::ReofferAccepted {
+                leg: id,
+                sdp: sdp_of(message),
+            });
             self.pursue_wish(now, id);
         }
     }
 
     fn reoffer_refused(&mut self, now: Time, id: LegId, status: u16) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         if !matches!(leg.state, State::Up) {
             return;
         }
-        let Offer::Ours(sdp) = std::mem::replace(&mut leg.offer, Offer::Idle) else { return };
+        let Offer::Ours(sdp) = std::mem::replace(&mut leg.offer, Offer::Idle) else {
+            return;
+        };
         match status {
             481 => self.dialog_died(now, id, false),
             408 => self.dialog_died(now, id, true),
             491 => {
                 // Whoever called made the Call-ID; on legs that we answered it is theirs.
-                let (low, high) = if leg.dialog.we_called { GLARE_OWNER } else { GLARE_OTHER };
+                let (low, high) = if leg.dialog.we_called {
+                    GLARE_OWNER
+                } else {
+                    GLARE_OTHER
+                };
                 let wait = GLARE_STEP * self.layer.keys.between(low, high);
-                let timer = self.layer.timers.set(now + wait, "re-INVITE after 491", Alarm::Leg(id, LegAlarm::BackOff));
+                let timer = self.layer.timers.set(
+                    now + wait,
+                    "re-INVITE after 491",
+                    Alarm::Leg(id, LegAlarm::BackOff),
+                );
                 leg.offer = Offer::BackOff { sdp, timer };
             }
             _ => {
@@ -105,7 +140,9 @@ impl Endpoint {
     }
 
     pub(super) fn back_off_over(&mut self, now: Time, id: LegId) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         if let Offer::BackOff { sdp, .. } = std::mem::replace(&mut leg.offer, Offer::Idle) {
             leg.wish.get_or_insert(sdp);
             self.pursue_wish(now, id);
@@ -113,8 +150,17 @@ impl Endpoint {
     }
 
     /// A re-INVITE or UPDATE of theirs that offers, or wants an offer.
-    pub(super) fn their_offer(&mut self, now: Time, id: LegId, key: Key, message: &Message, invite: bool) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+    pub(super) fn their_offer(
+        &mut self,
+        now: Time,
+        id: LegId,
+        key: Key,
+        message: &Message,
+        invite: bool,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         let busy = match (&leg.state, &leg.offer) {
             (State::Calling { .. }, _) | (_, Offer::Ours(_)) => Some(491),
             (State::Alerting { .. }, _) | (_, Offer::Theirs { .. }) => Some(500),
@@ -125,39 +171,60 @@ impl Endpoint {
         };
         if let Some(status) = busy {
             let wait = self.layer.keys.between(0, RETRY_MAX);
-            self.layer.respond(now, key, status, None, None, |builder, _| match status {
-                500 => builder.header(HeaderName::RetryAfter, wait),
-                _ => builder,
-            });
+            self.layer
+                .respond(now, key, status, None, None, |builder, _| match status {
+                    500 => builder.header(HeaderName::RetryAfter, wait),
+                    _ => builder,
+                });
             return;
         }
-        let contact = message.values(HeaderName::Contact).next().map(|contact| uri_of(contact).to_owned());
+        let contact = message
+            .values(HeaderName::Contact)
+            .next()
+            .map(|contact| uri_of(contact).to_owned());
         let cseq = message.cseq().map_or(0, |(number, _)| number);
-        if let Offer::BackOff { sdp, timer } = std::mem::replace(&mut leg.offer, Offer::Theirs { tx: key, invite, cseq, contact }) {
+        if let Offer::BackOff { sdp, timer } = std::mem::replace(
+            &mut leg.offer,
+            Offer::Theirs {
+                tx: key,
+                invite,
+                cseq,
+                contact,
+            },
+        ) {
             self.layer.timers.cancel(timer);
             leg.wish.get_or_insert(sdp);
         }
         if invite {
             self.layer.answer(now, key, 100, None);
         }
-        self.layer.emit(Event::Reoffered { leg: id, sdp: sdp_of(message) });
+        self.layer.emit(Event::Reoffered {
+            leg: id,
+            sdp: sdp_of(message),
+        });
     }
 
     /// [`crate::Command::AcceptReoffer`].
     pub(super) fn accept_reoffer(&mut self, now: Time, id: LegId, sdp: &[u8]) {
-        let Some((tx, invite, cseq, contact)) = self.take_theirs(id) else { return };
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some((tx, invite, cseq, contact)) = self.take_theirs(id) else {
+            return;
+        };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         if let Some(contact) = contact {
             leg.dialog.refresh(&contact);
         }
         let ours = self.layer.local.contact(leg.dialog.peer.transport);
-        let sent = self.layer.respond(now, tx, 200, None, None, |builder, request| {
-            builder
-                .copy(request, HeaderName::RecordRoute)
-                .header(HeaderName::Contact, ours)
-                .header(HeaderName::Allow, ALLOW)
-                .body("application/sdp", sdp)
-        });
+        let sent = self
+            .layer
+            .respond(now, tx, 200, None, None, |builder, request| {
+                builder
+                    .copy(request, HeaderName::RecordRoute)
+                    .header(HeaderName::Contact, ours)
+                    .header(HeaderName::Allow, ALLOW)
+                    .body("application/sdp", sdp)
+            });
         if let Some(sent) = sent.filter(|_| invite) {
             leg.unacked = Some(unacked(&mut self.layer, now, id, cseq, false, sent));
         }
@@ -166,8 +233,14 @@ impl Endpoint {
 
     /// [`crate::Command::RejectReoffer`].
     pub(super) fn reject_reoffer(&mut self, now: Time, id: LegId, status: u16) {
-        let Some((tx, ..)) = self.take_theirs(id) else { return };
-        let status = if (400..700).contains(&status) { status } else { 488 };
+        let Some((tx, ..)) = self.take_theirs(id) else {
+            return;
+        };
+        let status = if (400..700).contains(&status) {
+            status
+        } else {
+            488
+        };
         self.layer.answer(now, tx, status, None);
         self.pursue_wish(now, id);
     }
@@ -178,7 +251,12 @@ impl Endpoint {
             return None;
         }
         match std::mem::replace(&mut leg.offer, Offer::Idle) {
-            Offer::Theirs { tx, invite, cseq, contact } => Some((tx, invite, cseq, contact)),
+            Offer::Theirs {
+                tx,
+                invite,
+                cseq,
+                contact,
+            } => Some((tx, invite, cseq, contact)),
             Offer::Idle | Offer::Ours(_) | Offer::BackOff { .. } => None,
         }
     }

@@ -12,8 +12,14 @@ use crate::message::{HeaderName, Message, Method, Scheme};
 
 impl Endpoint {
     pub(super) fn request(&mut self, now: Time, peer: Peer, message: Message) {
-        let Some(method) = message.method().cloned() else { return };
-        self.layer.emit(Event::Traffic { outbound: false, method: method.label(), class: "request" });
+        let Some(method) = message.method().cloned() else {
+            return;
+        };
+        self.layer.emit(Event::Traffic {
+            outbound: false,
+            method: method.label(),
+            class: "request",
+        });
         if message.check().is_err() {
             self.layer.count("malformed");
             if method != Method::Ack {
@@ -22,7 +28,11 @@ impl Endpoint {
             return;
         }
         let Ok(via) = message.top_via() else { return };
-        let of = if method == Method::Ack { &Method::Invite } else { &method };
+        let of = if method == Method::Ack {
+            &Method::Invite
+        } else {
+            &method
+        };
         let key = self.layer.server_key(&message, &via, of);
         if method == Method::Ack {
             return match self.layer.receive_ack(now, key) {
@@ -33,7 +43,8 @@ impl Endpoint {
         if matches!(self.layer.receive(now, key), Match::Again) {
             return;
         }
-        let invite_key = (method == Method::Cancel).then(|| self.layer.server_key(&message, &via, &Method::Invite));
+        let invite_key = (method == Method::Cancel)
+            .then(|| self.layer.server_key(&message, &via, &Method::Invite));
         let in_dialog = message.to().is_ok_and(|to| to.tag().is_some());
         match invite_key {
             Some(invite) => self.cancelled(now, peer, &message, key, invite),
@@ -49,8 +60,11 @@ impl Endpoint {
             self.layer.refuse(message, peer, 481, |builder| builder);
             return;
         };
-        let tag = leg.and_then(|leg| self.legs.get(&leg)).map(|leg| leg.dialog.local_tag.clone());
-        self.layer.open(key, message, &Method::Cancel, peer, None, None);
+        let tag = leg
+            .and_then(|leg| self.legs.get(&leg))
+            .map(|leg| leg.dialog.local_tag.clone());
+        self.layer
+            .open(key, message, &Method::Cancel, peer, None, None);
         self.layer.answer(now, key, 200, tag.as_deref());
         if !unanswered {
             return;
@@ -60,7 +74,9 @@ impl Endpoint {
         match self.legs.get(&id).map(|leg| &leg.state) {
             Some(State::Alerting { .. }) => self.gone(id, Cause::Cancelled),
             // The CANCEL was for a re-INVITE: the dialog goes on, the offer does not.
-            Some(State::Calling { .. } | State::Up | State::Closing) => self.offer_cancelled(now, id),
+            Some(State::Calling { .. } | State::Up | State::Closing) => {
+                self.offer_cancelled(now, id)
+            }
             None => {}
         }
     }
@@ -93,11 +109,13 @@ impl Endpoint {
         match method {
             Method::Invite => self.incoming(now, peer, message, key, merge, identity),
             Method::Register => {
-                self.layer.open(key, &message, method, peer, Some(merge), None);
+                self.layer
+                    .open(key, &message, method, peer, Some(merge), None);
                 self.register(now, peer, &message, key, &identity);
             }
             _ => {
-                self.layer.open(key, &message, method, peer, Some(merge), None);
+                self.layer
+                    .open(key, &message, method, peer, Some(merge), None);
                 self.options(now, key, None);
             }
         }
@@ -115,7 +133,12 @@ impl Endpoint {
             return Some(416);
         }
         if let (Identity::User(user), Method::Invite) = (identity, method)
-            && message.from().ok().and_then(|from| from.uri.user()).as_deref() != Some(user)
+            && message
+                .from()
+                .ok()
+                .and_then(|from| from.uri.user())
+                .as_deref()
+                != Some(user)
         {
             return Some(403);
         }
@@ -128,7 +151,15 @@ impl Endpoint {
         None
     }
 
-    fn refuse_by(&mut self, now: Time, peer: Peer, message: &Message, method: &Method, status: u16, key: Key) {
+    fn refuse_by(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        message: &Message,
+        method: &Method,
+        status: u16,
+        key: Key,
+    ) {
         self.layer.count(match status {
             403 => "forbidden",
             405 | 501 => "method",
@@ -138,34 +169,49 @@ impl Endpoint {
         // Someone we know: the refusal may be kept and repeated like any other answer.
         self.layer.open(key, message, method, peer, None, None);
         let tag = stateless_tag(message);
-        self.layer.respond(now, key, status, None, Some(&tag), |builder, request| match status {
-            405 | 501 => builder.header(HeaderName::Allow, ALLOW),
-            415 => builder.header(HeaderName::Accept, "application/sdp").header(HeaderName::AcceptEncoding, "identity"),
-            420 => {
-                let unsupported: Vec<&str> = request.require().collect();
-                builder.header(HeaderName::Unsupported, unsupported.join(", "))
-            }
-            _ => builder,
-        });
+        self.layer.respond(
+            now,
+            key,
+            status,
+            None,
+            Some(&tag),
+            |builder, request| match status {
+                405 | 501 => builder.header(HeaderName::Allow, ALLOW),
+                415 => builder
+                    .header(HeaderName::Accept, "application/sdp")
+                    .header(HeaderName::AcceptEncoding, "identity"),
+                420 => {
+                    let unsupported: Vec<&str> = request.require().collect();
+                    builder.header(HeaderName::Unsupported, unsupported.join(", "))
+                }
+                _ => builder,
+            },
+        );
     }
 
     pub(super) fn overloaded(&mut self, message: &Message, peer: Peer, what: &'static str) {
         self.layer.count(what);
         let wait = self.layer.keys.between(RETRY_AFTER.0, RETRY_AFTER.1);
-        self.layer.refuse(message, peer, 503, |builder| builder.header(HeaderName::RetryAfter, wait));
+        self.layer.refuse(message, peer, 503, |builder| {
+            builder.header(HeaderName::RetryAfter, wait)
+        });
     }
 
     /// OPTIONS in and out of dialogs (section 11.2).
     pub(super) fn options(&mut self, now: Time, key: Key, to_tag: Option<&str>) {
         let tag = to_tag.map_or_else(|| self.layer.keys.tag(), str::to_owned);
-        self.layer.respond(now, key, 200, None, Some(&tag), |builder, _| {
-            builder
-                .header(HeaderName::Allow, ALLOW)
-                .header(HeaderName::Accept, "application/sdp, application/dtmf-relay")
-                .header(HeaderName::AcceptEncoding, "identity")
-                .header(HeaderName::AcceptLanguage, "en, zh")
-                .header(HeaderName::Supported, "")
-        });
+        self.layer
+            .respond(now, key, 200, None, Some(&tag), |builder, _| {
+                builder
+                    .header(HeaderName::Allow, ALLOW)
+                    .header(
+                        HeaderName::Accept,
+                        "application/sdp, application/dtmf-relay",
+                    )
+                    .header(HeaderName::AcceptEncoding, "identity")
+                    .header(HeaderName::AcceptLanguage, "en, zh")
+                    .header(HeaderName::Supported, "")
+            });
     }
 
     /// An ACK that no transaction swallowed: of a 2xx, or of a refusal that left nothing behind.
@@ -210,10 +256,15 @@ fn refusal_of_invite(message: &Message) -> Option<u16> {
 
 /// Bodies that we cannot read: 415.
 pub fn content_refusal(message: &Message) -> Option<u16> {
-    if message.header(HeaderName::ContentEncoding).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+    if message
+        .header(HeaderName::ContentEncoding)
+        .is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+    {
         return Some(415);
     }
-    let optional = message.header(HeaderName::ContentDisposition).is_some_and(|text| text.contains("handling=optional"));
+    let optional = message
+        .header(HeaderName::ContentDisposition)
+        .is_some_and(|text| text.contains("handling=optional"));
     let foreign = !message.body().is_empty() && !message.is_content("application/sdp");
     (foreign && !optional).then_some(415)
 }
@@ -225,4 +276,3 @@ pub fn sdp_of(message: &Message) -> Option<bytes::Bytes> {
     }
     Some(message.body()).filter(|body| !body.is_empty())
 }
-

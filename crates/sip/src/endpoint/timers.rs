@@ -9,14 +9,14 @@ use clock::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerId {
     slot: u32,
-    sequence: u64,
+    generation: u32,
 }
 
 /// The deadlines, each with a name and what it is for.
 #[derive(Debug)]
 pub struct Timers<K> {
     heap: Vec<Entry>,
-    slots: Vec<Option<Slot<K>>>,
+    slots: Vec<Slot<K>>,
     free: Vec<u32>,
     sequence: u64,
 }
@@ -37,14 +37,20 @@ impl Entry {
 #[derive(Debug)]
 struct Slot<K> {
     position: u32,
-    sequence: u64,
+    /// How often the slot has been used: an id of an earlier use is void.
+    generation: u32,
     name: &'static str,
-    key: K,
+    key: Option<K>,
 }
 
 impl<K> Timers<K> {
     pub fn new() -> Self {
-        Timers { heap: Vec::new(), slots: Vec::new(), free: Vec::new(), sequence: 0 }
+        Timers {
+            heap: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            sequence: 0,
+        }
     }
 
     /// Live timers.
@@ -55,34 +61,47 @@ impl<K> Timers<K> {
     /// The next deadline and its name, in constant time.
     pub fn next(&self) -> Option<(Time, &'static str)> {
         let first = self.heap.first()?;
-        let slot = self.slots[first.slot as usize].as_ref()?;
-        Some((first.at, slot.name))
+        Some((first.at, self.slots[first.slot as usize].name))
     }
 
     pub fn set(&mut self, at: Time, name: &'static str, key: K) -> TimerId {
         self.sequence += 1;
-        let sequence = self.sequence;
         let position = self.heap.len();
-        let entry = Slot { position: position as u32, sequence, name, key };
         let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = Some(entry);
-                slot
-            }
+            Some(slot) => slot,
             None => {
-                self.slots.push(Some(entry));
+                self.slots.push(Slot {
+                    position: 0,
+                    generation: 0,
+                    name,
+                    key: None,
+                });
                 (self.slots.len() - 1) as u32
             }
         };
-        self.heap.push(Entry { at, sequence, slot });
+        let entry = &mut self.slots[slot as usize];
+        entry.position = position as u32;
+        entry.generation = entry.generation.wrapping_add(1);
+        (entry.name, entry.key) = (name, Some(key));
+        let id = TimerId {
+            slot,
+            generation: entry.generation,
+        };
+        self.heap.push(Entry {
+            at,
+            sequence: self.sequence,
+            slot,
+        });
         self.up(position);
-        TimerId { slot, sequence }
+        id
     }
 
     /// Forgets a timer; one that has fired already is no fault.
     pub fn cancel(&mut self, id: TimerId) {
         let position = match self.slots.get(id.slot as usize) {
-            Some(Some(slot)) if slot.sequence == id.sequence => slot.position as usize,
+            Some(slot) if slot.generation == id.generation && slot.key.is_some() => {
+                slot.position as usize
+            }
             _ => return,
         };
         self.remove(position);
@@ -104,14 +123,12 @@ impl<K> Timers<K> {
             self.up(position);
         }
         self.free.push(entry.slot);
-        self.slots[entry.slot as usize].take().map(|slot| slot.key)
+        self.slots[entry.slot as usize].key.take()
     }
 
     fn place(&mut self, position: usize) {
         let slot = self.heap[position].slot as usize;
-        if let Some(slot) = &mut self.slots[slot] {
-            slot.position = position as u32;
-        }
+        self.slots[slot].position = position as u32;
     }
 
     fn swap(&mut self, a: usize, b: usize) {
@@ -157,7 +174,9 @@ mod tests {
     #[test]
     fn timers_fire_in_order_and_cancelled_ones_never() {
         let mut timers = Timers::new();
-        let ids: Vec<_> = (0..1000u64).map(|n| timers.set(Time::from_nanos((n * 7919) % 1000), "x", n)).collect();
+        let ids: Vec<_> = (0..1000u64)
+            .map(|n| timers.set(Time::from_nanos((n * 7919) % 1000), "x", n))
+            .collect();
         for (n, id) in ids.iter().enumerate() {
             if n % 3 == 0 {
                 timers.cancel(*id);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clock::Time;
 
 use super::keys::Key;
-use super::layer::Purpose;
+use super::layer::{Purpose, TIMER_C};
 use super::leg::{Hangup, Leg, LegAlarm, State, in_dialog, send_bye};
 use super::requests::sdp_of;
 use super::uas::with_headers;
@@ -13,9 +13,6 @@ use super::{ALLOW, Alarm, Endpoint};
 use crate::api::{Cause, Event, Invite, LegId, Peer, Target};
 use crate::dialog::{self, Dialog, uri_of};
 use crate::message::{HeaderName, Message, Method, escape_user, quoted};
-
-/// Timer C (section 16.6): the longest silence after a provisional; it must be more than three minutes.
-const TIMER_C: Duration = Duration::from_secs(181);
 
 /// Where a call of ours goes.
 struct Way {
@@ -41,19 +38,48 @@ impl Endpoint {
         };
         if self.legs.len() >= self.layer.config.max_dialogs || self.layer.is_full() {
             self.layer.count("tables_full");
-            let cause = Cause::Rejected { status: 503, reason: "tables full".into(), retry_after: None, contact: None };
+            let cause = Cause::Rejected {
+                status: 503,
+                reason: "tables full".into(),
+                retry_after: None,
+                contact: None,
+            };
             return self.layer.emit(Event::Gone { leg: id, cause });
         }
         let dialog = self.calling_dialog(&invite, way);
         let key = self.dialog_key(&dialog.call_id, &dialog.local_tag);
-        let (branch, builder) = in_dialog(&mut self.layer, &dialog, &Method::Invite, dialog.local_cseq);
+        let (branch, builder) =
+            in_dialog(&mut self.layer, &dialog, &Method::Invite, dialog.local_cseq);
         let builder = builder
-            .header(HeaderName::Contact, self.layer.local.contact(dialog.peer.transport))
+            .header(
+                HeaderName::Contact,
+                self.layer.local.contact(dialog.peer.transport),
+            )
             .header(HeaderName::Allow, ALLOW);
-        let bytes = with_headers(builder, &invite.headers).body("application/sdp", &invite.sdp).finish();
-        let tx = self.layer.request(now, dialog.peer, &branch, &Method::Invite, bytes, Purpose::Invite(id));
+        let bytes = with_headers(builder, &invite.headers)
+            .body("application/sdp", &invite.sdp)
+            .finish();
+        let tx = self.layer.request(
+            now,
+            dialog.peer,
+            &branch,
+            &Method::Invite,
+            bytes,
+            Purpose::Invite(id),
+        );
         self.dialogs.insert(key, id);
-        self.legs.insert(id, Leg::new(dialog, State::Calling { tx, provisional: false, hangup: Hangup::No }, None));
+        self.legs.insert(
+            id,
+            Leg::new(
+                dialog,
+                State::Calling {
+                    tx,
+                    provisional: false,
+                    hangup: Hangup::No,
+                },
+                None,
+            ),
+        );
     }
 
     fn way(&self, target: &Target) -> Result<Way, Cause> {
@@ -75,16 +101,34 @@ impl Endpoint {
             }
             Target::Uri(uri) => {
                 let (transport, remote) = dialog::address(uri).ok_or(Cause::Unreachable)?;
-                let peer = Peer { transport, remote, flow: None };
-                Ok(Way { uri: uri.to_string(), to: format!("<{uri}>"), peer, routes: Vec::new(), natted: false })
+                let peer = Peer {
+                    transport,
+                    remote,
+                    flow: None,
+                };
+                Ok(Way {
+                    uri: uri.to_string(),
+                    to: format!("<{uri}>"),
+                    peer,
+                    routes: Vec::new(),
+                    natted: false,
+                })
             }
         }
     }
 
     fn calling_dialog(&mut self, invite: &Invite, way: Way) -> Dialog {
         let tag = self.layer.keys.tag();
-        let user = if invite.from_user.is_empty() { "anonymous" } else { &invite.from_user };
-        let display = invite.from_display.as_deref().map(|name| format!("{} ", quoted(name))).unwrap_or_default();
+        let user = if invite.from_user.is_empty() {
+            "anonymous"
+        } else {
+            &invite.from_user
+        };
+        let display = invite
+            .from_display
+            .as_deref()
+            .map(|name| format!("{} ", quoted(name)))
+            .unwrap_or_default();
         let realm = &self.layer.config.realm;
         Dialog {
             call_id: self.layer.keys.call_id(),
@@ -111,15 +155,28 @@ impl Endpoint {
     }
 
     fn provisional(&mut self, now: Time, id: LegId, message: &Message) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let State::Calling { tx, provisional, hangup } = &mut leg.state else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let State::Calling {
+            tx,
+            provisional,
+            hangup,
+        } = &mut leg.state
+        else {
+            return;
+        };
         *provisional = true;
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
         match std::mem::replace(hangup, Hangup::No) {
             Hangup::No => {
-                leg.alarm = Some(self.layer.timers.set(now + TIMER_C, "timer C", Alarm::Leg(id, LegAlarm::TimerC)));
+                leg.alarm = Some(self.layer.timers.set(
+                    now + TIMER_C,
+                    "timer C",
+                    Alarm::Leg(id, LegAlarm::TimerC),
+                ));
             }
             Hangup::Wanted(cause) => {
                 *hangup = Hangup::Cancelled(Cause::HungUp);
@@ -137,17 +194,29 @@ impl Endpoint {
         }
         let status = message.status().unwrap_or_default();
         if status > 100 {
-            self.layer.emit(Event::Ringing { leg: id, status, sdp: sdp_of(message) });
+            self.layer.emit(Event::Ringing {
+                leg: id,
+                status,
+                sdp: sdp_of(message),
+            });
         }
     }
 
     /// A 2xx: ACK at once; then it is the answer, or it crosses our CANCEL, or it is another fork's.
     fn accepted(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
-        let tag = message.to().ok().and_then(|to| to.tag()).unwrap_or_default();
+        let tag = message
+            .to()
+            .ok()
+            .and_then(|to| to.tag())
+            .unwrap_or_default();
         if self.layer.ack_again(key, tag) {
             return;
         }
-        let Some(leg) = self.legs.get_mut(&id).filter(|leg| matches!(leg.state, State::Calling { .. })) else {
+        let Some(leg) = self
+            .legs
+            .get_mut(&id)
+            .filter(|leg| matches!(leg.state, State::Calling { .. }))
+        else {
             return self.stray_fork(now, key, message, true);
         };
         confirm(&mut leg.dialog, message);
@@ -157,10 +226,19 @@ impl Endpoint {
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
-        let wanted = matches!(leg.state, State::Calling { hangup: Hangup::No, .. });
+        let wanted = matches!(
+            leg.state,
+            State::Calling {
+                hangup: Hangup::No,
+                ..
+            }
+        );
         leg.state = State::Up;
         if wanted {
-            self.layer.emit(Event::Answered { leg: id, sdp: sdp_of(message) });
+            self.layer.emit(Event::Answered {
+                leg: id,
+                sdp: sdp_of(message),
+            });
         } else {
             self.bye(now, id, None);
         }
@@ -168,8 +246,12 @@ impl Endpoint {
 
     /// A 2xx that we have no use for is ACKed, and its dialog ended (section 13.2.2.4). Without `bye` only ACKed.
     pub(super) fn stray_fork(&mut self, now: Time, key: Key, message: &Message, bye: bool) {
-        let Some(peer) = self.layer.forked(key) else { return };
-        let Some(mut dialog) = forked_dialog(message, peer) else { return };
+        let Some(peer) = self.layer.forked(key) else {
+            return;
+        };
+        let Some(mut dialog) = forked_dialog(message, peer) else {
+            return;
+        };
         let cseq = dialog.local_cseq;
         let (_, ack) = in_dialog(&mut self.layer, &dialog, &Method::Ack, cseq);
         let tag = dialog.remote_tag.clone();
@@ -181,8 +263,12 @@ impl Endpoint {
     }
 
     fn rejected(&mut self, id: LegId, message: &Message) {
-        let Some(leg) = self.legs.get(&id) else { return };
-        let State::Calling { hangup, .. } = &leg.state else { return };
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        let State::Calling { hangup, .. } = &leg.state else {
+            return;
+        };
         let cause = match hangup {
             Hangup::No => Cause::Rejected {
                 status: message.status().unwrap_or_default(),
@@ -198,8 +284,12 @@ impl Endpoint {
 
     /// Nothing came of an INVITE: no response, none after the CANCEL, or no way to send.
     pub(super) fn invite_failed(&mut self, id: LegId, cause: Cause) {
-        let Some(leg) = self.legs.get(&id) else { return };
-        let State::Calling { hangup, .. } = &leg.state else { return };
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        let State::Calling { hangup, .. } = &leg.state else {
+            return;
+        };
         let cause = match hangup {
             Hangup::No => cause,
             Hangup::Wanted(_) => Cause::HungUp,
@@ -209,9 +299,13 @@ impl Endpoint {
     }
 
     pub(super) fn timer_c(&mut self, now: Time, id: LegId) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         leg.alarm = None;
-        let State::Calling { tx, hangup, .. } = &mut leg.state else { return };
+        let State::Calling { tx, hangup, .. } = &mut leg.state else {
+            return;
+        };
         if matches!(hangup, Hangup::No) {
             *hangup = Hangup::Cancelled(Cause::NoResponse);
             let tx = *tx;
@@ -222,9 +316,17 @@ impl Endpoint {
 
 /// The dialog as a 2xx to our INVITE makes it (section 12.1.2).
 fn confirm(dialog: &mut Dialog, message: &Message) {
-    dialog.remote_tag = message.to().ok().and_then(|to| to.tag()).unwrap_or_default().to_owned();
+    dialog.remote_tag = message
+        .to()
+        .ok()
+        .and_then(|to| to.tag())
+        .unwrap_or_default()
+        .to_owned();
     dialog.remote = message.to_raw().to_owned();
-    let mut routes: Vec<String> = message.values(HeaderName::RecordRoute).map(str::to_owned).collect();
+    let mut routes: Vec<String> = message
+        .values(HeaderName::RecordRoute)
+        .map(str::to_owned)
+        .collect();
     routes.reverse();
     dialog.routes = routes;
     match message.values(HeaderName::Contact).next() {
@@ -264,5 +366,12 @@ fn retry_after(message: &Message) -> Option<Duration> {
 /// The first Contact of a 3xx: told, never followed.
 fn redirected_to(message: &Message) -> Option<String> {
     let redirected = (300..400).contains(&message.status()?);
-    redirected.then(|| message.values(HeaderName::Contact).next().map(|contact| uri_of(contact).to_owned())).flatten()
+    redirected
+        .then(|| {
+            message
+                .values(HeaderName::Contact)
+                .next()
+                .map(|contact| uri_of(contact).to_owned())
+        })
+        .flatten()
 }

@@ -21,22 +21,39 @@ const MINUTES_MAX: u16 = 120;
 
 impl Endpoint {
     /// A new call that access has let in.
-    pub(super) fn incoming(&mut self, now: Time, peer: Peer, message: Message, key: Key, merge: Key, identity: Identity) {
+    pub(super) fn incoming(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        message: Message,
+        key: Key,
+        merge: Key,
+        identity: Identity,
+    ) {
         if self.legs.len() >= self.layer.config.max_dialogs {
             return self.overloaded(&message, peer, "dialogs_full");
         }
         if let Identity::Trunk(name) = &identity {
             let calls = self.trunk_calls.get(name).copied().unwrap_or(0);
-            let bound = self.layer.config.trunks.iter().find(|trunk| trunk.name == *name).map_or(0, |trunk| trunk.max_calls);
+            let bound = self
+                .layer
+                .config
+                .trunks
+                .iter()
+                .find(|trunk| trunk.name == *name)
+                .map_or(0, |trunk| trunk.max_calls);
             if calls >= bound {
                 return self.overloaded(&message, peer, "trunk_full");
             }
         }
         let tag = self.layer.keys.tag();
         let natted = matches!(identity, Identity::User(_));
-        let Some(dialog) = answering_dialog(&message, peer, &tag, natted) else { return };
+        let Some(dialog) = answering_dialog(&message, peer, &tag, natted) else {
+            return;
+        };
         let leg = self.new_leg();
-        self.layer.open(key, &message, &Method::Invite, peer, Some(merge), Some(leg));
+        self.layer
+            .open(key, &message, &Method::Invite, peer, Some(merge), Some(leg));
         self.layer.answer(now, key, 100, None);
         let trunk = match &identity {
             Identity::Trunk(name) => Some(name.clone()),
@@ -46,37 +63,88 @@ impl Endpoint {
             *self.trunk_calls.entry(name.clone()).or_default() += 1;
         }
         let dialog_key = self.dialog_key(&dialog.call_id, &tag);
-        let mut state = Leg::new(dialog, State::Alerting { tx: key, minutes: 0 }, trunk);
-        state.alarm = Some(self.layer.timers.set(now + MINUTE, "unanswered minute", Alarm::Leg(leg, LegAlarm::Minute)));
+        let mut state = Leg::new(
+            dialog,
+            State::Alerting {
+                tx: key,
+                minutes: 0,
+            },
+            trunk,
+        );
+        state.alarm = Some(self.layer.timers.set(
+            now + MINUTE,
+            "unanswered minute",
+            Alarm::Leg(leg, LegAlarm::Minute),
+        ));
         self.dialogs.insert(dialog_key, leg);
         self.legs.insert(leg, state);
-        let dialled = message.request_uri().ok().and_then(|uri| uri.user()).unwrap_or_default().into_owned();
+        let dialled = message
+            .request_uri()
+            .ok()
+            .and_then(|uri| uri.user())
+            .unwrap_or_default()
+            .into_owned();
         let caller = caller_of(&message, &identity);
         let call_id = message.call_id().to_owned();
         let sdp = sdp_of(&message);
-        self.layer.emit(Event::Incoming(Incoming { leg, identity, dialled, caller, call_id, sdp, peer, message }));
+        self.layer.emit(Event::Incoming(Incoming {
+            leg,
+            identity,
+            dialled,
+            caller,
+            call_id,
+            sdp,
+            peer,
+            message,
+        }));
     }
 
     /// [`crate::Command::Ring`].
-    pub(super) fn ring(&mut self, now: Time, id: LegId, status: u16, sdp: Option<Bytes>, headers: &[(String, String)]) {
-        let Some((tx, tag, contact)) = self.alerting(id) else { return };
-        let status = if (101..200).contains(&status) { status } else { 180 };
-        self.layer.respond(now, tx, status, None, Some(&tag), |builder, request| {
-            let builder = establishing(builder, request, &contact, headers);
-            match sdp {
-                Some(sdp) => builder.body("application/sdp", &sdp),
-                None => builder,
-            }
-        });
+    pub(super) fn ring(
+        &mut self,
+        now: Time,
+        id: LegId,
+        status: u16,
+        sdp: Option<Bytes>,
+        headers: &[(String, String)],
+    ) {
+        let Some((tx, tag, contact)) = self.alerting(id) else {
+            return;
+        };
+        let status = if (101..200).contains(&status) {
+            status
+        } else {
+            180
+        };
+        self.layer
+            .respond(now, tx, status, None, Some(&tag), |builder, request| {
+                let builder = establishing(builder, request, &contact, headers);
+                match sdp {
+                    Some(sdp) => builder.body("application/sdp", &sdp),
+                    None => builder,
+                }
+            });
     }
 
     /// [`crate::Command::Answer`].
-    pub(super) fn answer(&mut self, now: Time, id: LegId, sdp: &[u8], headers: &[(String, String)]) {
-        let Some((tx, tag, contact)) = self.alerting(id) else { return };
-        let sent = self.layer.respond(now, tx, 200, None, Some(&tag), |builder, request| {
-            establishing(builder, request, &contact, headers).body("application/sdp", sdp)
-        });
-        let (Some(sent), Some(leg)) = (sent, self.legs.get_mut(&id)) else { return };
+    pub(super) fn answer(
+        &mut self,
+        now: Time,
+        id: LegId,
+        sdp: &[u8],
+        headers: &[(String, String)],
+    ) {
+        let Some((tx, tag, contact)) = self.alerting(id) else {
+            return;
+        };
+        let sent = self
+            .layer
+            .respond(now, tx, 200, None, Some(&tag), |builder, request| {
+                establishing(builder, request, &contact, headers).body("application/sdp", sdp)
+            });
+        let (Some(sent), Some(leg)) = (sent, self.legs.get_mut(&id)) else {
+            return;
+        };
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
@@ -86,24 +154,50 @@ impl Endpoint {
     }
 
     /// [`crate::Command::Reject`].
-    pub(super) fn reject(&mut self, now: Time, id: LegId, status: u16, phrase: Option<&str>, headers: &[(String, String)]) {
-        let Some((tx, tag, _)) = self.alerting(id) else { return };
-        let status = if (300..700).contains(&status) { status } else { 480 };
-        self.layer.respond(now, tx, status, phrase, Some(&tag), |builder, _| with_headers(builder, headers));
+    pub(super) fn reject(
+        &mut self,
+        now: Time,
+        id: LegId,
+        status: u16,
+        phrase: Option<&str>,
+        headers: &[(String, String)],
+    ) {
+        let Some((tx, tag, _)) = self.alerting(id) else {
+            return;
+        };
+        let status = if (300..700).contains(&status) {
+            status
+        } else {
+            480
+        };
+        self.layer
+            .respond(now, tx, status, phrase, Some(&tag), |builder, _| {
+                with_headers(builder, headers)
+            });
         self.gone(id, Cause::HungUp);
     }
 
     fn alerting(&self, id: LegId) -> Option<(Key, String, String)> {
         let leg = self.legs.get(&id)?;
-        let State::Alerting { tx, .. } = leg.state else { return None };
-        let contact = self.layer.local.contact(leg.dialog.peer.transport).to_string();
+        let State::Alerting { tx, .. } = leg.state else {
+            return None;
+        };
+        let contact = self
+            .layer
+            .local
+            .contact(leg.dialog.peer.transport)
+            .to_string();
         Some((tx, leg.dialog.local_tag.clone(), contact))
     }
 
     /// A minute without an answer of ours: the caller hears the last provisional again.
     pub(super) fn minute_unanswered(&mut self, now: Time, id: LegId) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let State::Alerting { tx, minutes } = &mut leg.state else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let State::Alerting { tx, minutes } = &mut leg.state else {
+            return;
+        };
         *minutes += 1;
         let tx = *tx;
         if *minutes >= MINUTES_MAX {
@@ -111,25 +205,38 @@ impl Endpoint {
             self.layer.answer(now, tx, 408, Some(&tag));
             return self.gone(id, Cause::HungUp);
         }
-        leg.alarm = Some(self.layer.timers.set(now + MINUTE, "unanswered minute", Alarm::Leg(id, LegAlarm::Minute)));
+        leg.alarm = Some(self.layer.timers.set(
+            now + MINUTE,
+            "unanswered minute",
+            Alarm::Leg(id, LegAlarm::Minute),
+        ));
         self.layer.repeat_provisional(now, tx);
     }
 
     /// No ACK yet: the 2xx goes out again, T1 doubling to T2, on every transport (section 13.3.1.4).
     pub(super) fn repeat_answer(&mut self, now: Time, id: LegId) {
         let t2 = self.layer.config.t2;
-        let Some(unacked) = self.legs.get_mut(&id).and_then(|leg| leg.unacked.as_mut()) else { return };
+        let Some(unacked) = self.legs.get_mut(&id).and_then(|leg| leg.unacked.as_mut()) else {
+            return;
+        };
         unacked.interval = (unacked.interval * 2).min(t2);
         let alarm = Alarm::Leg(id, LegAlarm::RepeatAnswer);
-        unacked.repeat = self.layer.timers.set(now + unacked.interval, "2xx repeat", alarm);
+        unacked.repeat = self
+            .layer
+            .timers
+            .set(now + unacked.interval, "2xx repeat", alarm);
         let (peer, bytes) = (unacked.peer, unacked.response.clone());
         self.layer.transmit(peer, bytes, "INVITE", "2xx");
     }
 
     /// 64 · T1 without an ACK: BYE, and the leg is lost, or what it was going to be anyway.
     pub(super) fn no_ack(&mut self, now: Time, id: LegId) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        let Some(unacked) = leg.unacked.take() else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let Some(unacked) = leg.unacked.take() else {
+            return;
+        };
         self.layer.timers.cancel(unacked.repeat);
         self.layer.count("no_ack");
         match unacked.hangup {
@@ -140,18 +247,29 @@ impl Endpoint {
 
     /// The ACK of a 2xx, or a repetition of it.
     pub(super) fn acknowledged(&mut self, now: Time, id: LegId, message: &Message) {
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         let cseq = message.cseq().map_or(0, |(number, _)| number);
-        if leg.unacked.as_ref().is_none_or(|unacked| unacked.cseq != cseq) {
+        if leg
+            .unacked
+            .as_ref()
+            .is_none_or(|unacked| unacked.cseq != cseq)
+        {
             return;
         }
-        let Some(unacked) = leg.unacked.take() else { return };
+        let Some(unacked) = leg.unacked.take() else {
+            return;
+        };
         self.layer.timers.cancel(unacked.repeat);
         self.layer.timers.cancel(unacked.give_up);
         match unacked.hangup {
             Some(cause) => self.bye(now, id, cause.as_deref()),
             None => {
-                self.layer.emit(Event::Confirmed { leg: id, sdp: sdp_of(message) });
+                self.layer.emit(Event::Confirmed {
+                    leg: id,
+                    sdp: sdp_of(message),
+                });
                 self.pursue_wish(now, id);
             }
         }
@@ -161,16 +279,27 @@ impl Endpoint {
     pub(super) fn ended_by_peer(&mut self, now: Time, key: Key, id: LegId) {
         self.layer.answer(now, key, 200, None);
         self.refuse_pending_offer(now, id);
-        let Some(leg) = self.legs.get(&id) else { return };
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
         let cause = match &leg.state {
             State::Alerting { tx, .. } => {
                 let (tx, tag) = (*tx, leg.dialog.local_tag.clone());
                 self.layer.answer(now, tx, 487, Some(&tag));
                 Cause::Cancelled
             }
-            State::Up if leg.unacked.as_ref().is_some_and(|unacked| unacked.hangup.is_some()) => Cause::HungUp,
+            State::Up
+                if leg
+                    .unacked
+                    .as_ref()
+                    .is_some_and(|unacked| unacked.hangup.is_some()) =>
+            {
+                Cause::HungUp
+            }
             State::Up => Cause::Bye,
-            State::Calling { hangup: Hangup::No, .. } => Cause::Bye,
+            State::Calling {
+                hangup: Hangup::No, ..
+            } => Cause::Bye,
             // A BYE that crosses ours: both are answered, and we were first.
             State::Closing | State::Calling { .. } => Cause::HungUp,
         };
@@ -188,7 +317,10 @@ fn answering_dialog(message: &Message, peer: Peer, tag: &str, natted: bool) -> O
         local: format!("{};tag={tag}", message.to_raw()),
         remote: message.from_raw().to_owned(),
         target: String::new(),
-        routes: message.values(HeaderName::RecordRoute).map(str::to_owned).collect(),
+        routes: message
+            .values(HeaderName::RecordRoute)
+            .map(str::to_owned)
+            .collect(),
         local_cseq: 0,
         remote_cseq: message.cseq().ok().map(|(number, _)| number),
         peer,
@@ -200,7 +332,12 @@ fn answering_dialog(message: &Message, peer: Peer, tag: &str, natted: bool) -> O
 }
 
 /// What a response that makes a dialog carries (section 12.1.1).
-fn establishing(builder: Builder, request: &Message, contact: &str, headers: &[(String, String)]) -> Builder {
+fn establishing(
+    builder: Builder,
+    request: &Message,
+    contact: &str,
+    headers: &[(String, String)],
+) -> Builder {
     let builder = builder
         .copy(request, HeaderName::RecordRoute)
         .header(HeaderName::Contact, contact)
@@ -217,18 +354,31 @@ pub fn with_headers(mut builder: Builder, headers: &[(String, String)]) -> Build
 
 /// Who calls: P-Asserted-Identity from a trunk, else From (RFC 3325 section 9: never believed from others).
 fn caller_of(message: &Message, identity: &Identity) -> Caller {
-    let private = message.values(HeaderName::Privacy).flat_map(|value| value.split(';')).any(|word| {
-        let word = word.trim();
-        ["id", "user", "header"].iter().any(|kind| word.eq_ignore_ascii_case(kind))
-    });
+    let private = message
+        .values(HeaderName::Privacy)
+        .flat_map(|value| value.split(';'))
+        .any(|word| {
+            let word = word.trim();
+            ["id", "user", "header"]
+                .iter()
+                .any(|kind| word.eq_ignore_ascii_case(kind))
+        });
     let asserted = match identity {
-        Identity::Trunk(_) => message.addresses(HeaderName::PAssertedIdentity).find_map(Result::ok),
+        Identity::Trunk(_) => message
+            .addresses(HeaderName::PAssertedIdentity)
+            .find_map(Result::ok),
         Identity::User(_) => None,
     };
     let hidden = |user: &str| user.is_empty() || user.eq_ignore_ascii_case("anonymous");
-    let Some(address) = asserted.or_else(|| message.from().ok()) else { return Caller::default() };
+    let Some(address) = asserted.or_else(|| message.from().ok()) else {
+        return Caller::default();
+    };
     let user = address.uri.user().unwrap_or_default().into_owned();
     let nowhere = matches!(address.uri.host, crate::message::Host::Name(name) if name.eq_ignore_ascii_case("anonymous.invalid"));
     let anonymous = private || nowhere || hidden(&user);
-    Caller { display: address.display().map(|name| name.into_owned()), anonymous, user }
+    Caller {
+        display: address.display().map(|name| name.into_owned()),
+        anonymous,
+        user,
+    }
 }

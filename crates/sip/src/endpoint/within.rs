@@ -12,12 +12,23 @@ use crate::message::{HeaderName, Message, Method};
 
 impl Endpoint {
     /// A request with a To tag that is no ACK, no CANCEL and no repetition.
-    pub(super) fn within(&mut self, now: Time, peer: Peer, message: Message, key: Key, method: &Method) {
-        let Some(id) = self.dialog_of(&message) else { return self.no_dialog(&message, peer) };
+    pub(super) fn within(
+        &mut self,
+        now: Time,
+        peer: Peer,
+        message: Message,
+        key: Key,
+        method: &Method,
+    ) {
+        let Some(id) = self.dialog_of(&message) else {
+            return self.no_dialog(&message, peer);
+        };
         if self.layer.is_brimful() {
             return self.overloaded(&message, peer, "transactions_full");
         }
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         // Heard from on another connection: that is the one that works.
         if peer.flow.is_some() && leg.dialog.routes.is_empty() {
             leg.dialog.peer = peer;
@@ -32,7 +43,9 @@ impl Endpoint {
         if message.require().next().is_some() && method != &Method::Bye {
             let unsupported: Vec<&str> = message.require().collect();
             let unsupported = unsupported.join(", ");
-            self.layer.respond(now, key, 420, None, None, |builder, _| builder.header(HeaderName::Unsupported, unsupported));
+            self.layer.respond(now, key, 420, None, None, |builder, _| {
+                builder.header(HeaderName::Unsupported, unsupported)
+            });
             return;
         }
         match method {
@@ -47,16 +60,25 @@ impl Endpoint {
     }
 
     fn not_allowed(&mut self, now: Time, key: Key, status: u16) {
-        self.layer.respond(now, key, status, None, None, |builder, _| builder.header(HeaderName::Allow, super::ALLOW));
+        self.layer
+            .respond(now, key, status, None, None, |builder, _| {
+                builder.header(HeaderName::Allow, super::ALLOW)
+            });
     }
 
     fn info(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
         self.layer.answer(now, key, 200, None);
-        let Some(leg) = self.legs.get(&id) else { return };
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
         let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
         if matches!(leg.state, State::Up) && !content_type.is_empty() {
             let content_type = content_type.to_owned();
-            self.layer.emit(Event::Info { leg: id, content_type, body: message.body() });
+            self.layer.emit(Event::Info {
+                leg: id,
+                content_type,
+                body: message.body(),
+            });
         }
     }
 
@@ -75,11 +97,15 @@ impl Endpoint {
         if sdp_of(message).is_some() {
             return self.their_offer(now, id, key, message, false);
         }
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         if let Some(contact) = message.values(HeaderName::Contact).next() {
             leg.dialog.refresh(crate::dialog::uri_of(contact));
         }
         let contact = self.layer.local.contact(leg.dialog.peer.transport);
-        self.layer.respond(now, key, 200, None, None, |builder, _| builder.header(HeaderName::Contact, contact));
+        self.layer.respond(now, key, 200, None, None, |builder, _| {
+            builder.header(HeaderName::Contact, contact)
+        });
     }
 }

@@ -18,8 +18,16 @@ pub enum Client {
 impl Client {
     /// The request has just been sent.
     pub fn start(times: &Times) -> (Client, Step) {
-        let repeat = if times.reliable { Set::Clear } else { Set::After(times.t1, "timer E") };
-        let step = Step { repeat, last: Set::After(times.life(), "timer F"), ..Step::NOTHING };
+        let repeat = if times.reliable {
+            Set::Clear
+        } else {
+            Set::After(times.t1, "timer E")
+        };
+        let step = Step {
+            repeat,
+            last: Set::After(times.life(), "timer F"),
+            ..Step::NOTHING
+        };
         (Client::Trying { interval: times.t1 }, step)
     }
 
@@ -28,11 +36,18 @@ impl Client {
         match *self {
             Client::Trying { .. } | Client::Proceeding if status < 200 => {
                 *self = Client::Proceeding;
-                Step { pass: true, ..Step::NOTHING }
+                Step {
+                    pass: true,
+                    ..Step::NOTHING
+                }
             }
             Client::Trying { .. } | Client::Proceeding => {
                 *self = Client::Completed;
-                Step { pass: true, ..Step::NOTHING }.linger(times.straggle(times.t4), "timer K")
+                Step {
+                    pass: true,
+                    ..Step::NOTHING
+                }
+                .linger(times.straggle(times.t4), "timer K")
             }
             Client::Completed => Step::NOTHING,
         }
@@ -43,11 +58,17 @@ impl Client {
             (Client::Trying { interval }, Fired::Repeat) => {
                 let interval = (interval * 2).min(times.t2);
                 *self = Client::Trying { interval };
-                Step { send: Send::Repeat, repeat: Set::After(interval, "timer E"), ..Step::NOTHING }
+                Step {
+                    send: Send::Repeat,
+                    repeat: Set::After(interval, "timer E"),
+                    ..Step::NOTHING
+                }
             }
-            (Client::Proceeding, Fired::Repeat) => {
-                Step { send: Send::Repeat, repeat: Set::After(times.t2, "timer E"), ..Step::NOTHING }
-            }
+            (Client::Proceeding, Fired::Repeat) => Step {
+                send: Send::Repeat,
+                repeat: Set::After(times.t2, "timer E"),
+                ..Step::NOTHING
+            },
             (Client::Trying { .. } | Client::Proceeding, Fired::Last) => Step::TIMED_OUT,
             (Client::Completed, Fired::Last) => Step::OVER,
             (Client::Completed, Fired::Repeat) => Step::NOTHING,

@@ -23,8 +23,16 @@ pub enum ClientInvite {
 impl ClientInvite {
     /// The request has just been sent.
     pub fn start(times: &Times) -> (ClientInvite, Step) {
-        let repeat = if times.reliable { Set::Clear } else { Set::After(times.t1, "timer A") };
-        let step = Step { repeat, last: Set::After(times.life(), "timer B"), ..Step::NOTHING };
+        let repeat = if times.reliable {
+            Set::Clear
+        } else {
+            Set::After(times.t1, "timer A")
+        };
+        let step = Step {
+            repeat,
+            last: Set::After(times.life(), "timer B"),
+            ..Step::NOTHING
+        };
         (ClientInvite::Calling { interval: times.t1 }, step)
     }
 
@@ -34,22 +42,47 @@ impl ClientInvite {
             ClientInvite::Calling { .. } | ClientInvite::Proceeding => match status {
                 ..200 => {
                     // Timer B ends with the first provisional; a later timer on a cancelled INVITE must stay.
-                    let last = if matches!(self, ClientInvite::Calling { .. }) { Set::Clear } else { Set::Keep };
+                    let last = if matches!(self, ClientInvite::Calling { .. }) {
+                        Set::Clear
+                    } else {
+                        Set::Keep
+                    };
                     *self = ClientInvite::Proceeding;
-                    Step { pass: true, repeat: Set::Clear, last, ..Step::NOTHING }
+                    Step {
+                        pass: true,
+                        repeat: Set::Clear,
+                        last,
+                        ..Step::NOTHING
+                    }
                 }
                 200..300 => {
                     *self = ClientInvite::Accepted;
                     let last = Set::After(times.life(), "timer M");
-                    Step { pass: true, repeat: Set::Clear, last, ..Step::NOTHING }
+                    Step {
+                        pass: true,
+                        repeat: Set::Clear,
+                        last,
+                        ..Step::NOTHING
+                    }
                 }
                 _ => {
                     *self = ClientInvite::Completed;
-                    Step { pass: true, send: Send::Ack, ..Step::NOTHING }.linger(times.straggle(TIMER_D), "timer D")
+                    Step {
+                        pass: true,
+                        send: Send::Ack,
+                        ..Step::NOTHING
+                    }
+                    .linger(times.straggle(TIMER_D), "timer D")
                 }
             },
-            ClientInvite::Completed if status >= 300 => Step { send: Send::Ack, ..Step::NOTHING },
-            ClientInvite::Accepted if (200..300).contains(&status) => Step { pass: true, ..Step::NOTHING },
+            ClientInvite::Completed if status >= 300 => Step {
+                send: Send::Ack,
+                ..Step::NOTHING
+            },
+            ClientInvite::Accepted if (200..300).contains(&status) => Step {
+                pass: true,
+                ..Step::NOTHING
+            },
             ClientInvite::Completed | ClientInvite::Accepted => Step::NOTHING,
         }
     }
@@ -57,8 +90,13 @@ impl ClientInvite {
     /// Our CANCEL has been sent: without a final response within 64 · T1 the transaction is given up (section 9.1).
     pub fn cancelled(&self, times: &Times) -> Step {
         match self {
-            ClientInvite::Proceeding => Step { last: Set::After(times.life(), "cancelled INVITE"), ..Step::NOTHING },
-            ClientInvite::Calling { .. } | ClientInvite::Completed | ClientInvite::Accepted => Step::NOTHING,
+            ClientInvite::Proceeding => Step {
+                last: Set::After(times.life(), "cancelled INVITE"),
+                ..Step::NOTHING
+            },
+            ClientInvite::Calling { .. } | ClientInvite::Completed | ClientInvite::Accepted => {
+                Step::NOTHING
+            }
         }
     }
 
@@ -67,9 +105,15 @@ impl ClientInvite {
             (ClientInvite::Calling { interval }, Fired::Repeat) => {
                 let interval = interval * 2;
                 *self = ClientInvite::Calling { interval };
-                Step { send: Send::Repeat, repeat: Set::After(interval, "timer A"), ..Step::NOTHING }
+                Step {
+                    send: Send::Repeat,
+                    repeat: Set::After(interval, "timer A"),
+                    ..Step::NOTHING
+                }
             }
-            (ClientInvite::Calling { .. } | ClientInvite::Proceeding, Fired::Last) => Step::TIMED_OUT,
+            (ClientInvite::Calling { .. } | ClientInvite::Proceeding, Fired::Last) => {
+                Step::TIMED_OUT
+            }
             (ClientInvite::Completed | ClientInvite::Accepted, Fired::Last) => Step::OVER,
             (_, Fired::Repeat) => Step::NOTHING,
         }

@@ -21,7 +21,10 @@ impl Server {
     pub fn request_again(&self) -> Step {
         match self {
             Server::Trying => Step::NOTHING,
-            Server::Completed => Step { send: Send::Repeat, ..Step::NOTHING },
+            Server::Completed => Step {
+                send: Send::Repeat,
+                ..Step::NOTHING
+            },
         }
     }
 
@@ -30,7 +33,13 @@ impl Server {
         match self {
             Server::Trying => {
                 *self = Server::Completed;
-                Some(Step { send: Send::Repeat, ..Step::NOTHING }.linger(times.straggle(times.life()), "timer J"))
+                Some(
+                    Step {
+                        send: Send::Repeat,
+                        ..Step::NOTHING
+                    }
+                    .linger(times.straggle(times.life()), "timer J"),
+                )
             }
             Server::Completed => None,
         }

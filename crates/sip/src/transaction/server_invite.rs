@@ -26,7 +26,10 @@ impl ServerInvite {
     /// The INVITE has come again.
     pub fn request_again(&self) -> Step {
         match self {
-            ServerInvite::Proceeding | ServerInvite::Completed { .. } => Step { send: Send::Repeat, ..Step::NOTHING },
+            ServerInvite::Proceeding | ServerInvite::Completed { .. } => Step {
+                send: Send::Repeat,
+                ..Step::NOTHING
+            },
             ServerInvite::Confirmed | ServerInvite::Accepted => Step::NOTHING,
         }
     }
@@ -35,19 +38,40 @@ impl ServerInvite {
     pub fn respond(&mut self, status: u16, times: &Times) -> Option<Step> {
         match self {
             ServerInvite::Proceeding => Some(match status {
-                ..200 => Step { send: Send::Repeat, ..Step::NOTHING },
+                ..200 => Step {
+                    send: Send::Repeat,
+                    ..Step::NOTHING
+                },
                 200..300 => {
                     *self = ServerInvite::Accepted;
-                    Step { send: Send::Repeat, last: Set::After(times.life(), "timer L"), ..Step::NOTHING }
+                    Step {
+                        send: Send::Repeat,
+                        last: Set::After(times.life(), "timer L"),
+                        ..Step::NOTHING
+                    }
                 }
                 _ => {
                     *self = ServerInvite::Completed { interval: times.t1 };
-                    let repeat = if times.reliable { Set::Clear } else { Set::After(times.t1, "timer G") };
-                    Step { send: Send::Repeat, repeat, last: Set::After(times.life(), "timer H"), ..Step::NOTHING }
+                    let repeat = if times.reliable {
+                        Set::Clear
+                    } else {
+                        Set::After(times.t1, "timer G")
+                    };
+                    Step {
+                        send: Send::Repeat,
+                        repeat,
+                        last: Set::After(times.life(), "timer H"),
+                        ..Step::NOTHING
+                    }
                 }
             }),
-            ServerInvite::Accepted if (200..300).contains(&status) => Some(Step { send: Send::Repeat, ..Step::NOTHING }),
-            ServerInvite::Completed { .. } | ServerInvite::Confirmed | ServerInvite::Accepted => None,
+            ServerInvite::Accepted if (200..300).contains(&status) => Some(Step {
+                send: Send::Repeat,
+                ..Step::NOTHING
+            }),
+            ServerInvite::Completed { .. } | ServerInvite::Confirmed | ServerInvite::Accepted => {
+                None
+            }
         }
     }
 
@@ -59,7 +83,10 @@ impl ServerInvite {
                 Step::NOTHING.linger(times.straggle(times.t4), "timer I")
             }
             // Against section 13.2.2.4, but some phones do reuse the INVITE's branch for the ACK of a 2xx.
-            ServerInvite::Accepted => Step { pass: true, ..Step::NOTHING },
+            ServerInvite::Accepted => Step {
+                pass: true,
+                ..Step::NOTHING
+            },
             ServerInvite::Proceeding | ServerInvite::Confirmed => Step::NOTHING,
         }
     }
@@ -69,7 +96,11 @@ impl ServerInvite {
             (ServerInvite::Completed { interval }, Fired::Repeat) => {
                 let interval = (interval * 2).min(times.t2);
                 *self = ServerInvite::Completed { interval };
-                Step { send: Send::Repeat, repeat: Set::After(interval, "timer G"), ..Step::NOTHING }
+                Step {
+                    send: Send::Repeat,
+                    repeat: Set::After(interval, "timer G"),
+                    ..Step::NOTHING
+                }
             }
             (ServerInvite::Completed { .. }, Fired::Last) => Step::TIMED_OUT,
             (ServerInvite::Confirmed | ServerInvite::Accepted, Fired::Last) => Step::OVER,

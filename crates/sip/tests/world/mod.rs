@@ -10,7 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Time;
 use sip::message::Message;
-use sip::{Algorithm, Command, Config, Credentials, Endpoint, Event, Input, Invite, LegId, Output, Peer, Target, Transport, Trunk};
+use sip::{
+    Algorithm, Command, Config, Credentials, Endpoint, Event, Input, Invite, LegId, Output, Peer,
+    Target, Transport, Trunk,
+};
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 const PLACES: [(&str, &str); 6] = [
@@ -33,8 +36,21 @@ pub struct World {
 pub fn config() -> Config {
     let mut users: HashMap<Arc<str>, Credentials> = HashMap::new();
     for user in ["1001", "1002"] {
-        let ha1 = |algorithm| Some(sip::digest::ha1(user, "test", &format!("demo-{user}"), algorithm));
-        users.insert(user.into(), Credentials { md5: ha1(Algorithm::Md5), sha256: ha1(Algorithm::Sha256) });
+        let ha1 = |algorithm| {
+            Some(sip::digest::ha1(
+                user,
+                "test",
+                &format!("demo-{user}"),
+                algorithm,
+            ))
+        };
+        users.insert(
+            user.into(),
+            Credentials {
+                md5: ha1(Algorithm::Md5),
+                sha256: ha1(Algorithm::Sha256),
+            },
+        );
     }
     Config {
         realm: "test".into(),
@@ -44,7 +60,11 @@ pub fn config() -> Config {
         users: Arc::new(users),
         trunks: vec![Trunk {
             name: "carrier".into(),
-            addresses: vec!["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()],
+            addresses: vec![
+                "10.0.0.1".parse().unwrap(),
+                "10.0.0.2".parse().unwrap(),
+                "10.0.0.3".parse().unwrap(),
+            ],
             max_calls: 10,
         }],
         expires_min: Duration::from_secs(60),
@@ -64,23 +84,44 @@ pub fn config() -> Config {
 pub fn peer(address: &str) -> Peer {
     let remote: SocketAddr = address.parse().unwrap();
     if address.starts_with("10.0.0.3") {
-        return Peer { transport: Transport::Tcp, remote, flow: Some(sip::FlowId(3)) };
+        return Peer {
+            transport: Transport::Tcp,
+            remote,
+            flow: Some(sip::FlowId(3)),
+        };
     }
-    Peer { transport: Transport::Udp, remote, flow: None }
+    Peer {
+        transport: Transport::Udp,
+        remote,
+        flow: None,
+    }
 }
 
 fn place(peer: &Peer) -> String {
     let remote = peer.remote.to_string();
-    PLACES.iter().find(|(address, _)| *address == remote).map_or(remote, |(_, name)| (*name).to_owned())
+    PLACES
+        .iter()
+        .find(|(address, _)| *address == remote)
+        .map_or(remote, |(_, name)| (*name).to_owned())
 }
 
 fn summary(message: &Message) -> String {
     let (number, method) = message.cseq().unwrap();
     let mut text = match message.status() {
         Some(status) => format!("{status} {} ({number} {method})", message.reason()),
-        None => format!("{} {} ({number})", message.method().unwrap(), message.request_uri_raw()),
+        None => format!(
+            "{} {} ({number})",
+            message.method().unwrap(),
+            message.request_uri_raw()
+        ),
     };
-    for name in ["Retry-After", "Min-Expires", "Allow", "Unsupported", "Reason"] {
+    for name in [
+        "Retry-After",
+        "Min-Expires",
+        "Allow",
+        "Unsupported",
+        "Reason",
+    ] {
         let shown = name != "Allow" || matches!(message.status(), Some(405 | 501));
         if let Some(value) = message.header_named(name).filter(|_| shown) {
             write!(text, " {name}: {value}").unwrap();
@@ -92,7 +133,17 @@ fn summary(message: &Message) -> String {
         }
     }
     if message.status() == Some(401) {
-        text.push_str(if message.header_named("WWW-Authenticate").unwrap().contains("stale=true") { " stale" } else { "" });
+        text.push_str(
+            if message
+                .header_named("WWW-Authenticate")
+                .unwrap()
+                .contains("stale=true")
+            {
+                " stale"
+            } else {
+                ""
+            },
+        );
     }
     if message.is_content("application/sdp") {
         text.push_str(" +sdp");
@@ -103,14 +154,28 @@ fn summary(message: &Message) -> String {
 fn event_text(event: &Event) -> Option<String> {
     Some(match event {
         Event::Incoming(call) => {
-            let Caller { user, display, anonymous } = &call.caller;
-            format!("Incoming {:?} {:?} dialled {} from {user} {display:?} anonymous {anonymous} sdp {}", call.leg, call.identity, call.dialled, call.sdp.is_some())
+            let Caller {
+                user,
+                display,
+                anonymous,
+            } = &call.caller;
+            format!(
+                "Incoming {:?} {:?} dialled {} from {user} {display:?} anonymous {anonymous} sdp {}",
+                call.leg,
+                call.identity,
+                call.dialled,
+                call.sdp.is_some()
+            )
         }
-        Event::Ringing { leg, status, sdp } => format!("Ringing {leg:?} {status} sdp {}", sdp.is_some()),
+        Event::Ringing { leg, status, sdp } => {
+            format!("Ringing {leg:?} {status} sdp {}", sdp.is_some())
+        }
         Event::Answered { leg, sdp } => format!("Answered {leg:?} sdp {}", sdp.is_some()),
         Event::Confirmed { leg, sdp } => format!("Confirmed {leg:?} sdp {}", sdp.is_some()),
         Event::Reoffered { leg, sdp } => format!("Reoffered {leg:?} sdp {}", sdp.is_some()),
-        Event::ReofferAccepted { leg, sdp } => format!("ReofferAccepted {leg:?} sdp {}", sdp.is_some()),
+        Event::ReofferAccepted { leg, sdp } => {
+            format!("ReofferAccepted {leg:?} sdp {}", sdp.is_some())
+        }
         Event::Traffic { .. } => return None,
         other => format!("{other:?}"),
     })
@@ -125,12 +190,18 @@ impl World {
 
     pub fn with(config: Config) -> World {
         let endpoint = Endpoint::new(Arc::new(config), [7; 32]);
-        World { endpoint, now: Time::from_secs(1_000), lines: String::new(), sent: Vec::new(), events: Vec::new() }
+        World {
+            endpoint,
+            now: Time::from_secs(1_000),
+            lines: String::new(),
+            sent: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     fn line(&mut self, text: &str) {
         let at = (self.now - Time::from_secs(1_000)).as_secs_f64();
-        writeln!(self.lines, "{at:>8.3} {text}").unwrap();
+        writeln!(self.lines, "{at:08.3} {text}").unwrap();
     }
 
     /// A message from the wire.
@@ -138,7 +209,13 @@ impl World {
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let from = peer(from);
         self.line(&format!("{} -> {}", place(&from), summary(&message)));
-        self.endpoint.handle(self.now, Input::Message { peer: from, message });
+        self.endpoint.handle(
+            self.now,
+            Input::Message {
+                peer: from,
+                message,
+            },
+        );
         self.drain();
     }
 
@@ -198,21 +275,41 @@ impl World {
             guard += 1;
             assert!(guard < 10_000, "timers without end");
         }
-        assert_eq!(self.endpoint.counts(), sip::Counts::default(), "something is left");
+        assert_eq!(
+            self.endpoint.counts(),
+            sip::Counts::default(),
+            "something is left"
+        );
         std::mem::take(&mut self.lines)
     }
 
     /// The last message sent to a place.
     pub fn last(&self, to: &str) -> &Message {
         let to = peer(to).remote;
-        &self.sent.iter().rev().find(|(peer, _)| peer.remote == to).expect("nothing sent there").1
+        &self
+            .sent
+            .iter()
+            .rev()
+            .find(|(peer, _)| peer.remote == to)
+            .expect("nothing sent there")
+            .1
     }
 
     /// The last request of this method sent to a place.
     pub fn last_request(&self, to: &str, method: &str) -> Message {
         let to = peer(to).remote;
-        let wanted = |message: &Message| message.method().is_some_and(|found| found.as_str() == method);
-        self.sent.iter().rev().find(|(peer, message)| peer.remote == to && wanted(message)).expect("no such request").1.clone()
+        let wanted = |message: &Message| {
+            message
+                .method()
+                .is_some_and(|found| found.as_str() == method)
+        };
+        self.sent
+            .iter()
+            .rev()
+            .find(|(peer, message)| peer.remote == to && wanted(message))
+            .expect("no such request")
+            .1
+            .clone()
     }
 
     /// The leg of the last [`Event::Incoming`].
@@ -226,7 +323,11 @@ impl World {
 
     pub fn answer(&mut self) {
         let leg = self.leg();
-        self.command(Command::Answer { leg, sdp: SDP.into(), headers: vec![] });
+        self.command(Command::Answer {
+            leg,
+            sdp: SDP.into(),
+            headers: vec![],
+        });
     }
 
     pub fn hangup(&mut self, leg: LegId) {
@@ -288,7 +389,10 @@ impl Phone {
         let mut phone = Phone::new(address, tag, "sip:cordboard@10.9.9.9:5060");
         phone.call_id = invite.call_id().to_owned();
         phone.cseq = 100;
-        phone.ends = Some((format!("{};tag={tag}", invite.to_raw()), invite.from_raw().to_owned()));
+        phone.ends = Some((
+            format!("{};tag={tag}", invite.to_raw()),
+            invite.from_raw().to_owned(),
+        ));
         phone
     }
 
@@ -302,22 +406,49 @@ impl Phone {
 
     /// A request with the CSeq and branch of the last: a CANCEL, the ACK of a failure, a repetition.
     pub fn same(&self, method: &str, headers: &str, body: &str) -> String {
-        let Phone { address, user, target, call_id, tag, to_tag, cseq, branch, .. } = self;
+        let Phone {
+            address,
+            user,
+            target,
+            call_id,
+            tag,
+            to_tag,
+            cseq,
+            branch,
+            ..
+        } = self;
         let ends = match &self.ends {
             Some((from, to)) => format!("From: {from}\r\nTo: {to}\r\n"),
             None => {
-                let to_tag = if to_tag.is_empty() { String::new() } else { format!(";tag={to_tag}") };
-                let to = if method == "REGISTER" { format!("sip:{user}@test") } else { target.clone() };
+                let to_tag = if to_tag.is_empty() {
+                    String::new()
+                } else {
+                    format!(";tag={to_tag}")
+                };
+                let to = if method == "REGISTER" {
+                    format!("sip:{user}@test")
+                } else {
+                    target.clone()
+                };
                 format!("From: <sip:{user}@test>;tag={tag}\r\nTo: <{to}>{to_tag}\r\n")
             }
         };
-        let transport = if address.starts_with("10.0.0.3") { "TCP" } else { "UDP" };
-        let contact = if headers.contains("Contact:") || method == "REGISTER" || method == "CANCEL" {
+        let transport = if address.starts_with("10.0.0.3") {
+            "TCP"
+        } else {
+            "UDP"
+        };
+        let contact = if headers.contains("Contact:") || method == "REGISTER" || method == "CANCEL"
+        {
             String::new()
         } else {
             format!("Contact: <sip:{user}@{address}>\r\n")
         };
-        let content = if body.is_empty() || headers.contains("Content-Type") { "" } else { "Content-Type: application/sdp\r\n" };
+        let content = if body.is_empty() || headers.contains("Content-Type") {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{transport} {address};branch={branch};rport\r\nMax-Forwards: 70\r\n{ends}Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{contact}{headers}{content}Content-Length: {}\r\n\r\n{body}",
             body.len()
@@ -336,12 +467,28 @@ impl Phone {
 
     /// Learns the To tag.
     pub fn learn(&mut self, response: &Message) {
-        self.to_tag = response.to().unwrap().tag().unwrap_or_default().to_owned();
+        self.to_tag = response
+            .to()
+            .ok()
+            .and_then(|to| to.tag())
+            .unwrap_or_default()
+            .to_owned();
     }
 
     /// As `text` with the digest that the challenge wants.
-    pub fn authorized(&mut self, challenge: &Message, method: &str, password: &str, nc: u32, headers: &str, body: &str) -> String {
-        let challenge = sip::digest::DigestChallenge::parse(challenge.header_named("WWW-Authenticate").unwrap()).unwrap();
+    pub fn authorized(
+        &mut self,
+        challenge: &Message,
+        method: &str,
+        password: &str,
+        nc: u32,
+        headers: &str,
+        body: &str,
+    ) -> String {
+        let challenge = sip::digest::DigestChallenge::parse(
+            challenge.header_named("WWW-Authenticate").unwrap(),
+        )
+        .unwrap();
         let method_ = sip::message::Method::parse(method).unwrap();
         let ha1 = sip::digest::ha1(&self.user, "test", password, challenge.algorithm);
         let auth = sip::digest::ClientAuth {
@@ -363,7 +510,9 @@ pub fn respond(request: &Message, status: &str, tag: &str, contact: &str, sdp: b
     for (name, value) in request.lines() {
         match name {
             "Via" | "From" | "Call-ID" | "CSeq" => write!(text, "{name}: {value}\r\n").unwrap(),
-            "To" if tag.is_empty() || value.contains(";tag=") => write!(text, "To: {value}\r\n").unwrap(),
+            "To" if tag.is_empty() || value.contains(";tag=") => {
+                write!(text, "To: {value}\r\n").unwrap()
+            }
             "To" => write!(text, "To: {value};tag={tag}\r\n").unwrap(),
             _ => {}
         }
@@ -395,6 +544,9 @@ pub fn call_up(world: &mut World) -> Phone {
 pub fn far_up(world: &mut World) -> (LegId, Phone) {
     let leg = world.call("sip:agent@10.0.0.2:5060");
     let invite = world.last("10.0.0.2:5060").clone();
-    world.receive("10.0.0.2:5060", &respond(&invite, "200 OK", "far", "sip:agent@10.0.0.2:5060", true));
+    world.receive(
+        "10.0.0.2:5060",
+        &respond(&invite, "200 OK", "far", "sip:agent@10.0.0.2:5060", true),
+    );
     (leg, Phone::called("10.0.0.2:5060", &invite, "far"))
 }
