@@ -116,7 +116,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// Counts what the engine tells. `Count::Media` holds increments, `Count::RtpStreams` the present number.
+    /// Counts what the engine tells. `Count::Media` and `Count::RtpStreams` hold differences.
     pub fn apply(&mut self, count: &Count) {
         match count {
             Count::SipMessage { outbound, method, class } => {
@@ -132,7 +132,7 @@ impl Counters {
                 self.rtp_lost += lost;
                 *self.rtp_rejected.entry("not_the_stream").or_default() += rejected;
             }
-            Count::RtpStreams { active } => self.rtp_streams_active = *active,
+            Count::RtpStreams { active } => self.rtp_streams_active += active,
         }
     }
 }

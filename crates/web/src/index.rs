@@ -1,0 +1,53 @@
+//! Closed contacts go from the board into the store's index.
+
+use std::sync::Arc;
+
+use store::{ClosedContact, Personal, Store, StoreError};
+
+use crate::Hub;
+use crate::board::Contact;
+use crate::cloud::rfc3339;
+use crate::view;
+
+/// Contacts that one transaction takes.
+const BATCH_MAX: usize = 2_000;
+
+/// Puts closed contacts of the board into the store's index, a batch at a time, and forgets them on the board; returns how many. It blocks on the
+/// disk. [`crate::serve`] does it all the time; call it during a replay too, every some thousand events.
+///
+/// # Errors
+/// The store's; the board keeps what could not be indexed.
+pub fn index_closed(hub: &Hub, store: &Store) -> Result<usize, StoreError> {
+    let mut indexed = 0;
+    loop {
+        let batch: Vec<Contact> = hub.read(|state| state.board.closed.iter().take(BATCH_MAX).cloned().collect());
+        let Some(last) = batch.last().map(|contact| contact.closed_sequence) else { return Ok(indexed) };
+        let rows: Vec<ClosedContact> = batch.iter().map(row).collect();
+        store.index_contacts(&rows, last)?;
+        hub.indexed(last);
+        indexed += rows.len();
+    }
+}
+
+fn row(contact: &Contact) -> ClosedContact {
+    let mut form = view::contact(contact);
+    let ani = form.ani.take();
+    let personal = ani.map(|ani| Personal {
+        person: contact.person.clone().unwrap_or_else(|| format!("tel:{ani}").into()),
+        json: serde_json::json!({ "ani": ani }).to_string().into(),
+    });
+    let text = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
+    ClosedContact {
+        at: contact.ended.unwrap_or(contact.arrived).as_nanos(),
+        customers: contact.customers.clone(),
+        last: crm::LastContact {
+            contact: contact.id.0.to_string(),
+            arrived: rfc3339(contact.arrived),
+            queue: text(&contact.queue),
+            agent: text(&contact.agent),
+            outcome: form.outcome.unwrap_or_default().to_owned(),
+        },
+        json: serde_json::to_string(&form).expect("plain data with string keys").into(),
+        personal,
+    }
+}
