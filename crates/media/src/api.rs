@@ -44,7 +44,9 @@ pub enum Direction {
 }
 
 /// Language of prompts and spoken numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Lang {
     #[serde(rename = "zh-CN")]
     ZhCn,
@@ -56,11 +58,20 @@ pub enum Lang {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Item {
     /// A prompt file by its name without language and extension, e.g. `welcome`: `prompts/{lang}/welcome.flac`.
-    Prompt { lang: Lang, name: Arc<str> },
+    Prompt {
+        lang: Lang,
+        name: Arc<str>,
+    },
     /// A cardinal number spoken by the language's grammar.
-    Number { lang: Lang, value: u64 },
+    Number {
+        lang: Lang,
+        value: u64,
+    },
     /// Digits one by one (`一` is spoken yāo in zh-CN numbers like telephone or agent numbers).
-    Digits { lang: Lang, digits: Arc<str> },
+    Digits {
+        lang: Lang,
+        digits: Arc<str>,
+    },
     Silence(Duration),
 }
 
@@ -87,33 +98,72 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Begin a stream on a granted port. Until `Update` gives `remote` and a format nothing is sent and nothing accepted.
-    Open { stream: StreamId, port: Port, ssrc: u32 },
+    Open {
+        stream: StreamId,
+        port: Port,
+        ssrc: u32,
+    },
     /// What SDP negotiated: the strict source of packets, where to send, format and direction.
-    Update { stream: StreamId, remote: SocketAddr, format: Format, direction: Direction },
-    Source { stream: StreamId, source: Source },
+    Update {
+        stream: StreamId,
+        remote: SocketAddr,
+        format: Format,
+        direction: Direction,
+    },
+    Source {
+        stream: StreamId,
+        source: Source,
+    },
     /// Connect two streams of the same plane; pre-empts prompts and music on both.
-    Bridge { a: StreamId, b: StreamId },
+    Bridge {
+        a: StreamId,
+        b: StreamId,
+    },
     /// Play items over the stream's source, then report `Played`. A new play replaces the old one without a report of it.
-    Play { stream: StreamId, play: PlayId, items: Arc<[Item]>, barge_in: bool },
+    Play {
+        stream: StreamId,
+        play: PlayId,
+        items: Arc<[Item]>,
+        barge_in: bool,
+    },
     /// Stop playing without a report.
-    StopPlay { stream: StreamId },
+    StopPlay {
+        stream: StreamId,
+    },
     /// Send RFC 4733 digits.
-    SendDtmf { stream: StreamId, digits: Arc<str> },
+    SendDtmf {
+        stream: StreamId,
+        digits: Arc<str>,
+    },
     /// End the stream; its port is free again when `Closed` comes.
-    Close { stream: StreamId },
+    Close {
+        stream: StreamId,
+    },
 }
 
 /// What a plane reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A digit pressed: once for each RFC 4733 event, at its start; it has stopped a barge-in play already.
-    Dtmf { stream: StreamId, digit: char },
-    Played { stream: StreamId, play: PlayId },
+    Dtmf {
+        stream: StreamId,
+        digit: char,
+    },
+    Played {
+        stream: StreamId,
+        play: PlayId,
+    },
     /// First accepted packet of the stream.
-    Flowing { stream: StreamId },
+    Flowing {
+        stream: StreamId,
+    },
     /// No packet for the media time-out while the direction says there should be some.
-    Starved { stream: StreamId },
-    Closed { close: Close },
+    Starved {
+        stream: StreamId,
+    },
+    Closed {
+        close: Close,
+    },
 }
 
 /// A stream is over.
@@ -150,7 +200,12 @@ pub struct PlaneConfig {
 
 impl Default for PlaneConfig {
     fn default() -> Self {
-        PlaneConfig { plane: 0, learn: Learn::Port, media_timeout: Some(Duration::from_secs(30)), max_streams: 32_768 }
+        PlaneConfig {
+            plane: 0,
+            learn: Learn::Port,
+            media_timeout: Some(Duration::from_secs(30)),
+            max_streams: 32_768,
+        }
     }
 }
 

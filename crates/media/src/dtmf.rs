@@ -24,13 +24,25 @@ impl Payload {
 
     /// `None` when it is shorter than an event.
     pub fn parse(payload: &[u8]) -> Option<Payload> {
-        let [event, flags, high, low, ..] = *payload else { return None };
-        Some(Payload { event, end: flags & 0x80 != 0, volume: flags & 0x3f, duration: u16::from_be_bytes([high, low]) })
+        let [event, flags, high, low, ..] = *payload else {
+            return None;
+        };
+        Some(Payload {
+            event,
+            end: flags & 0x80 != 0,
+            volume: flags & 0x3f,
+            duration: u16::from_be_bytes([high, low]),
+        })
     }
 
     pub fn octets(&self) -> [u8; Payload::OCTETS] {
         let [high, low] = self.duration.to_be_bytes();
-        [self.event, (u8::from(self.end) << 7) | (self.volume & 0x3f), high, low]
+        [
+            self.event,
+            (u8::from(self.end) << 7) | (self.volume & 0x3f),
+            high,
+            low,
+        ]
     }
 }
 
@@ -43,7 +55,9 @@ pub fn key(event: u8) -> Option<char> {
 
 /// The event of a key.
 pub fn event(key: char) -> Option<u8> {
-    KEYS.iter().position(|octet| char::from(*octet) == key.to_ascii_uppercase()).map(|at| at as u8)
+    KEYS.iter()
+        .position(|octet| char::from(*octet) == key.to_ascii_uppercase())
+        .map(|at| at as u8)
 }
 
 /// Turns event packets into key presses: the first packet seen of an event counts, whichever it is.
@@ -63,7 +77,12 @@ struct Last {
 impl Detector {
     /// The key, if this packet is the first one seen of its event.
     pub fn detect(&mut self, header: &Header, payload: Payload) -> Option<char> {
-        let seen = Last { ssrc: header.ssrc, sequence: header.sequence, timestamp: header.timestamp, payload };
+        let seen = Last {
+            ssrc: header.ssrc,
+            sequence: header.sequence,
+            timestamp: header.timestamp,
+            payload,
+        };
         if let Some(last) = &mut self.last
             && last.ssrc == header.ssrc
         {
@@ -134,7 +153,8 @@ impl Keypad {
     /// Takes what fits of the digits; characters that are no key are left out.
     pub fn press(&mut self, digits: &str) {
         let room = MAX_KEYS - self.waiting.len();
-        self.waiting.extend(digits.chars().filter_map(event).take(room));
+        self.waiting
+            .extend(digits.chars().filter_map(event).take(room));
     }
 
     pub fn is_busy(&self) -> bool {
@@ -142,7 +162,13 @@ impl Keypad {
     }
 
     /// The packet due at `now` with packets of `samples`, if it is not a pause.
-    pub fn tick(&mut self, now: Time, samples: u32, payload_type: u8, sender: &mut Sender) -> Option<(Fixed, Payload)> {
+    pub fn tick(
+        &mut self,
+        now: Time,
+        samples: u32,
+        payload_type: u8,
+        sender: &mut Sender,
+    ) -> Option<(Fixed, Payload)> {
         if let Phase::Pause { until } = self.phase {
             if now < until {
                 return None;
@@ -150,28 +176,71 @@ impl Keypad {
             self.phase = Phase::Idle;
         }
         if let Phase::Idle = self.phase {
-            self.phase = Phase::Pressed { event: self.waiting.pop_front()?, began: None, duration: 0 };
+            self.phase = Phase::Pressed {
+                event: self.waiting.pop_front()?,
+                began: None,
+                duration: 0,
+            };
         }
         match self.phase {
-            Phase::Pressed { event, began, duration } => {
+            Phase::Pressed {
+                event,
+                began,
+                duration,
+            } => {
                 let duration = duration + samples as u16;
                 let header = sender.event(now, payload_type, began, samples);
                 let began = header.timestamp;
                 self.phase = if u128::from(duration) * 125 >= PRESS.as_micros() {
-                    Phase::Ending { event, began, duration, left: END_PACKETS }
+                    Phase::Ending {
+                        event,
+                        began,
+                        duration,
+                        left: END_PACKETS,
+                    }
                 } else {
-                    Phase::Pressed { event, began: Some(began), duration }
+                    Phase::Pressed {
+                        event,
+                        began: Some(began),
+                        duration,
+                    }
                 };
-                Some((header, Payload { event, end: false, volume: VOLUME, duration }))
+                Some((
+                    header,
+                    Payload {
+                        event,
+                        end: false,
+                        volume: VOLUME,
+                        duration,
+                    },
+                ))
             }
-            Phase::Ending { event, began, duration, left } => {
+            Phase::Ending {
+                event,
+                began,
+                duration,
+                left,
+            } => {
                 let header = sender.event(now, payload_type, Some(began), samples);
                 self.phase = if left > 1 {
-                    Phase::Ending { event, began, duration, left: left - 1 }
+                    Phase::Ending {
+                        event,
+                        began,
+                        duration,
+                        left: left - 1,
+                    }
                 } else {
                     Phase::Pause { until: now + PAUSE }
                 };
-                Some((header, Payload { event, end: true, volume: VOLUME, duration }))
+                Some((
+                    header,
+                    Payload {
+                        event,
+                        end: true,
+                        volume: VOLUME,
+                        duration,
+                    },
+                ))
             }
             Phase::Idle | Phase::Pause { .. } => None,
         }
@@ -183,21 +252,42 @@ mod tests {
     use super::*;
 
     fn packet(sequence: u16, timestamp: u32) -> Header {
-        Header { marker: false, payload_type: 101, sequence, timestamp, ssrc: 1, payload: 12..16 }
+        Header {
+            marker: false,
+            payload_type: 101,
+            sequence,
+            timestamp,
+            ssrc: 1,
+            payload: 12..16,
+        }
     }
 
     fn five(end: bool, duration: u16) -> Payload {
-        Payload { event: 5, end, volume: 10, duration }
+        Payload {
+            event: 5,
+            end,
+            volume: 10,
+            duration,
+        }
     }
 
     #[test]
     fn a_key_is_reported_once_whatever_gets_lost() {
-        let all = [(1, false), (2, false), (3, false), (4, true), (5, true), (6, true)];
+        let all = [
+            (1, false),
+            (2, false),
+            (3, false),
+            (4, true),
+            (5, true),
+            (6, true),
+        ];
         for first in 0..all.len() {
             let mut detector = Detector::default();
             let keys: Vec<_> = all[first..]
                 .iter()
-                .filter_map(|(sequence, end)| detector.detect(&packet(*sequence, 8_000), five(*end, 160 * sequence)))
+                .filter_map(|(sequence, end)| {
+                    detector.detect(&packet(*sequence, 8_000), five(*end, 160 * sequence))
+                })
                 .collect();
             assert_eq!(keys, ['5'], "first packet seen is {first}");
         }
@@ -206,10 +296,24 @@ mod tests {
     #[test]
     fn the_same_key_again_is_a_second_report_and_late_packets_are_none() {
         let mut detector = Detector::default();
-        assert_eq!(detector.detect(&packet(10, 8_000), five(false, 160)), Some('5'));
-        assert_eq!(detector.detect(&packet(20, 16_000), five(false, 160)), Some('5'));
-        assert_eq!(detector.detect(&packet(11, 8_000), five(true, 800)), None, "late end of the first");
-        assert_eq!(detector.detect(&packet(20, 16_000), five(false, 160)), None, "twice");
+        assert_eq!(
+            detector.detect(&packet(10, 8_000), five(false, 160)),
+            Some('5')
+        );
+        assert_eq!(
+            detector.detect(&packet(20, 16_000), five(false, 160)),
+            Some('5')
+        );
+        assert_eq!(
+            detector.detect(&packet(11, 8_000), five(true, 800)),
+            None,
+            "late end of the first"
+        );
+        assert_eq!(
+            detector.detect(&packet(20, 16_000), five(false, 160)),
+            None,
+            "twice"
+        );
         assert_eq!(detector.detect(&packet(21, 16_000), five(true, 320)), None);
     }
 
@@ -218,7 +322,11 @@ mod tests {
         let mut detector = Detector::default();
         assert_eq!(detector.detect(&packet(1, 0), five(false, 160)), Some('5'));
         assert_eq!(detector.detect(&packet(2, 0), five(false, 0xffff)), None);
-        assert_eq!(detector.detect(&packet(3, 0xffff), five(false, 160)), None, "next segment");
+        assert_eq!(
+            detector.detect(&packet(3, 0xffff), five(false, 160)),
+            None,
+            "next segment"
+        );
         assert_eq!(detector.detect(&packet(4, 0xffff), five(true, 320)), None);
     }
 
@@ -233,7 +341,12 @@ mod tests {
 
     #[test]
     fn payloads_come_back_as_they_went() {
-        let payload = Payload { event: 11, end: true, volume: 63, duration: 65_535 };
+        let payload = Payload {
+            event: 11,
+            end: true,
+            volume: 63,
+            duration: 65_535,
+        };
         assert_eq!(Payload::parse(&payload.octets()), Some(payload));
         assert_eq!(Payload::parse(&[1, 2, 3]), None);
     }

@@ -54,12 +54,24 @@ const fn ulaw_decode(octet: u8) -> i16 {
     let exponent = ((inverted >> 4) & 7) as i32;
     let mantissa = (inverted & 0x0f) as i32;
     let magnitude = (((mantissa << 3) + ULAW_BIAS) << exponent) - ULAW_BIAS;
-    (if inverted & 0x80 != 0 { -magnitude } else { magnitude }) as i16
+    (if inverted & 0x80 != 0 {
+        -magnitude
+    } else {
+        magnitude
+    }) as i16
 }
 
 const fn ulaw_encode(sample: i16) -> u8 {
-    let (sign, magnitude) = if sample < 0 { (0x80, -(sample as i32)) } else { (0, sample as i32) };
-    let biased = (if magnitude > ULAW_CLIP { ULAW_CLIP } else { magnitude }) + ULAW_BIAS;
+    let (sign, magnitude) = if sample < 0 {
+        (0x80, -(sample as i32))
+    } else {
+        (0, sample as i32)
+    };
+    let biased = (if magnitude > ULAW_CLIP {
+        ULAW_CLIP
+    } else {
+        magnitude
+    }) + ULAW_BIAS;
     let exponent = 31 - biased.leading_zeros() as i32 - 7; // the bias makes bit 7 the lowest leading bit
     let mantissa = (biased >> (exponent + 3)) & 0x0f;
     !(sign | ((exponent as u8) << 4) | mantissa as u8)
@@ -69,15 +81,34 @@ const fn alaw_decode(octet: u8) -> i16 {
     let toggled = octet ^ 0x55;
     let exponent = ((toggled >> 4) & 7) as i32;
     let mantissa = (toggled & 0x0f) as i32;
-    let magnitude =
-        if exponent == 0 { (mantissa << 4) + 8 } else { ((mantissa << 4) + 0x108) << (exponent - 1) };
-    (if toggled & 0x80 != 0 { magnitude } else { -magnitude }) as i16
+    let magnitude = if exponent == 0 {
+        (mantissa << 4) + 8
+    } else {
+        ((mantissa << 4) + 0x108) << (exponent - 1)
+    };
+    (if toggled & 0x80 != 0 {
+        magnitude
+    } else {
+        -magnitude
+    }) as i16
 }
 
 const fn alaw_encode(sample: i16) -> u8 {
-    let (sign, magnitude) = if sample >= 0 { (0x80, sample as i32) } else { (0, -(sample as i32) - 1) };
-    let exponent = if magnitude < 256 { 0 } else { 31 - magnitude.leading_zeros() as i32 - 7 };
-    let mantissa = if exponent == 0 { magnitude >> 4 } else { magnitude >> (exponent + 3) } & 0x0f;
+    let (sign, magnitude) = if sample >= 0 {
+        (0x80, sample as i32)
+    } else {
+        (0, -(sample as i32) - 1)
+    };
+    let exponent = if magnitude < 256 {
+        0
+    } else {
+        31 - magnitude.leading_zeros() as i32 - 7
+    };
+    let mantissa = if exponent == 0 {
+        magnitude >> 4
+    } else {
+        magnitude >> (exponent + 3)
+    } & 0x0f;
     (sign | ((exponent as u8) << 4) | mantissa as u8) ^ 0x55
 }
 
@@ -149,7 +180,10 @@ mod tests {
             for octet in 0..=255u8 {
                 let back = encode(codec, decode(codec, octet));
                 let minus_zero = codec == Codec::Pcmu && octet == 0x7f;
-                assert!(back == octet || minus_zero, "{codec:?} {octet:#x} came back as {back:#x}");
+                assert!(
+                    back == octet || minus_zero,
+                    "{codec:?} {octet:#x} came back as {back:#x}"
+                );
             }
         }
     }

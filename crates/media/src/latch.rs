@@ -16,13 +16,22 @@ pub struct Latch {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Open { seen: u8, candidate: Option<SocketAddr> },
+    Open {
+        seen: u8,
+        candidate: Option<SocketAddr>,
+    },
     Locked(SocketAddr),
 }
 
 impl Latch {
     pub fn new(negotiated: SocketAddr) -> Self {
-        Latch { negotiated, state: State::Open { seen: 0, candidate: None } }
+        Latch {
+            negotiated,
+            state: State::Open {
+                seen: 0,
+                candidate: None,
+            },
+        }
     }
 
     pub fn negotiated(&self) -> SocketAddr {
@@ -80,13 +89,22 @@ mod tests {
     fn another_port_is_learned_within_five_packets_and_others_are_refused() {
         let mut latch = Latch::new(at("192.0.2.1:4000"));
         assert!(latch.accept(at("192.0.2.1:5000"), Learn::Port, None));
-        assert!(!latch.accept(at("192.0.2.1:5002"), Learn::Port, None), "the first one is the candidate");
-        assert!(!latch.accept(at("192.0.2.2:5000"), Learn::Port, None), "another address");
+        assert!(
+            !latch.accept(at("192.0.2.1:5002"), Learn::Port, None),
+            "the first one is the candidate"
+        );
+        assert!(
+            !latch.accept(at("192.0.2.2:5000"), Learn::Port, None),
+            "another address"
+        );
         assert_eq!(latch.target(), at("192.0.2.1:5000"));
         for _ in 0..3 {
             assert!(latch.accept(at("192.0.2.1:5000"), Learn::Port, None));
         }
-        assert!(!latch.accept(at("192.0.2.1:4000"), Learn::Port, None), "locked");
+        assert!(
+            !latch.accept(at("192.0.2.1:4000"), Learn::Port, None),
+            "locked"
+        );
     }
 
     #[test]

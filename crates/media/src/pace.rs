@@ -59,7 +59,11 @@ pub struct Wheel {
 
 impl Wheel {
     pub fn new() -> Self {
-        Wheel { slots: Default::default(), taken: Tick(0), waiting: 0 }
+        Wheel {
+            slots: Default::default(),
+            taken: Tick(0),
+            waiting: 0,
+        }
     }
 
     /// Puts a place in and gives the tick it will come out at: `due`, brought into the wheel's reach (within sixteen ticks after what was
@@ -98,7 +102,9 @@ impl Wheel {
         if self.waiting == 0 {
             return None;
         }
-        (1..=SLOTS as u64).map(|ahead| self.taken.after(ahead)).find(|tick| !self.slots[tick.0 as usize % SLOTS].is_empty())
+        (1..=SLOTS as u64)
+            .map(|ahead| self.taken.after(ahead))
+            .find(|tick| !self.slots[tick.0 as usize % SLOTS].is_empty())
     }
 }
 

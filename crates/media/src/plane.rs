@@ -7,7 +7,8 @@ use std::sync::Arc;
 use clock::Time;
 
 use crate::api::{
-    Close, Command, Counters, Direction, Event, Format, Item, PlaneConfig, PlayId, Port, Source, Stats, StreamId,
+    Close, Command, Counters, Direction, Event, Format, Item, PlaneConfig, PlayId, Port, Source,
+    Stats, StreamId,
 };
 use crate::latch::Latch;
 use crate::pace::{Tick, Wheel};
@@ -87,12 +88,22 @@ impl Plane {
     pub fn handle(&mut self, now: Time, command: Command) {
         match command {
             Command::Open { stream, port, ssrc } => self.open(now, stream, port, ssrc),
-            Command::Update { stream, remote, format, direction } => {
+            Command::Update {
+                stream,
+                remote,
+                format,
+                direction,
+            } => {
                 self.update(now, stream, remote, format, direction);
             }
             Command::Source { stream, source } => self.set_source(now, stream, &source),
             Command::Bridge { a, b } => self.bridge(a, b),
-            Command::Play { stream, play, items, barge_in } => self.play(now, stream, play, &items, barge_in),
+            Command::Play {
+                stream,
+                play,
+                items,
+                barge_in,
+            } => self.play(now, stream, play, &items, barge_in),
             Command::StopPlay { stream } => {
                 if let Some(place) = self.place(stream) {
                     stop_play(&mut self.streams, place);
@@ -113,8 +124,9 @@ impl Plane {
         send: &mut impl FnMut(Port, SocketAddr, &[u8]),
     ) {
         let usage = self.ports.get(port).copied().unwrap_or_default();
-        let Some((place, stream)) =
-            usage.place.and_then(|place| Some((place, self.streams[place as usize].as_mut()?)))
+        let Some((place, stream)) = usage
+            .place
+            .and_then(|place| Some((place, self.streams[place as usize].as_mut()?)))
         else {
             self.counters.rejected.idle_port += 1;
             return;
@@ -180,14 +192,23 @@ impl Plane {
     }
 
     fn open(&mut self, now: Time, id: StreamId, port: Port, ssrc: u32) {
-        let in_use = self.ports.get(port.number).is_some_and(|usage| usage.place.is_some());
+        let in_use = self
+            .ports
+            .get(port.number)
+            .is_some_and(|usage| usage.place.is_some());
         if in_use || self.places.contains_key(&id) {
             self.counters.ignored_commands += 1;
             return;
         }
         if self.places.len() >= self.config.max_streams {
             self.counters.ignored_commands += 1;
-            self.events.push_back(Event::Closed { close: Close { stream: id, port, stats: Stats::default() } });
+            self.events.push_back(Event::Closed {
+                close: Close {
+                    stream: id,
+                    port,
+                    stats: Stats::default(),
+                },
+            });
             return;
         }
         let stream = Some(Stream::new(now, id, port, ssrc));
@@ -203,19 +224,37 @@ impl Plane {
         };
         self.places.insert(id, place);
         let former = self.ports.get(port.number).and_then(|usage| usage.former);
-        self.ports.insert(port.number, PortUse { place: Some(place), former });
+        self.ports.insert(
+            port.number,
+            PortUse {
+                place: Some(place),
+                former,
+            },
+        );
         self.counters.active += 1;
     }
 
-    fn update(&mut self, now: Time, id: StreamId, remote: SocketAddr, format: Format, direction: Direction) {
-        let Some((place, stream)) = self.at(id) else { return };
+    fn update(
+        &mut self,
+        now: Time,
+        id: StreamId,
+        remote: SocketAddr,
+        format: Format,
+        direction: Direction,
+    ) {
+        let Some((place, stream)) = self.at(id) else {
+            return;
+        };
         let (latch, received) = match stream.talk.take() {
             Some(talk) => {
                 if talk.format != format {
                     stream.sender.cut();
                 }
                 let same = talk.latch.negotiated() == remote;
-                (if same { talk.latch } else { Latch::new(remote) }, talk.direction.receives())
+                (
+                    if same { talk.latch } else { Latch::new(remote) },
+                    talk.direction.receives(),
+                )
             }
             None => (Latch::new(remote), false),
         };
@@ -223,7 +262,11 @@ impl Plane {
             stream.heard = now;
             stream.starved = false;
         }
-        stream.talk = Some(Talk { latch, format, direction });
+        stream.talk = Some(Talk {
+            latch,
+            format,
+            direction,
+        });
         self.arm(now, place);
         self.watch_over(place);
     }
@@ -266,7 +309,9 @@ impl Plane {
     }
 
     fn bridge(&mut self, a: StreamId, b: StreamId) {
-        let (Some(place_a), Some(place_b)) = (self.place(a), self.place(b)) else { return };
+        let (Some(place_a), Some(place_b)) = (self.place(a), self.place(b)) else {
+            return;
+        };
         for (own, peer, place) in [(place_a, b, place_b), (place_b, a, place_a)] {
             if let Some(stream) = self.streams[own as usize].as_mut() {
                 stream.feed = Feed::Bridge { peer, place };
@@ -280,15 +325,24 @@ impl Plane {
         let (list, missing) = Playlist::new(items, &self.prompts);
         self.counters.missing_prompts += missing;
         if let Some((place, stream)) = self.at(id) {
-            stream.play = Some(Play { id: play, list, barge_in });
+            stream.play = Some(Play {
+                id: play,
+                list,
+                barge_in,
+            });
             stream.sender.cut();
             self.arm(now, place);
         }
     }
 
     fn press(&mut self, now: Time, id: StreamId, digits: &str) {
-        let Some((place, stream)) = self.at(id) else { return };
-        let can = stream.talk.as_ref().is_some_and(|talk| talk.format.telephone_event.is_some());
+        let Some((place, stream)) = self.at(id) else {
+            return;
+        };
+        let can = stream
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.format.telephone_event.is_some());
         if can {
             stream.keypad.press(digits);
             self.arm(now, place);
@@ -299,18 +353,32 @@ impl Plane {
 
     fn close(&mut self, id: StreamId) {
         let Some(place) = self.place(id) else { return };
-        let Some(stream) = self.streams[place as usize].take() else { return };
+        let Some(stream) = self.streams[place as usize].take() else {
+            return;
+        };
         self.places.remove(&id);
         self.free.push(place);
         if let Some(at) = stream.watched {
             self.watch.remove(&(at, place));
         }
         let former = stream.talk.as_ref().map(|talk| talk.latch.target());
-        self.ports.insert(stream.port.number, PortUse { place: None, former });
+        self.ports.insert(
+            stream.port.number,
+            PortUse {
+                place: None,
+                former,
+            },
+        );
         let stats = stream.stats();
         self.counters.active -= 1;
         self.counters.lost += stats.lost;
-        self.events.push_back(Event::Closed { close: Close { stream: id, port: stream.port, stats } });
+        self.events.push_back(Event::Closed {
+            close: Close {
+                stream: id,
+                port: stream.port,
+                stats,
+            },
+        });
     }
 
     fn count_refusal(&mut self, refusal: Refusal) {
@@ -327,7 +395,9 @@ impl Plane {
 
     /// What an accepted packet means besides its audio.
     fn notice(&mut self, now: Time, place: u32, accepted: &Accepted) {
-        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
         let id = stream.id;
         if accepted.first {
             self.events.push_back(Event::Flowing { stream: id });
@@ -366,7 +436,9 @@ impl Plane {
 
     /// Puts a stream that has something to send into the wheel, unless it is there.
     fn arm(&mut self, now: Time, place: u32) {
-        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
         if stream.due.is_none() && stream.is_paced() {
             self.wheel.idle_until(Tick::at(now));
             stream.due = Some(self.wheel.insert(Tick::from(now), place));
@@ -374,8 +446,12 @@ impl Plane {
     }
 
     fn pace(&mut self, place: u32, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
-        let Some(stream) = self.streams[place as usize].as_mut() else { return };
-        let Some(mut due) = stream.due.filter(|due| *due <= tick) else { return }; // a stale entry
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
+        let Some(mut due) = stream.due.filter(|due| *due <= tick) else {
+            return;
+        }; // a stale entry
         let ticks = stream.talk.as_ref().map_or(1, Talk::ticks);
         let mut counted = |port, to, packet: &[u8]| {
             self.counters.packets_out += 1;
@@ -389,13 +465,19 @@ impl Plane {
                 }
                 Emitted::Ended(play) => {
                     stream.due = None;
-                    self.events.push_back(Event::Played { stream: stream.id, play });
+                    self.events.push_back(Event::Played {
+                        stream: stream.id,
+                        play,
+                    });
                     return;
                 }
                 Emitted::Ongoing(ended) => ended,
             };
             if let Some(play) = ended {
-                self.events.push_back(Event::Played { stream: stream.id, play });
+                self.events.push_back(Event::Played {
+                    stream: stream.id,
+                    play,
+                });
             }
             due = due.after(ticks);
             if due > tick {
@@ -411,9 +493,16 @@ impl Plane {
 
     /// Watches for silence where there should be packets.
     fn watch_over(&mut self, place: u32) {
-        let Some(timeout) = self.config.media_timeout else { return };
-        let Some(stream) = self.streams[place as usize].as_mut() else { return };
-        let expects = stream.talk.as_ref().is_some_and(|talk| talk.direction.receives());
+        let Some(timeout) = self.config.media_timeout else {
+            return;
+        };
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
+        let expects = stream
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.direction.receives());
         if expects && !stream.starved && stream.watched.is_none() {
             let at = stream.heard + timeout;
             stream.watched = Some(at);
@@ -422,10 +511,17 @@ impl Plane {
     }
 
     fn look_at(&mut self, now: Time, place: u32) {
-        let Some(timeout) = self.config.media_timeout else { return };
-        let Some(stream) = self.streams[place as usize].as_mut() else { return };
+        let Some(timeout) = self.config.media_timeout else {
+            return;
+        };
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
         stream.watched = None;
-        let expects = stream.talk.as_ref().is_some_and(|talk| talk.direction.receives());
+        let expects = stream
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.direction.receives());
         if expects && stream.heard + timeout <= now {
             stream.starved = true;
             self.events.push_back(Event::Starved { stream: stream.id });

@@ -18,8 +18,16 @@ pub struct Clip {
 impl Clip {
     /// Encodes samples at 8 kHz.
     pub fn new(samples: &[i16]) -> Self {
-        let in_codec = |codec| samples.iter().map(|sample| g711::encode(codec, *sample)).collect();
-        Clip { pcmu: in_codec(Codec::Pcmu), pcma: in_codec(Codec::Pcma) }
+        let in_codec = |codec| {
+            samples
+                .iter()
+                .map(|sample| g711::encode(codec, *sample))
+                .collect()
+        };
+        Clip {
+            pcmu: in_codec(Codec::Pcmu),
+            pcma: in_codec(Codec::Pcma),
+        }
     }
 
     /// The octets to send; one a sample.
@@ -85,25 +93,40 @@ impl Playlist {
             };
             match item {
                 Item::Prompt { lang, name } => add(*lang, name),
-                Item::Number { lang, value } => speech::number(*lang, *value, &mut |name| add(*lang, name)),
-                Item::Digits { lang, digits } => speech::digits(*lang, digits, &mut |name| add(*lang, name)),
+                Item::Number { lang, value } => {
+                    speech::number(*lang, *value, &mut |name| add(*lang, name))
+                }
+                Item::Digits { lang, digits } => {
+                    speech::digits(*lang, digits, &mut |name| add(*lang, name))
+                }
                 Item::Silence(duration) => pieces.push(silence(*duration)),
             }
         }
         pieces.truncate(MAX_PIECES);
-        (Playlist { pieces, current: 0, offset: 0 }, missing)
+        (
+            Playlist {
+                pieces,
+                current: 0,
+                offset: 0,
+            },
+            missing,
+        )
     }
 
     /// Fills a packet with what comes next, and with silence after the end. False, and nothing filled, when all is sent already.
     pub fn fill(&mut self, codec: Codec, out: &mut [u8]) -> bool {
         let mut filled = 0;
         while filled < out.len() {
-            let Some(piece) = self.pieces.get(self.current) else { break };
+            let Some(piece) = self.pieces.get(self.current) else {
+                break;
+            };
             let length = piece.samples();
             let part = (length - self.offset).min(out.len() - filled);
             let target = &mut out[filled..filled + part];
             match piece {
-                Piece::Clip(clip) => target.copy_from_slice(&clip.octets(codec)[self.offset..self.offset + part]),
+                Piece::Clip(clip) => {
+                    target.copy_from_slice(&clip.octets(codec)[self.offset..self.offset + part])
+                }
                 Piece::Silence(_) => target.fill(g711::silence(codec)),
             }
             filled += part;
@@ -148,12 +171,20 @@ mod tests {
     }
 
     fn prompt(name: &str) -> Item {
-        Item::Prompt { lang: Lang::En, name: name.into() }
+        Item::Prompt {
+            lang: Lang::En,
+            name: name.into(),
+        }
     }
 
     #[test]
     fn pieces_run_together_and_the_last_packet_is_padded() {
-        let items = [prompt("a"), Item::Silence(Duration::from_millis(5)), prompt("gone"), prompt("b")];
+        let items = [
+            prompt("a"),
+            Item::Silence(Duration::from_millis(5)),
+            prompt("gone"),
+            prompt("b"),
+        ];
         let (mut list, missing) = Playlist::new(&items, &prompts());
         assert_eq!(missing, 1);
         let mut out = [0; 160];
@@ -170,10 +201,25 @@ mod tests {
 
     #[test]
     fn numbers_and_digits_are_spoken_and_bounds_hold() {
-        let items = [Item::Digits { lang: Lang::En, digits: "77".into() }, Item::Number { lang: Lang::En, value: 7 }];
+        let items = [
+            Item::Digits {
+                lang: Lang::En,
+                digits: "77".into(),
+            },
+            Item::Number {
+                lang: Lang::En,
+                value: 7,
+            },
+        ];
         let (list, missing) = Playlist::new(&items, &prompts());
         assert_eq!((list.pieces.len(), missing), (3, 0));
-        let many = vec![Item::Digits { lang: Lang::En, digits: "7".repeat(40).into() }; 100];
+        let many = vec![
+            Item::Digits {
+                lang: Lang::En,
+                digits: "7".repeat(40).into()
+            };
+            100
+        ];
         assert_eq!(Playlist::new(&many, &prompts()).0.pieces.len(), MAX_PIECES);
         let (mut empty, _) = Playlist::new(&[], &prompts());
         assert!(!empty.fill(Codec::Pcmu, &mut [0; 160]));
@@ -181,7 +227,10 @@ mod tests {
 
     #[test]
     fn an_endless_clip_wraps_inside_a_packet() {
-        let clip = Clip { pcmu: [1, 2, 3].into(), pcma: [4, 5, 6].into() };
+        let clip = Clip {
+            pcmu: [1, 2, 3].into(),
+            pcma: [4, 5, 6].into(),
+        };
         let mut out = [0; 8];
         clip.fill_endless(Codec::Pcmu, 3_000_002, &mut out);
         assert_eq!(out, [3, 1, 2, 3, 1, 2, 3, 1]);

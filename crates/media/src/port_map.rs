@@ -11,7 +11,9 @@ type Page<T> = [Option<T>; PAGE];
 
 impl<T> Default for PortMap<T> {
     fn default() -> Self {
-        PortMap { pages: (0..PAGE).map(|_| None).collect() }
+        PortMap {
+            pages: (0..PAGE).map(|_| None).collect(),
+        }
     }
 }
 
@@ -25,7 +27,8 @@ impl<T> PortMap<T> {
     }
 
     pub fn insert(&mut self, port: u16, value: T) {
-        let page = self.pages[usize::from(port >> 8)].get_or_insert_with(|| Box::new([const { None }; PAGE]));
+        let page = self.pages[usize::from(port >> 8)]
+            .get_or_insert_with(|| Box::new([const { None }; PAGE]));
         page[usize::from(port & 0xff)] = Some(value);
     }
 }
@@ -40,7 +43,10 @@ mod tests {
         for port in [0, 255, 256, 65_535] {
             map.insert(port, port);
         }
-        assert_eq!([0, 255, 256, 65_535].map(|port| map.get(port).copied()), [Some(0), Some(255), Some(256), Some(65_535)]);
+        assert_eq!(
+            [0, 255, 256, 65_535].map(|port| map.get(port).copied()),
+            [Some(0), Some(255), Some(256), Some(65_535)]
+        );
         assert_eq!(map.get(1), None);
         *map.get_mut(256).unwrap() = 7;
         assert_eq!(map.get(256), Some(&7));

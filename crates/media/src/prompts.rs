@@ -55,15 +55,25 @@ impl Prompts {
         extension: &str,
     ) -> Result<(), PromptError> {
         let (rate, samples) = decode(file, extension)?;
-        let samples = if rate == RATE { samples } else { resample(samples, rate)? };
-        let samples: Vec<i16> = samples.iter().map(|sample| (sample * 32_767.0).round() as i16).collect();
+        let samples = if rate == RATE {
+            samples
+        } else {
+            resample(samples, rate)?
+        };
+        let samples: Vec<i16> = samples
+            .iter()
+            .map(|sample| (sample * 32_767.0).round() as i16)
+            .collect();
         self.insert_samples(lang, name, &samples);
         Ok(())
     }
 
     /// Keeps samples at 8 kHz under `name`: prompts that a test or a speech engine made.
     pub fn insert_samples(&mut self, lang: Option<Lang>, name: &str, samples: &[i16]) {
-        self.clips.entry(lang).or_default().insert(name.into(), Arc::new(Clip::new(samples)));
+        self.clips
+            .entry(lang)
+            .or_default()
+            .insert(name.into(), Arc::new(Clip::new(samples)));
     }
 
     /// Whether `name` can be played in this language, or has none.
@@ -84,12 +94,18 @@ impl Prompts {
 
     /// All names with their language, in order.
     pub fn names(&self) -> impl Iterator<Item = (Option<Lang>, &str)> {
-        self.clips.iter().flat_map(|(lang, clips)| clips.keys().map(|name| (*lang, &**name)))
+        self.clips
+            .iter()
+            .flat_map(|(lang, clips)| clips.keys().map(|name| (*lang, &**name)))
     }
 
     /// Memory of the audio in octets.
     pub fn octets(&self) -> usize {
-        self.clips.values().flat_map(BTreeMap::values).map(|clip| clip.pcmu.len() + clip.pcma.len()).sum()
+        self.clips
+            .values()
+            .flat_map(BTreeMap::values)
+            .map(|clip| clip.pcmu.len() + clip.pcma.len())
+            .sum()
     }
 
     pub(crate) fn find(&self, lang: Lang, name: &str) -> Option<&Arc<Clip>> {
@@ -109,11 +125,22 @@ fn decode(file: &[u8], extension: &str) -> Result<(u32, Vec<f32>), PromptError> 
     let mut hint = Hint::new();
     hint.with_extension(extension);
     let mut reader = symphonia::default::get_probe()
-        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .probe(
+            &hint,
+            stream,
+            FormatOptions::default(),
+            MetadataOptions::default(),
+        )
         .map_err(unreadable)?;
-    let track = reader.default_track(TrackType::Audio).ok_or(PromptError::Empty)?;
+    let track = reader
+        .default_track(TrackType::Audio)
+        .ok_or(PromptError::Empty)?;
     let id = track.id;
-    let parameters = track.codec_params.as_ref().and_then(|parameters| parameters.audio()).ok_or(PromptError::Empty)?;
+    let parameters = track
+        .codec_params
+        .as_ref()
+        .and_then(|parameters| parameters.audio())
+        .ok_or(PromptError::Empty)?;
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default())
         .map_err(unreadable)?;
@@ -130,24 +157,35 @@ fn decode(file: &[u8], extension: &str) -> Result<(u32, Vec<f32>), PromptError> 
         let channels = audio.num_planes().max(1);
         interleaved.resize(audio.samples_interleaved(), 0.0f32);
         audio.copy_to_slice_interleaved(&mut interleaved);
-        mono.extend(interleaved.chunks_exact(channels).map(|frame| frame.iter().sum::<f32>() / channels as f32));
+        mono.extend(
+            interleaved
+                .chunks_exact(channels)
+                .map(|frame| frame.iter().sum::<f32>() / channels as f32),
+        );
         if mono.len() > rate as usize * MAX_SECONDS {
             return Err(PromptError::TooLong);
         }
     }
-    if mono.is_empty() { Err(PromptError::Empty) } else { Ok((rate, mono)) }
+    if mono.is_empty() {
+        Err(PromptError::Empty)
+    } else {
+        Ok((rate, mono))
+    }
 }
 
 /// To 8 kHz, the delay of the filter cut off.
 fn resample(samples: Vec<f32>, rate: u32) -> Result<Vec<f32>, PromptError> {
     const CHUNK: usize = 1024;
     let failed = |error: &dyn std::fmt::Display| PromptError::Resample(error.to_string());
-    let mut resampler =
-        Fft::<f32>::new(rate as usize, RATE as usize, CHUNK, 1, FixedSync::Both).map_err(|error| failed(&error))?;
+    let mut resampler = Fft::<f32>::new(rate as usize, RATE as usize, CHUNK, 1, FixedSync::Both)
+        .map_err(|error| failed(&error))?;
     let frames = samples.len();
     let channels = [samples];
-    let input = SequentialSliceOfVecs::new(&channels[..], 1, frames).map_err(|error| failed(&error))?;
-    let output = resampler.process_all(&input, frames, None).map_err(|error| failed(&error))?;
+    let input =
+        SequentialSliceOfVecs::new(&channels[..], 1, frames).map_err(|error| failed(&error))?;
+    let output = resampler
+        .process_all(&input, frames, None)
+        .map_err(|error| failed(&error))?;
     Ok(output.take_data())
 }
 
@@ -159,7 +197,10 @@ mod tests {
 
     /// A WAV file of 16-bit samples.
     fn wav(rate: u32, channels: u16, samples: &[i16]) -> Vec<u8> {
-        let data: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let data: Vec<u8> = samples
+            .iter()
+            .flat_map(|sample| sample.to_le_bytes())
+            .collect();
         let mut file = b"RIFF".to_vec();
         file.extend((36 + data.len() as u32).to_le_bytes());
         file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
@@ -176,23 +217,50 @@ mod tests {
 
     fn sine(hertz: f64, rate: u32, seconds: f64) -> Vec<i16> {
         (0..(f64::from(rate) * seconds) as u32)
-            .map(|n| ((f64::from(n) * hertz / f64::from(rate) * std::f64::consts::TAU).sin() * 10_000.0) as i16)
+            .map(|n| {
+                ((f64::from(n) * hertz / f64::from(rate) * std::f64::consts::TAU).sin() * 10_000.0)
+                    as i16
+            })
             .collect()
     }
 
     #[test]
     fn any_rate_and_channels_become_8_khz_mono_of_the_same_length_and_pitch() {
-        for (rate, channels) in [(8000, 1), (16_000, 1), (44_100, 2), (48_000, 2), (11_025, 1)] {
+        for (rate, channels) in [
+            (8000, 1),
+            (16_000, 1),
+            (44_100, 2),
+            (48_000, 2),
+            (11_025, 1),
+        ] {
             let mono = sine(700.0, rate, 1.0);
-            let samples: Vec<i16> = mono.iter().flat_map(|sample| vec![*sample; usize::from(channels)]).collect();
+            let samples: Vec<i16> = mono
+                .iter()
+                .flat_map(|sample| vec![*sample; usize::from(channels)])
+                .collect();
             let mut prompts = Prompts::default();
-            prompts.insert(Some(Lang::En), "beep", &wav(rate, channels, &samples), "wav").unwrap();
+            prompts
+                .insert(
+                    Some(Lang::En),
+                    "beep",
+                    &wav(rate, channels, &samples),
+                    "wav",
+                )
+                .unwrap();
             let clip = prompts.find(Lang::En, "beep").unwrap();
-            assert!(clip.samples().abs_diff(8000) <= 1, "{rate}: {}", clip.samples());
+            assert!(
+                clip.samples().abs_diff(8000) <= 1,
+                "{rate}: {}",
+                clip.samples()
+            );
             for codec in [Codec::Pcmu, Codec::Pcma] {
                 let heard = tone::decode(codec, clip.octets(codec));
-                assert!(tone::purity(&heard[400..7600], 700.0, RATE) > 0.99, "{rate} {codec:?}");
-                let level = (tone::goertzel(&heard[400..7600], 700.0, RATE) * 2.0).sqrt() * 32_768.0;
+                assert!(
+                    tone::purity(&heard[400..7600], 700.0, RATE) > 0.99,
+                    "{rate} {codec:?}"
+                );
+                let level =
+                    (tone::goertzel(&heard[400..7600], 700.0, RATE) * 2.0).sqrt() * 32_768.0;
                 assert!((level - 10_000.0).abs() < 300.0, "{rate}: {level}");
             }
         }
@@ -204,8 +272,14 @@ mod tests {
         prompts.insert_samples(None, "music/default", &[0; 8000]);
         prompts.insert_samples(None, "beep", &[0; 80]);
         prompts.insert_samples(Some(Lang::En), "beep", &[0; 160]);
-        assert_eq!(prompts.duration(Lang::En, "beep"), Some(Duration::from_millis(20)));
-        assert_eq!(prompts.duration(Lang::ZhCn, "beep"), Some(Duration::from_millis(10)));
+        assert_eq!(
+            prompts.duration(Lang::En, "beep"),
+            Some(Duration::from_millis(20))
+        );
+        assert_eq!(
+            prompts.duration(Lang::ZhCn, "beep"),
+            Some(Duration::from_millis(10))
+        );
         assert!(prompts.has_music("music/default") && !prompts.has(Lang::En, "gone"));
         assert_eq!(prompts.names().count(), 3);
     }
@@ -214,10 +288,21 @@ mod tests {
     fn files_that_cannot_be_played_are_errors() {
         let mut prompts = Prompts::default();
         let good = wav(8000, 1, &[0; 100]);
-        for (file, extension) in [(&b""[..], "wav"), (b"hello", "flac"), (&good[..40], "wav"), (&[0xff; 5000], "mp3")] {
-            assert!(prompts.insert(None, "bad", file, extension).is_err(), "{extension}");
+        for (file, extension) in [
+            (&b""[..], "wav"),
+            (b"hello", "flac"),
+            (&good[..40], "wav"),
+            (&[0xff; 5000], "mp3"),
+        ] {
+            assert!(
+                prompts.insert(None, "bad", file, extension).is_err(),
+                "{extension}"
+            );
         }
-        assert!(matches!(prompts.insert(None, "bad", &wav(1000, 1, &[1; 100]), "wav"), Err(PromptError::Rate(1000))));
+        assert!(matches!(
+            prompts.insert(None, "bad", &wav(1000, 1, &[1; 100]), "wav"),
+            Err(PromptError::Rate(1000))
+        ));
         assert_eq!(prompts.names().count(), 0);
     }
 }

@@ -45,7 +45,9 @@ impl Reception {
             self.highest += step as u64;
             Order::Newer
         } else {
-            self.first = self.first.min(self.highest - u64::from(step.unsigned_abs()));
+            self.first = self
+                .first
+                .min(self.highest - u64::from(step.unsigned_abs()));
             Order::Older
         };
         self.received += 1;
@@ -68,14 +70,20 @@ impl Reception {
         let arrival = (u128::from(now.as_nanos()) * u128::from(RATE) / 1_000_000_000) as u32;
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(before) = self.transit.replace(transit) {
-            let difference = (transit.wrapping_sub(before) as i32).unsigned_abs().min(RATE * 10); // a jump of a clock is not jitter
+            let difference = (transit.wrapping_sub(before) as i32)
+                .unsigned_abs()
+                .min(RATE * 10); // a jump of a clock is not jitter
             self.jitter = self.jitter + difference - ((self.jitter + 8) >> 4);
         }
     }
 
     /// Packets that never came; duplicates may hide some, as in RFC 3550.
     pub fn lost(&self) -> u64 {
-        let expected = if self.received == 0 { 0 } else { self.highest - self.first + 1 };
+        let expected = if self.received == 0 {
+            0
+        } else {
+            self.highest - self.first + 1
+        };
         self.lost_before + expected.saturating_sub(self.received)
     }
 
@@ -130,6 +138,10 @@ mod tests {
             shaky.count(late, 1, n as u16, Some(n * 160));
         }
         assert_eq!(steady.jitter_ms(), 0.0);
-        assert!((shaky.jitter_ms() - 8.0).abs() < 0.6, "{}", shaky.jitter_ms());
+        assert!(
+            (shaky.jitter_ms() - 8.0).abs() < 0.6,
+            "{}",
+            shaky.jitter_ms()
+        );
     }
 }

@@ -74,11 +74,23 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let fixed = Fixed { marker: true, payload_type: 101, sequence: 65_535, timestamp: 4_000_000_000, ssrc: 9 };
+        let fixed = Fixed {
+            marker: true,
+            payload_type: 101,
+            sequence: 65_535,
+            timestamp: 4_000_000_000,
+            ssrc: 9,
+        };
         let packet = fixed.packet(&[1, 2, 3]);
         let header = parse(&packet).unwrap();
-        assert_eq!((header.marker, header.payload_type, header.sequence), (true, 101, 65_535));
-        assert_eq!((header.timestamp, header.ssrc, &packet[header.payload]), (4_000_000_000, 9, &[1, 2, 3][..]));
+        assert_eq!(
+            (header.marker, header.payload_type, header.sequence),
+            (true, 101, 65_535)
+        );
+        assert_eq!(
+            (header.timestamp, header.ssrc, &packet[header.payload]),
+            (4_000_000_000, 9, &[1, 2, 3][..])
+        );
     }
 
     #[test]
@@ -95,9 +107,21 @@ mod tests {
     fn what_is_not_rtp_is_refused() {
         let short_source = [0x8f; 20];
         let padded_beyond = [0xa0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 200];
-        for junk in [&[][..], &[0x80; 11], &[0; 12], &[0x40; 40], &short_source, &padded_beyond] {
+        for junk in [
+            &[][..],
+            &[0x80; 11],
+            &[0; 12],
+            &[0x40; 40],
+            &short_source,
+            &padded_beyond,
+        ] {
             assert_eq!(parse(junk), None, "{junk:?}");
         }
-        assert!(is_rtcp(&[0x80, 200]) && is_rtcp(&[0x81, 201, 0]) && !is_rtcp(&[0x80, 0]) && !is_rtcp(&[0x80]));
+        assert!(
+            is_rtcp(&[0x80, 200])
+                && is_rtcp(&[0x81, 201, 0])
+                && !is_rtcp(&[0x80, 0])
+                && !is_rtcp(&[0x80])
+        );
     }
 }

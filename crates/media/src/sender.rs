@@ -79,7 +79,12 @@ impl Sender {
         if began.is_none() {
             self.catch_up(now);
         }
-        let header = self.fixed(began.is_none(), payload_type, self.sequence, began.unwrap_or(self.timestamp));
+        let header = self.fixed(
+            began.is_none(),
+            payload_type,
+            self.sequence,
+            began.unwrap_or(self.timestamp),
+        );
         self.sequence = self.sequence.wrapping_add(1);
         self.advance(step);
         self.fresh = true; // audio after it begins anew
@@ -143,7 +148,12 @@ impl Sender {
         if (next.wrapping_sub(self.timestamp) as i32) > 0 {
             self.timestamp = next;
         }
-        self.due = now + if matches!(what, Relayed::Audio(_)) { duration(samples) } else { Duration::ZERO };
+        self.due = now
+            + if matches!(what, Relayed::Audio(_)) {
+                duration(samples)
+            } else {
+                Duration::ZERO
+            };
         self.fresh = false;
         self.begun = true;
     }
@@ -167,7 +177,13 @@ impl Sender {
     }
 
     fn fixed(&self, marker: bool, payload_type: u8, sequence: u16, timestamp: u32) -> Fixed {
-        Fixed { marker, payload_type, sequence, timestamp, ssrc: self.ssrc }
+        Fixed {
+            marker,
+            payload_type,
+            sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        }
     }
 }
 
@@ -186,7 +202,14 @@ mod tests {
     use super::*;
 
     fn incoming(ssrc: u32, sequence: u16, timestamp: u32) -> Header {
-        Header { marker: false, payload_type: 0, sequence, timestamp, ssrc, payload: 12..172 }
+        Header {
+            marker: false,
+            payload_type: 0,
+            sequence,
+            timestamp,
+            ssrc,
+            payload: 12..172,
+        }
     }
 
     fn ms(n: u64) -> Time {
@@ -213,10 +236,20 @@ mod tests {
         let music = sender.paced(ms(0), 0, 160);
         let relayed = sender.relayed(ms(5), &incoming(7, 65_535, 9_000), 8, Relayed::Audio(160));
         assert_eq!(relayed.sequence, music.sequence.wrapping_add(1));
-        assert_eq!(relayed.timestamp.wrapping_sub(music.timestamp), 160, "not before the music's packet is over");
+        assert_eq!(
+            relayed.timestamp.wrapping_sub(music.timestamp),
+            160,
+            "not before the music's packet is over"
+        );
         assert!(relayed.marker);
         let next = sender.relayed(ms(25), &incoming(7, 0, 9_160), 8, Relayed::Audio(160));
-        assert_eq!((next.sequence, next.timestamp), (relayed.sequence.wrapping_add(1), relayed.timestamp.wrapping_add(160)));
+        assert_eq!(
+            (next.sequence, next.timestamp),
+            (
+                relayed.sequence.wrapping_add(1),
+                relayed.timestamp.wrapping_add(160)
+            )
+        );
         let other = sender.relayed(ms(45), &incoming(8, 500, 1), 8, Relayed::Audio(160));
         assert_eq!(other.sequence, next.sequence.wrapping_add(1));
         assert_eq!(other.timestamp, next.timestamp.wrapping_add(160));

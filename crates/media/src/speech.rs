@@ -32,22 +32,39 @@ pub fn digits(lang: Lang, text: &str, say: &mut impl FnMut(&'static str)) {
 }
 
 const DIGITS: [&str; 10] = [
-    "digits/0", "digits/1", "digits/2", "digits/3", "digits/4", "digits/5", "digits/6", "digits/7", "digits/8",
-    "digits/9",
+    "digits/0", "digits/1", "digits/2", "digits/3", "digits/4", "digits/5", "digits/6", "digits/7",
+    "digits/8", "digits/9",
 ];
 
 /// Every prompt name that numbers and digits of a language use: what a check looks for.
 pub fn names(lang: Lang) -> impl Iterator<Item = &'static str> {
     let own: &[&str] = match lang {
         Lang::ZhCn => &[
-            "digits/yao", "numbers/liang", "numbers/ten", "numbers/hundred", "numbers/thousand",
-            "numbers/ten_thousand", "numbers/hundred_million",
+            "digits/yao",
+            "numbers/liang",
+            "numbers/ten",
+            "numbers/hundred",
+            "numbers/thousand",
+            "numbers/ten_thousand",
+            "numbers/hundred_million",
         ],
-        Lang::En => &["numbers/hundred", "numbers/thousand", "numbers/million", "numbers/billion", "numbers/and"],
+        Lang::En => &[
+            "numbers/hundred",
+            "numbers/thousand",
+            "numbers/million",
+            "numbers/billion",
+            "numbers/and",
+        ],
     };
     let teens: &[&str] = if lang == Lang::En { &TEENS } else { &[] };
     let tens: &[&str] = if lang == Lang::En { &TENS[2..] } else { &[] };
-    DIGITS.iter().chain(["digits/star", "digits/hash"].iter()).chain(own).chain(teens).chain(tens).copied()
+    DIGITS
+        .iter()
+        .chain(["digits/star", "digits/hash"].iter())
+        .chain(own)
+        .chain(teens)
+        .chain(tens)
+        .copied()
 }
 
 const WAN: u64 = 10_000;
@@ -55,7 +72,10 @@ const YI: u64 = 100_000_000;
 
 /// Chinese counts in groups of four digits: 万 (10^4), 亿 (10^8). `begins` is true where nothing has been said yet, which alone allows 十 for 一十.
 fn chinese(value: u64, begins: bool, say: &mut impl FnMut(&'static str)) {
-    for (unit, name) in [(YI, "numbers/hundred_million"), (WAN, "numbers/ten_thousand")] {
+    for (unit, name) in [
+        (YI, "numbers/hundred_million"),
+        (WAN, "numbers/ten_thousand"),
+    ] {
         if value >= unit {
             let (high, low) = (value / unit, value % unit);
             if high == 2 {
@@ -84,7 +104,12 @@ fn chinese_group(value: u64, begins: bool, say: &mut impl FnMut(&'static str)) {
     }
     let mut gap = false;
     let mut said = false;
-    for (unit, name) in [(1000, "numbers/thousand"), (100, "numbers/hundred"), (10, "numbers/ten"), (1, "")] {
+    for (unit, name) in [
+        (1000, "numbers/thousand"),
+        (100, "numbers/hundred"),
+        (10, "numbers/ten"),
+        (1, ""),
+    ] {
         let digit = (value / unit % 10) as usize;
         if digit == 0 {
             gap = said;
@@ -107,11 +132,27 @@ fn chinese_group(value: u64, begins: bool, say: &mut impl FnMut(&'static str)) {
 }
 
 const TEENS: [&str; 10] = [
-    "numbers/10", "numbers/11", "numbers/12", "numbers/13", "numbers/14", "numbers/15", "numbers/16", "numbers/17",
-    "numbers/18", "numbers/19",
+    "numbers/10",
+    "numbers/11",
+    "numbers/12",
+    "numbers/13",
+    "numbers/14",
+    "numbers/15",
+    "numbers/16",
+    "numbers/17",
+    "numbers/18",
+    "numbers/19",
 ];
 const TENS: [&str; 10] = [
-    "", "", "numbers/20", "numbers/30", "numbers/40", "numbers/50", "numbers/60", "numbers/70", "numbers/80",
+    "",
+    "",
+    "numbers/20",
+    "numbers/30",
+    "numbers/40",
+    "numbers/50",
+    "numbers/60",
+    "numbers/70",
+    "numbers/80",
     "numbers/90",
 ];
 /// Beyond this nobody says a number as a cardinal: its digits are spoken.
@@ -127,9 +168,11 @@ fn english(value: u64, say: &mut impl FnMut(&'static str)) {
         return;
     }
     let mut rest = value;
-    for (unit, name) in
-        [(1_000_000_000, "numbers/billion"), (1_000_000, "numbers/million"), (1_000, "numbers/thousand")]
-    {
+    for (unit, name) in [
+        (1_000_000_000, "numbers/billion"),
+        (1_000_000, "numbers/million"),
+        (1_000, "numbers/thousand"),
+    ] {
         if rest >= unit {
             english_group(rest / unit, say);
             say(name);
@@ -187,7 +230,10 @@ mod tests {
             "numbers/thousand" => '千',
             "numbers/ten_thousand" => '万',
             "numbers/hundred_million" => '亿',
-            digit => "零一二三四五六七八九".chars().nth(digit["digits/".len()..].parse().unwrap()).unwrap(),
+            digit => "零一二三四五六七八九"
+                .chars()
+                .nth(digit["digits/".len()..].parse().unwrap())
+                .unwrap(),
         };
         spoken(Lang::ZhCn, value).into_iter().map(sign).collect()
     }
@@ -195,15 +241,49 @@ mod tests {
     #[test]
     fn chinese_numbers() {
         let rows = [
-            (0, "零"), (1, "一"), (2, "二"), (10, "十"), (11, "十一"), (12, "十二"), (20, "二十"), (22, "二十二"),
-            (100, "一百"), (101, "一百零一"), (110, "一百一十"), (111, "一百一十一"), (200, "两百"), (202, "两百零二"),
-            (222, "两百二十二"), (1000, "一千"), (1001, "一千零一"), (1010, "一千零一十"), (1100, "一千一百"),
-            (2000, "两千"), (2222, "两千两百二十二"), (9999, "九千九百九十九"), (10_000, "一万"), (10_001, "一万零一"),
-            (10_010, "一万零一十"), (12_000, "一万两千"), (20_000, "两万"), (20_002, "两万零二"), (22_000, "两万两千"),
-            (100_000, "十万"), (105_000, "十万五千"), (100_500, "十万零五百"), (120_000, "十二万"), (220_000, "二十二万"),
-            (2_000_000, "两百万"), (10_000_000, "一千万"), (100_000_000, "一亿"), (200_000_000, "两亿"),
-            (100_000_001, "一亿零一"), (110_000_000, "一亿一千万"), (101_000_000, "一亿零一百万"),
-            (1_000_010_000, "十亿零一万"), (12_345_678, "一千两百三十四万五千六百七十八"),
+            (0, "零"),
+            (1, "一"),
+            (2, "二"),
+            (10, "十"),
+            (11, "十一"),
+            (12, "十二"),
+            (20, "二十"),
+            (22, "二十二"),
+            (100, "一百"),
+            (101, "一百零一"),
+            (110, "一百一十"),
+            (111, "一百一十一"),
+            (200, "两百"),
+            (202, "两百零二"),
+            (222, "两百二十二"),
+            (1000, "一千"),
+            (1001, "一千零一"),
+            (1010, "一千零一十"),
+            (1100, "一千一百"),
+            (2000, "两千"),
+            (2222, "两千两百二十二"),
+            (9999, "九千九百九十九"),
+            (10_000, "一万"),
+            (10_001, "一万零一"),
+            (10_010, "一万零一十"),
+            (12_000, "一万两千"),
+            (20_000, "两万"),
+            (20_002, "两万零二"),
+            (22_000, "两万两千"),
+            (100_000, "十万"),
+            (105_000, "十万五千"),
+            (100_500, "十万零五百"),
+            (120_000, "十二万"),
+            (220_000, "二十二万"),
+            (2_000_000, "两百万"),
+            (10_000_000, "一千万"),
+            (100_000_000, "一亿"),
+            (200_000_000, "两亿"),
+            (100_000_001, "一亿零一"),
+            (110_000_000, "一亿一千万"),
+            (101_000_000, "一亿零一百万"),
+            (1_000_010_000, "十亿零一万"),
+            (12_345_678, "一千两百三十四万五千六百七十八"),
         ];
         for (value, want) in rows {
             assert_eq!(written(value), want, "{value}");
@@ -222,10 +302,20 @@ mod tests {
             name => name.strip_prefix("numbers/").unwrap(),
         };
         let rows = [
-            (0, "zero"), (5, "five"), (10, "10"), (13, "13"), (20, "20"), (21, "20 one"), (100, "one hundred"),
-            (101, "one hundred and one"), (123, "one hundred and 20 three"), (1000, "one thousand"),
-            (1005, "one thousand and five"), (1100, "one thousand one hundred"),
-            (2_013_000, "two million 13 thousand"), (1_000_000_000, "one billion"),
+            (0, "zero"),
+            (5, "five"),
+            (10, "10"),
+            (13, "13"),
+            (20, "20"),
+            (21, "20 one"),
+            (100, "one hundred"),
+            (101, "one hundred and one"),
+            (123, "one hundred and 20 three"),
+            (1000, "one thousand"),
+            (1005, "one thousand and five"),
+            (1100, "one thousand one hundred"),
+            (2_013_000, "two million 13 thousand"),
+            (1_000_000_000, "one billion"),
             (1_000_010_000, "one billion 10 thousand"),
         ];
         for (value, want) in rows {
@@ -239,7 +329,16 @@ mod tests {
     fn digits_of_numbers_are_said_one_by_one_with_yao() {
         let mut names = Vec::new();
         digits(Lang::ZhCn, "+10*2 #", &mut |name| names.push(name));
-        assert_eq!(names, ["digits/yao", "digits/0", "digits/star", "digits/2", "digits/hash"]);
+        assert_eq!(
+            names,
+            [
+                "digits/yao",
+                "digits/0",
+                "digits/star",
+                "digits/2",
+                "digits/hash"
+            ]
+        );
         names.clear();
         digits(Lang::En, "10", &mut |name| names.push(name));
         assert_eq!(names, ["digits/1", "digits/0"]);
@@ -255,10 +354,15 @@ mod tests {
         for (lang, texts) in [(Lang::ZhCn, chinese), (Lang::En, english)] {
             let all: BTreeSet<&str> = names(lang).collect();
             for value in (0..30_000).chain([u64::MAX, 2_000_000_000, 123_456_789_012]) {
-                number(lang, value, &mut |name| assert!(all.contains(name), "{name}"));
+                number(lang, value, &mut |name| {
+                    assert!(all.contains(name), "{name}")
+                });
             }
             for name in all {
-                assert!(texts.contains(&format!("\"{name}\" = ")), "{lang:?} {name} has no text");
+                assert!(
+                    texts.contains(&format!("\"{name}\" = ")),
+                    "{lang:?} {name} has no text"
+                );
             }
         }
     }

@@ -121,7 +121,8 @@ impl Talk {
     /// Where packets go, if the direction allows any and SDP gave an address that can be sent to.
     fn target(&self) -> Option<SocketAddr> {
         let target = self.latch.target();
-        (self.direction.sends() && target.port() != 0 && !target.ip().is_unspecified()).then_some(target)
+        (self.direction.sends() && target.port() != 0 && !target.ip().is_unspecified())
+            .then_some(target)
     }
 }
 
@@ -160,7 +161,9 @@ impl Stream {
     /// Whether the wheel must come by.
     pub fn is_paced(&self) -> bool {
         self.talk.is_some()
-            && (self.play.is_some() || self.keypad.is_busy() || matches!(self.feed, Feed::Endless(_)))
+            && (self.play.is_some()
+                || self.keypad.is_busy()
+                || matches!(self.feed, Feed::Endless(_)))
     }
 
     /// Checks a packet and counts it. `former` is the peer of the port's previous stream.
@@ -180,7 +183,11 @@ impl Stream {
         let is_event = talk.format.telephone_event == Some(header.payload_type);
         if !is_event && header.payload_type != talk.format.payload_type {
             let known = source == talk.latch.negotiated() || source == talk.latch.target();
-            return Err(if known { Refusal::PayloadType } else { Refusal::Source });
+            return Err(if known {
+                Refusal::PayloadType
+            } else {
+                Refusal::Source
+            });
         }
         if !talk.latch.accept(source, learn, former) {
             return Err(Refusal::Source);
@@ -191,7 +198,8 @@ impl Stream {
             None
         };
         let timestamp = event.is_none().then_some(header.timestamp);
-        self.reception.count(now, header.ssrc, header.sequence, timestamp);
+        self.reception
+            .count(now, header.ssrc, header.sequence, timestamp);
         self.packets_in += 1;
         self.heard = now;
         Ok(Accepted {
@@ -221,7 +229,11 @@ impl Stream {
         }
         let payload_type = match from.what {
             Relayed::Audio(_) => {
-                g711::transcode(from.codec, talk.format.codec, &mut packet[from.header.payload.clone()]);
+                g711::transcode(
+                    from.codec,
+                    talk.format.codec,
+                    &mut packet[from.header.payload.clone()],
+                );
                 talk.format.payload_type
             }
             Relayed::Event(_) => match talk.format.telephone_event {
@@ -230,7 +242,10 @@ impl Stream {
             },
         };
         let begin = from.header.payload.start - HEADER;
-        let octets = self.sender.relayed(now, &from.header, payload_type, from.what).octets();
+        let octets = self
+            .sender
+            .relayed(now, &from.header, payload_type, from.what)
+            .octets();
         packet[begin..begin + HEADER].copy_from_slice(&octets);
         self.packets_out += 1;
         send(self.port, target, &packet[begin..from.header.payload.end]);
@@ -238,7 +253,9 @@ impl Stream {
 
     /// Sends what is due at `tick`.
     pub fn emit(&mut self, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) -> Emitted {
-        let Some(talk) = &self.talk else { return Emitted::Nothing };
+        let Some(talk) = &self.talk else {
+            return Emitted::Nothing;
+        };
         let samples = (talk.ticks() * TICK_SAMPLES) as usize;
         let codec = talk.format.codec;
         if self.keypad.is_busy() {
@@ -263,31 +280,52 @@ impl Stream {
                 self.send_audio(tick, &mut packet[..HEADER + samples], send);
                 Emitted::Ongoing(ended)
             }
-            (Feed::Silence | Feed::Echo | Feed::Bridge { .. }, Some(ended)) => Emitted::Ended(ended),
+            (Feed::Silence | Feed::Echo | Feed::Bridge { .. }, Some(ended)) => {
+                Emitted::Ended(ended)
+            }
             (Feed::Silence | Feed::Echo | Feed::Bridge { .. }, None) => Emitted::Nothing,
         }
     }
 
     /// While the direction forbids sending, time goes on and nothing leaves.
-    fn send_audio(&mut self, tick: Tick, packet: &mut [u8], send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
-        let Some((target, payload_type)) =
-            self.talk.as_ref().and_then(|talk| Some((talk.target()?, talk.format.payload_type)))
+    fn send_audio(
+        &mut self,
+        tick: Tick,
+        packet: &mut [u8],
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
+        let Some((target, payload_type)) = self
+            .talk
+            .as_ref()
+            .and_then(|talk| Some((talk.target()?, talk.format.payload_type)))
         else {
             return self.sender.cut();
         };
         let samples = (packet.len() - HEADER) as u32;
-        packet[..HEADER].copy_from_slice(&self.sender.paced(tick.time(), payload_type, samples).octets());
+        packet[..HEADER].copy_from_slice(
+            &self
+                .sender
+                .paced(tick.time(), payload_type, samples)
+                .octets(),
+        );
         self.packets_out += 1;
         send(self.port, target, packet);
     }
 
-    fn emit_key(&mut self, tick: Tick, samples: usize, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+    fn emit_key(
+        &mut self,
+        tick: Tick,
+        samples: usize,
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
         let Some(talk) = &self.talk else { return };
         let (Some(payload_type), target) = (talk.format.telephone_event, talk.target()) else {
             self.keypad = Keypad::default(); // a re-INVITE took the events away
             return;
         };
-        let Some((header, payload)) = self.keypad.tick(tick.time(), samples as u32, payload_type, &mut self.sender)
+        let Some((header, payload)) =
+            self.keypad
+                .tick(tick.time(), samples as u32, payload_type, &mut self.sender)
         else {
             return;
         };

@@ -44,18 +44,32 @@ pub fn goertzel(samples: &[i16], hz: f64, rate: u32) -> f64 {
 
 /// Share of the samples' power that lies at one frequency: near 1 for a clean tone of it, near 0 for anything else.
 pub fn purity(samples: &[i16], hz: f64, rate: u32) -> f64 {
-    let total = samples.iter().map(|sample| (f64::from(*sample) / 32_768.0).powi(2)).sum::<f64>() / samples.len().max(1) as f64;
-    if total == 0.0 { 0.0 } else { goertzel(samples, hz, rate) / total }
+    let total = samples
+        .iter()
+        .map(|sample| (f64::from(*sample) / 32_768.0).powi(2))
+        .sum::<f64>()
+        / samples.len().max(1) as f64;
+    if total == 0.0 {
+        0.0
+    } else {
+        goertzel(samples, hz, rate) / total
+    }
 }
 
 /// A payload as samples, for tests that listen.
 pub fn decode(codec: Codec, payload: &[u8]) -> Vec<i16> {
-    payload.iter().map(|octet| g711::decode(codec, *octet)).collect()
+    payload
+        .iter()
+        .map(|octet| g711::decode(codec, *octet))
+        .collect()
 }
 
 /// Samples as a payload, for tests that speak.
 pub fn encode(codec: Codec, samples: &[i16]) -> Vec<u8> {
-    samples.iter().map(|sample| g711::encode(codec, *sample)).collect()
+    samples
+        .iter()
+        .map(|sample| g711::encode(codec, *sample))
+        .collect()
 }
 
 #[cfg(test)]

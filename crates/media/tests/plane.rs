@@ -7,8 +7,8 @@ use std::time::Duration;
 use clock::Time;
 use media::rtp::{self, Fixed};
 use media::{
-    Codec, Command, Direction, Event, Format, Item, Lang, Learn, Plane, PlaneConfig, PlayId, Port, Prompts, Source,
-    StreamId, g711, tone,
+    Codec, Command, Direction, Event, Format, Item, Lang, Learn, Plane, PlaneConfig, PlayId, Port,
+    Prompts, Source, StreamId, g711, tone,
 };
 use proptest::prelude::*;
 
@@ -23,7 +23,12 @@ fn phone(stream: StreamId) -> SocketAddr {
 
 fn format(codec: Codec) -> Format {
     let payload_type = if codec == Codec::Pcmu { 0 } else { 8 };
-    Format { codec, payload_type, ptime: Duration::from_millis(20), telephone_event: Some(101) }
+    Format {
+        codec,
+        payload_type,
+        ptime: Duration::from_millis(20),
+        telephone_event: Some(101),
+    }
 }
 
 /// What left the plane.
@@ -51,7 +56,12 @@ impl World {
         let ramp: Vec<i16> = (0..8000).map(|n| n * 4 - 16_000).collect();
         prompts.insert_samples(None, "music/default", &ramp);
         let plane = Plane::new(config, Arc::new(prompts));
-        World { plane, now: Time::from_secs(1_000), sent: Vec::new(), events: Vec::new() }
+        World {
+            plane,
+            now: Time::from_secs(1_000),
+            sent: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Two streams ready to talk.
@@ -65,11 +75,20 @@ impl World {
     }
 
     fn open(&mut self, stream: StreamId, number: u16) {
-        self.command(Command::Open { stream, port: Port { plane: 0, number }, ssrc: 77 + stream.0 as u32 });
+        self.command(Command::Open {
+            stream,
+            port: Port { plane: 0, number },
+            ssrc: 77 + stream.0 as u32,
+        });
     }
 
     fn update(&mut self, stream: StreamId, format: Format, direction: Direction) {
-        self.command(Command::Update { stream, remote: phone(stream), format, direction });
+        self.command(Command::Update {
+            stream,
+            remote: phone(stream),
+            format,
+            direction,
+        });
     }
 
     fn command(&mut self, command: Command) {
@@ -82,7 +101,12 @@ impl World {
     }
 
     fn play(&mut self, stream: StreamId, play: u64, items: &[Item], barge_in: bool) {
-        self.command(Command::Play { stream, play: PlayId(play), items: items.into(), barge_in });
+        self.command(Command::Play {
+            stream,
+            play: PlayId(play),
+            items: items.into(),
+            barge_in,
+        });
     }
 
     fn drain(&mut self) {
@@ -94,20 +118,39 @@ impl World {
     fn receive_from(&mut self, port: u16, source: SocketAddr, packet: &[u8]) {
         let (now, sent) = (self.now, &mut self.sent);
         let mut packet = packet.to_vec();
-        self.plane.receive(now, port, source, &mut packet, &mut |port, to, octets| sent.push(record(now, port, to, octets)));
+        self.plane
+            .receive(now, port, source, &mut packet, &mut |port, to, octets| {
+                sent.push(record(now, port, to, octets))
+            });
         self.drain();
     }
 
     /// A packet of 20 ms from a stream's phone.
     fn hear(&mut self, stream: StreamId, payload_type: u8, sequence: u16, payload: &[u8]) {
         let timestamp = u32::from(sequence) * 160;
-        let fixed = Fixed { marker: false, payload_type, sequence, timestamp, ssrc: 5 };
+        let fixed = Fixed {
+            marker: false,
+            payload_type,
+            sequence,
+            timestamp,
+            ssrc: 5,
+        };
         self.receive_from(port(stream), phone(stream), &fixed.packet(payload));
     }
 
     fn key(&mut self, stream: StreamId, sequence: u16, timestamp: u32, event: u8) {
-        let fixed = Fixed { marker: false, payload_type: 101, sequence, timestamp, ssrc: 5 };
-        self.receive_from(port(stream), phone(stream), &fixed.packet(&[event, 10, 0, 160]));
+        let fixed = Fixed {
+            marker: false,
+            payload_type: 101,
+            sequence,
+            timestamp,
+            ssrc: 5,
+        };
+        self.receive_from(
+            port(stream),
+            phone(stream),
+            &fixed.packet(&[event, 10, 0, 160]),
+        );
     }
 
     /// Runs every deadline until `span` has passed, each exactly when it is due.
@@ -124,7 +167,9 @@ impl World {
 
     fn timeout(&mut self) {
         let (now, sent) = (self.now, &mut self.sent);
-        self.plane.handle_timeout(now, &mut |port, to, octets| sent.push(record(now, port, to, octets)));
+        self.plane.handle_timeout(now, &mut |port, to, octets| {
+            sent.push(record(now, port, to, octets))
+        });
         self.drain();
     }
 
@@ -139,11 +184,20 @@ fn port(stream: StreamId) -> u16 {
 
 fn record(at: Time, port: Port, to: SocketAddr, octets: &[u8]) -> Sent {
     let header = rtp::parse(octets).expect("what we send is RTP");
-    Sent { at, port: port.number, to, payload: octets[header.payload.clone()].to_vec(), header }
+    Sent {
+        at,
+        port: port.number,
+        to,
+        payload: octets[header.payload.clone()].to_vec(),
+        header,
+    }
 }
 
 fn prompt(name: &str) -> Item {
-    Item::Prompt { lang: Lang::En, name: name.into() }
+    Item::Prompt {
+        lang: Lang::En,
+        name: name.into(),
+    }
 }
 
 fn ms(n: u64) -> Duration {
@@ -156,7 +210,10 @@ fn assert_continuous(sent: &[Sent]) {
         let (a, b) = (&pair[0].header, &pair[1].header);
         assert_eq!(a.ssrc, b.ssrc);
         assert_eq!(b.sequence, a.sequence.wrapping_add(1));
-        assert!((b.timestamp.wrapping_sub(a.timestamp) as i32) >= 0, "{a:?} {b:?}");
+        assert!(
+            (b.timestamp.wrapping_sub(a.timestamp) as i32) >= 0,
+            "{a:?} {b:?}"
+        );
     }
 }
 
@@ -169,7 +226,10 @@ fn a_bridge_relays_both_ways_and_rewrites_only_the_header() {
         world.hear(B, 0, 300 + n, &[0x70 + n as u8; 80]); // another packet time passes as it is
         world.now += ms(20);
     }
-    let (to_b, to_a): (Vec<Sent>, Vec<Sent>) = world.take_sent().into_iter().partition(|sent| sent.port == PORT_B);
+    let (to_b, to_a): (Vec<Sent>, Vec<Sent>) = world
+        .take_sent()
+        .into_iter()
+        .partition(|sent| sent.port == PORT_B);
     assert_eq!((to_a.len(), to_b.len()), (5, 5));
     assert_continuous(&to_a);
     assert_continuous(&to_b);
@@ -180,7 +240,10 @@ fn a_bridge_relays_both_ways_and_rewrites_only_the_header() {
         assert_ne!(sent.header.ssrc, 5);
     }
     assert_eq!(to_a[4].payload, [0x74; 80]);
-    assert_eq!(world.events, [Event::Flowing { stream: A }, Event::Flowing { stream: B }]);
+    assert_eq!(
+        world.events,
+        [Event::Flowing { stream: A }, Event::Flowing { stream: B }]
+    );
 }
 
 #[test]
@@ -191,7 +254,10 @@ fn laws_are_transcoded_where_they_differ() {
     world.hear(A, 0, 1, &tone::encode(Codec::Pcmu, &speech));
     world.hear(B, 8, 1, &tone::encode(Codec::Pcma, &speech));
     let sent = world.take_sent();
-    assert_eq!((sent[0].header.payload_type, sent[1].header.payload_type), (8, 0));
+    assert_eq!(
+        (sent[0].header.payload_type, sent[1].header.payload_type),
+        (8, 0)
+    );
     for (sent, codec) in sent.iter().zip([Codec::Pcma, Codec::Pcmu]) {
         assert!(tone::purity(&tone::decode(codec, &sent.payload), 1000.0, g711::RATE) > 0.999);
     }
@@ -201,18 +267,33 @@ fn laws_are_transcoded_where_they_differ() {
 fn foreign_sources_and_extensions_fall_away() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
     world.command(Command::Bridge { a: A, b: B });
-    let mut packet = vec![0xb1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 1, 2, 3, 4];
+    let mut packet = vec![
+        0xb1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 1, 2, 3, 4,
+    ];
     packet.extend([7, 7, 7, 0, 2]);
     world.receive_from(PORT_A, phone(A), &packet);
     let sent = world.take_sent();
-    assert_eq!((sent[0].payload.as_slice(), sent[0].header.payload.start), (&[7, 7, 7][..], 12));
+    assert_eq!(
+        (sent[0].payload.as_slice(), sent[0].header.payload.start),
+        (&[7, 7, 7][..], 12)
+    );
 }
 
 #[test]
 fn only_the_negotiated_source_is_heard() {
-    let mut world = World::new(PlaneConfig { learn: Learn::Port, ..PlaneConfig::default() });
+    let mut world = World::new(PlaneConfig {
+        learn: Learn::Port,
+        ..PlaneConfig::default()
+    });
     world.open(A, PORT_A);
-    let good = Fixed { marker: false, payload_type: 0, sequence: 1, timestamp: 1, ssrc: 5 }.packet(&[1; 160]);
+    let good = Fixed {
+        marker: false,
+        payload_type: 0,
+        sequence: 1,
+        timestamp: 1,
+        ssrc: 5,
+    }
+    .packet(&[1; 160]);
     world.receive_from(PORT_A, phone(A), &good);
     world.update(A, format(Codec::Pcmu), Direction::SendReceive);
     world.receive_from(PORT_B, phone(A), &good);
@@ -220,11 +301,28 @@ fn only_the_negotiated_source_is_heard() {
     world.receive_from(PORT_A, phone(A), &good);
     world.receive_from(PORT_A, "192.0.2.1:4002".parse().unwrap(), &good);
     world.receive_from(PORT_A, phone(A), &[0x80; 5]);
-    world.receive_from(PORT_A, phone(A), &Fixed { marker: false, payload_type: 18, sequence: 1, timestamp: 1, ssrc: 5 }.packet(&[1]));
+    world.receive_from(
+        PORT_A,
+        phone(A),
+        &Fixed {
+            marker: false,
+            payload_type: 18,
+            sequence: 1,
+            timestamp: 1,
+            ssrc: 5,
+        }
+        .packet(&[1]),
+    );
     world.receive_from(PORT_A, phone(A), &[0x80, 200, 0, 1, 0, 0, 0, 5]);
     let counters = *world.plane.counters();
     assert_eq!((counters.packets_in, counters.rtcp), (1, 1));
-    let want = [("idle_port", 1), ("unready", 1), ("malformed", 1), ("source", 2), ("payload_type", 1)];
+    let want = [
+        ("idle_port", 1),
+        ("unready", 1),
+        ("malformed", 1),
+        ("source", 2),
+        ("payload_type", 1),
+    ];
     assert_eq!(counters.rejected.by_reason(), want);
     assert_eq!(world.plane.stats(A).unwrap().rejected, 5);
 }
@@ -234,7 +332,14 @@ fn a_phone_behind_nat_is_answered_where_it_sends_from() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
     world.source(A, Source::Echo);
     let mapped: SocketAddr = "192.0.2.1:61000".parse().unwrap();
-    let packet = Fixed { marker: false, payload_type: 0, sequence: 1, timestamp: 1, ssrc: 5 }.packet(&[1; 160]);
+    let packet = Fixed {
+        marker: false,
+        payload_type: 0,
+        sequence: 1,
+        timestamp: 1,
+        ssrc: 5,
+    }
+    .packet(&[1; 160]);
     world.receive_from(PORT_A, mapped, &packet);
     assert_eq!(world.take_sent()[0].to, mapped);
     world.update(A, format(Codec::Pcmu), Direction::SendReceive); // the same address again keeps what was learned
@@ -250,7 +355,12 @@ fn late_packets_of_the_ports_last_call_are_not_the_next_calls() {
     let next = StreamId(9);
     world.open(next, PORT_A);
     let remote = "192.0.2.1:5000".parse().unwrap(); // the same gateway
-    world.command(Command::Update { stream: next, remote, format: format(Codec::Pcmu), direction: Direction::SendReceive });
+    world.command(Command::Update {
+        stream: next,
+        remote,
+        format: format(Codec::Pcmu),
+        direction: Direction::SendReceive,
+    });
     for n in 2..20 {
         world.hear(A, 0, n, &[1; 160]);
     }
@@ -262,7 +372,12 @@ fn late_packets_of_the_ports_last_call_are_not_the_next_calls() {
 fn prompts_are_paced_without_drift_and_end_when_they_end() {
     let mut world = World::ready(Codec::Pcma, Codec::Pcmu);
     world.now += Duration::from_micros(1_234);
-    world.play(A, 7, &[prompt("short"), Item::Silence(ms(10)), prompt("long")], false);
+    world.play(
+        A,
+        7,
+        &[prompt("short"), Item::Silence(ms(10)), prompt("long")],
+        false,
+    );
     world.run(ms(3_000));
     let sent = world.take_sent();
     assert_eq!(sent.len(), 52, "8280 samples");
@@ -271,13 +386,34 @@ fn prompts_are_paced_without_drift_and_end_when_they_end() {
         assert_eq!(packet.at - sent[0].at, ms(n as u64 * 20));
         assert_eq!(packet.header.marker, n == 0);
         assert_eq!(packet.header.payload_type, 8);
-        assert_eq!(packet.header.timestamp.wrapping_sub(sent[0].header.timestamp), n as u32 * 160);
+        assert_eq!(
+            packet
+                .header
+                .timestamp
+                .wrapping_sub(sent[0].header.timestamp),
+            n as u32 * 160
+        );
     }
     let audio: Vec<u8> = sent.iter().flat_map(|sent| sent.payload.clone()).collect();
     let [low, high] = [-4000, 4000].map(|sample| g711::encode(Codec::Pcma, sample));
     let quiet = g711::silence(Codec::Pcma);
-    assert_eq!(audio, [vec![low; 200], vec![quiet; 80], vec![high; 8000], vec![quiet; 40]].concat());
-    assert_eq!(world.events, [Event::Played { stream: A, play: PlayId(7) }]);
+    assert_eq!(
+        audio,
+        [
+            vec![low; 200],
+            vec![quiet; 80],
+            vec![high; 8000],
+            vec![quiet; 40]
+        ]
+        .concat()
+    );
+    assert_eq!(
+        world.events,
+        [Event::Played {
+            stream: A,
+            play: PlayId(7)
+        }]
+    );
 }
 
 #[test]
@@ -305,10 +441,19 @@ fn a_key_cuts_a_play_with_barge_in_and_no_other() {
     assert!(world.take_sent().iter().all(|sent| sent.port == PORT_B));
     let want = [
         Event::Flowing { stream: A },
-        Event::Dtmf { stream: A, digit: '5' },
+        Event::Dtmf {
+            stream: A,
+            digit: '5',
+        },
         Event::Flowing { stream: B },
-        Event::Dtmf { stream: B, digit: '#' },
-        Event::Played { stream: B, play: PlayId(2) },
+        Event::Dtmf {
+            stream: B,
+            digit: '#',
+        },
+        Event::Played {
+            stream: B,
+            play: PlayId(2),
+        },
     ];
     assert_eq!(world.events, want);
 }
@@ -324,11 +469,24 @@ fn a_new_play_replaces_and_a_stopped_one_is_not_reported() {
     world.run(ms(100));
     world.command(Command::StopPlay { stream: A });
     world.run(ms(2_000));
-    assert_eq!(world.events, [Event::Played { stream: A, play: PlayId(2) }]);
+    assert_eq!(
+        world.events,
+        [Event::Played {
+            stream: A,
+            play: PlayId(2)
+        }]
+    );
     assert_continuous(&world.take_sent());
     world.play(A, 4, &[prompt("gone")], false);
     world.run(ms(20));
-    assert_eq!(world.events[1], Event::Played { stream: A, play: PlayId(4) }, "a missing prompt ends at once");
+    assert_eq!(
+        world.events[1],
+        Event::Played {
+            stream: A,
+            play: PlayId(4)
+        },
+        "a missing prompt ends at once"
+    );
     assert_eq!(world.plane.counters().missing_prompts, 1);
 }
 
@@ -347,27 +505,54 @@ fn a_play_waits_for_the_remote_side() {
 #[test]
 fn music_is_endless_and_in_step() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
-    world.source(A, Source::Music { name: "music/default".into() });
+    world.source(
+        A,
+        Source::Music {
+            name: "music/default".into(),
+        },
+    );
     world.run(ms(1_310));
-    world.source(B, Source::Music { name: "music/default".into() });
+    world.source(
+        B,
+        Source::Music {
+            name: "music/default".into(),
+        },
+    );
     world.run(ms(3_000));
     let octets = |port, from: Time| -> Vec<(Time, Vec<u8>)> {
-        world.sent.iter().filter(|sent| sent.port == port && sent.at >= from).map(|sent| (sent.at, sent.payload.clone())).collect()
+        world
+            .sent
+            .iter()
+            .filter(|sent| sent.port == port && sent.at >= from)
+            .map(|sent| (sent.at, sent.payload.clone()))
+            .collect()
     };
     let begin = Time::from_secs(1_002);
     let (a, b) = (octets(PORT_A, begin), octets(PORT_B, begin));
     assert_eq!((a.len(), b.len()), (116, 116));
     // B is 10 ms out of phase with A: the second half of A's packet is the first half of B's.
-    let (first_a, first_b) = (&a[0], b.iter().find(|(at, _)| *at == a[0].0 + ms(10)).unwrap());
+    let (first_a, first_b) = (
+        &a[0],
+        b.iter().find(|(at, _)| *at == a[0].0 + ms(10)).unwrap(),
+    );
     assert_eq!(first_a.1[80..], first_b.1[..80]);
     let continuous: Vec<u8> = a.iter().flat_map(|(_, octets)| octets.clone()).collect();
-    assert_eq!(continuous[..8000], continuous[8000..16_000], "one second of music, again and again");
+    assert_eq!(
+        continuous[..8000],
+        continuous[8000..16_000],
+        "one second of music, again and again"
+    );
 }
 
 #[test]
 fn a_prompt_over_music_then_a_bridge_is_one_sender() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
-    world.source(A, Source::Music { name: "music/default".into() });
+    world.source(
+        A,
+        Source::Music {
+            name: "music/default".into(),
+        },
+    );
     world.run(ms(200));
     world.play(A, 1, &[prompt("short")], false);
     world.run(ms(200));
@@ -376,10 +561,23 @@ fn a_prompt_over_music_then_a_bridge_is_one_sender() {
         world.hear(B, 0, 900 + n, &[3; 160]);
         world.run(ms(20));
     }
-    world.source(A, Source::Music { name: "music/default".into() }); // hold
+    world.source(
+        A,
+        Source::Music {
+            name: "music/default".into(),
+        },
+    ); // hold
     world.run(ms(200));
     world.hear(B, 0, 1000, &[3; 160]);
-    assert_eq!(world.sent.iter().filter(|sent| sent.payload[0] == 3).count(), 5, "the held side hears music only");
+    assert_eq!(
+        world
+            .sent
+            .iter()
+            .filter(|sent| sent.payload[0] == 3)
+            .count(),
+        5,
+        "the held side hears music only"
+    );
     let sent = world.take_sent();
     assert_continuous(&sent);
     let markers = sent.iter().filter(|sent| sent.header.marker).count();
@@ -391,8 +589,11 @@ fn a_tone_is_exact_and_phase_continuous() {
     let mut world = World::ready(Codec::Pcma, Codec::Pcmu);
     world.source(A, Source::Tone { hertz: 1004 });
     world.run(ms(2_000));
-    let heard: Vec<i16> =
-        world.take_sent().iter().flat_map(|sent| tone::decode(Codec::Pcma, &sent.payload)).collect();
+    let heard: Vec<i16> = world
+        .take_sent()
+        .iter()
+        .flat_map(|sent| tone::decode(Codec::Pcma, &sent.payload))
+        .collect();
     assert!(heard.len() >= 15_840);
     let last = heard.len() - heard.len() % 2000;
     assert!(tone::purity(&heard[..last], 1004.0, g711::RATE) > 0.999);
@@ -405,7 +606,10 @@ fn an_echo_returns_audio_and_keys_under_our_header() {
     world.hear(A, 0, 7, &[9; 160]);
     world.key(A, 8, 1_280, 1);
     let sent = world.take_sent();
-    assert_eq!((sent[0].payload.as_slice(), sent[0].to, sent[0].port), (&[9; 160][..], phone(A), PORT_A));
+    assert_eq!(
+        (sent[0].payload.as_slice(), sent[0].to, sent[0].port),
+        (&[9; 160][..], phone(A), PORT_A)
+    );
     assert_eq!((sent[1].header.payload_type, sent[1].payload[0]), (101, 1));
     assert_continuous(&sent);
 }
@@ -413,46 +617,102 @@ fn an_echo_returns_audio_and_keys_under_our_header() {
 #[test]
 fn keys_are_relayed_with_the_other_sides_payload_type_or_left_out() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
-    world.update(B, Format { telephone_event: Some(96), ..format(Codec::Pcmu) }, Direction::SendReceive);
+    world.update(
+        B,
+        Format {
+            telephone_event: Some(96),
+            ..format(Codec::Pcmu)
+        },
+        Direction::SendReceive,
+    );
     world.command(Command::Bridge { a: A, b: B });
     world.hear(A, 0, 1, &[1; 160]);
     world.key(A, 2, 320, 4);
     world.key(A, 3, 320, 4);
     world.hear(A, 0, 4, &[1; 160]);
     let sent = world.take_sent();
-    assert_eq!(sent.iter().map(|sent| sent.header.payload_type).collect::<Vec<_>>(), [0, 96, 96, 0]);
+    assert_eq!(
+        sent.iter()
+            .map(|sent| sent.header.payload_type)
+            .collect::<Vec<_>>(),
+        [0, 96, 96, 0]
+    );
     assert_continuous(&sent);
-    world.update(B, Format { telephone_event: None, ..format(Codec::Pcmu) }, Direction::SendReceive);
+    world.update(
+        B,
+        Format {
+            telephone_event: None,
+            ..format(Codec::Pcmu)
+        },
+        Direction::SendReceive,
+    );
     world.hear(A, 0, 5, &[1; 160]);
     world.key(A, 6, 960, 4);
     world.hear(A, 0, 7, &[1; 160]);
     let sent = world.take_sent();
     assert_eq!(sent.len(), 2);
     assert_continuous(&sent);
-    assert_eq!(world.events.iter().filter(|event| matches!(event, Event::Dtmf { .. })).count(), 2);
+    assert_eq!(
+        world
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Dtmf { .. }))
+            .count(),
+        2
+    );
 }
 
 #[test]
 fn keys_that_we_press_have_three_ends_and_right_durations() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
-    world.source(A, Source::Music { name: "music/default".into() });
+    world.source(
+        A,
+        Source::Music {
+            name: "music/default".into(),
+        },
+    );
     world.run(ms(100));
     world.take_sent();
-    world.command(Command::SendDtmf { stream: A, digits: "1#".into() });
+    world.command(Command::SendDtmf {
+        stream: A,
+        digits: "1#".into(),
+    });
     world.run(ms(700));
     let sent = world.take_sent();
     assert_continuous(&sent);
-    let keys: Vec<&Sent> = sent.iter().filter(|sent| sent.header.payload_type == 101).collect();
+    let keys: Vec<&Sent> = sent
+        .iter()
+        .filter(|sent| sent.header.payload_type == 101)
+        .collect();
     assert_eq!(keys.len(), 16);
     for (key, event) in keys.chunks(8).zip([1, 11]) {
-        let durations: Vec<u16> = key.iter().map(|sent| u16::from_be_bytes([sent.payload[2], sent.payload[3]])).collect();
+        let durations: Vec<u16> = key
+            .iter()
+            .map(|sent| u16::from_be_bytes([sent.payload[2], sent.payload[3]]))
+            .collect();
         assert_eq!(durations, [160, 320, 480, 640, 800, 800, 800, 800]);
-        assert!(key.iter().all(|sent| sent.payload[0] == event && sent.header.timestamp == key[0].header.timestamp));
-        assert_eq!(key.iter().map(|sent| sent.payload[1] >> 7).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 1, 1, 1]);
-        assert_eq!(key.iter().map(|sent| sent.header.marker).collect::<Vec<_>>(), [true, false, false, false, false, false, false, false]);
+        assert!(key.iter().all(
+            |sent| sent.payload[0] == event && sent.header.timestamp == key[0].header.timestamp
+        ));
+        assert_eq!(
+            key.iter()
+                .map(|sent| sent.payload[1] >> 7)
+                .collect::<Vec<_>>(),
+            [0, 0, 0, 0, 0, 1, 1, 1]
+        );
+        assert_eq!(
+            key.iter()
+                .map(|sent| sent.header.marker)
+                .collect::<Vec<_>>(),
+            [true, false, false, false, false, false, false, false]
+        );
     }
     assert!(keys[8].at - keys[7].at >= ms(80));
-    assert_eq!(sent.last().unwrap().header.payload_type, 0, "then the music goes on");
+    assert_eq!(
+        sent.last().unwrap().header.payload_type,
+        0,
+        "then the music goes on"
+    );
 }
 
 #[test]
@@ -462,15 +722,33 @@ fn directions_are_kept() {
     world.update(A, format(Codec::Pcmu), Direction::SendOnly); // we hold A: it hears, and is not heard
     world.hear(A, 0, 1, &[1; 160]);
     world.hear(B, 0, 1, &[2; 160]);
-    assert_eq!(world.take_sent().iter().map(|sent| sent.port).collect::<Vec<_>>(), [PORT_A]);
+    assert_eq!(
+        world
+            .take_sent()
+            .iter()
+            .map(|sent| sent.port)
+            .collect::<Vec<_>>(),
+        [PORT_A]
+    );
     world.update(A, format(Codec::Pcmu), Direction::Inactive);
     world.hear(B, 0, 2, &[2; 160]);
     assert!(world.take_sent().is_empty());
     world.play(A, 1, &[prompt("long")], false); // time goes on where nothing may be sent
     world.run(ms(1_100));
     assert!(world.take_sent().is_empty());
-    assert_eq!(world.events.last(), Some(&Event::Played { stream: A, play: PlayId(1) }));
-    let nowhere = Command::Update { stream: A, remote: "0.0.0.0:4000".parse().unwrap(), format: format(Codec::Pcmu), direction: Direction::SendReceive };
+    assert_eq!(
+        world.events.last(),
+        Some(&Event::Played {
+            stream: A,
+            play: PlayId(1)
+        })
+    );
+    let nowhere = Command::Update {
+        stream: A,
+        remote: "0.0.0.0:4000".parse().unwrap(),
+        format: format(Codec::Pcmu),
+        direction: Direction::SendReceive,
+    };
     world.command(nowhere);
     world.hear(B, 0, 3, &[2; 160]);
     assert!(world.take_sent().is_empty(), "c=0.0.0.0 is the old hold");
@@ -479,7 +757,10 @@ fn directions_are_kept() {
 #[test]
 fn silence_is_reported_once_until_it_ends() {
     let timeout = Some(Duration::from_secs(10));
-    let mut world = World::new(PlaneConfig { media_timeout: timeout, ..PlaneConfig::default() });
+    let mut world = World::new(PlaneConfig {
+        media_timeout: timeout,
+        ..PlaneConfig::default()
+    });
     world.open(A, PORT_A);
     world.run(ms(60_000));
     world.update(A, format(Codec::Pcmu), Direction::SendReceive);
@@ -496,7 +777,11 @@ fn silence_is_reported_once_until_it_ends() {
     world.run(ms(60_000));
     world.update(A, format(Codec::Pcmu), Direction::SendReceive);
     world.run(ms(9_999));
-    assert_eq!(world.events.len(), 3, "held, nothing is expected; afterwards the full time again");
+    assert_eq!(
+        world.events.len(),
+        3,
+        "held, nothing is expected; afterwards the full time again"
+    );
     world.run(ms(1));
     assert_eq!(world.events.len(), 4);
     world.command(Command::Close { stream: A });
@@ -512,9 +797,18 @@ fn closing_gives_the_port_back_with_what_was_seen() {
         world.now += ms(20);
     }
     world.command(Command::Close { stream: A });
-    let Some(Event::Closed { close }) = world.events.last() else { panic!("{:?}", world.events) };
+    let Some(Event::Closed { close }) = world.events.last() else {
+        panic!("{:?}", world.events)
+    };
     assert_eq!((close.stream, close.port.number), (A, PORT_A));
-    assert_eq!((close.stats.packets_in, close.stats.packets_out, close.stats.lost), (4, 0, 1));
+    assert_eq!(
+        (
+            close.stats.packets_in,
+            close.stats.packets_out,
+            close.stats.lost
+        ),
+        (4, 0, 1)
+    );
     world.take_sent();
     world.hear(B, 0, 1, &[1; 160]);
     assert!(world.take_sent().is_empty());
@@ -526,15 +820,26 @@ fn closing_gives_the_port_back_with_what_was_seen() {
 
 #[test]
 fn commands_that_make_no_sense_are_counted() {
-    let mut world = World::new(PlaneConfig { max_streams: 1, ..PlaneConfig::default() });
+    let mut world = World::new(PlaneConfig {
+        max_streams: 1,
+        ..PlaneConfig::default()
+    });
     world.open(A, PORT_A);
     world.open(A, PORT_B);
     world.open(B, PORT_A);
     world.open(B, PORT_B);
-    assert!(matches!(world.events[..], [Event::Closed { ref close }] if close.stream == B), "full: the port comes back");
-    world.command(Command::Close { stream: StreamId(99) });
+    assert!(
+        matches!(world.events[..], [Event::Closed { ref close }] if close.stream == B),
+        "full: the port comes back"
+    );
+    world.command(Command::Close {
+        stream: StreamId(99),
+    });
     world.command(Command::Bridge { a: A, b: B });
-    world.command(Command::SendDtmf { stream: A, digits: "1".into() });
+    world.command(Command::SendDtmf {
+        stream: A,
+        digits: "1".into(),
+    });
     assert_eq!(world.plane.counters().ignored_commands, 6);
 }
 
@@ -552,7 +857,11 @@ fn a_late_thread_catches_up_a_little_and_leaves_the_rest_out() {
     assert_eq!(world.take_sent().len(), 3, "not twenty-five at once");
     world.run(ms(100));
     let sent = world.take_sent();
-    assert!(sent[0].header.marker && (4..=5).contains(&sent.len()), "{}", sent.len());
+    assert!(
+        sent[0].header.marker && (4..=5).contains(&sent.len()),
+        "{}",
+        sent.len()
+    );
 }
 
 #[test]
@@ -563,9 +872,17 @@ fn thousands_of_streams_keep_their_pace() {
         let stream = StreamId(n);
         world.open(stream, 10_000 + n as u16);
         let ptime = ms([10, 20, 30, 60][n as usize % 4]);
-        let format = Format { ptime, ..format(Codec::Pcmu) };
+        let format = Format {
+            ptime,
+            ..format(Codec::Pcmu)
+        };
         world.update(stream, format, Direction::SendReceive);
-        world.source(stream, Source::Music { name: "music/default".into() });
+        world.source(
+            stream,
+            Source::Music {
+                name: "music/default".into(),
+            },
+        );
         world.now += Duration::from_micros(n * 7 % 900);
     }
     world.run(ms(60));
@@ -577,15 +894,39 @@ fn thousands_of_streams_keep_their_pace() {
 
 #[derive(Clone, Debug)]
 enum Act {
-    Packet { port: u16, source: u8, octets: Vec<u8> },
-    Rtp { stream: u64, payload_type: u8, sequence: u16, timestamp: u32, length: usize },
-    Play { stream: u64, barge_in: bool },
+    Packet {
+        port: u16,
+        source: u8,
+        octets: Vec<u8>,
+    },
+    Rtp {
+        stream: u64,
+        payload_type: u8,
+        sequence: u16,
+        timestamp: u32,
+        length: usize,
+    },
+    Play {
+        stream: u64,
+        barge_in: bool,
+    },
     Bridge,
-    Music { stream: u64 },
-    Press { stream: u64 },
-    Hold { stream: u64, direction: u8 },
-    Reopen { stream: u64 },
-    Wait { millis: u64 },
+    Music {
+        stream: u64,
+    },
+    Press {
+        stream: u64,
+    },
+    Hold {
+        stream: u64,
+        direction: u8,
+    },
+    Reopen {
+        stream: u64,
+    },
+    Wait {
+        millis: u64,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {

@@ -36,7 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     pin(1)?;
     relay(&threads, calls, span)?;
     play(&threads, calls, span)?;
-    println!("counters: {:?}, send errors: {}", threads.counters(), threads.send_errors());
+    println!(
+        "counters: {:?}, send errors: {}",
+        threads.counters(),
+        threads.send_errors()
+    );
     threads.stop();
     Ok(())
 }
@@ -52,12 +56,31 @@ fn pin(core: usize) -> Result<(), Box<dyn Error>> {
 
 fn start(calls: usize) -> Result<MediaThreads, Box<dyn Error>> {
     let mut prompts = Prompts::default();
-    let music: Vec<i16> = media::tone::cycle(440).into_iter().cycle().take(80_000).collect();
+    let music: Vec<i16> = media::tone::cycle(440)
+        .into_iter()
+        .cycle()
+        .take(80_000)
+        .collect();
     prompts.insert_samples(None, "music/default", &music);
-    let config = MediaConfig { address: LOCAL, first: 0, last: 0, planes: 1, learn: Learn::Port, media_timeout: None };
+    let config = MediaConfig {
+        address: LOCAL,
+        first: 0,
+        last: 0,
+        planes: 1,
+        learn: Learn::Port,
+        media_timeout: None,
+    };
     let clock = Clock::start(clock::Time::ZERO);
-    assert!(calls <= 1000, "at most 1000 calls: a socket each for both legs and both phones");
-    Ok(MediaThreads::spawn(config, Arc::new(prompts), |_| {}, move || clock.now())?)
+    assert!(
+        calls <= 1000,
+        "at most 1000 calls: a socket each for both legs and both phones"
+    );
+    Ok(MediaThreads::spawn(
+        config,
+        Arc::new(prompts),
+        |_| {},
+        move || clock.now(),
+    )?)
 }
 
 /// Ports for `count` streams.
@@ -82,9 +105,29 @@ fn command(threads: &MediaThreads, command: Command) {
 
 fn open(threads: &MediaThreads, id: u64, port: Port, remote: SocketAddr) {
     let stream = StreamId(id);
-    command(threads, Command::Open { stream, port, ssrc: id as u32 });
-    let format = Format { codec: Codec::Pcmu, payload_type: 0, ptime: PTIME, telephone_event: Some(101) };
-    command(threads, Command::Update { stream, remote, format, direction: Direction::SendReceive });
+    command(
+        threads,
+        Command::Open {
+            stream,
+            port,
+            ssrc: id as u32,
+        },
+    );
+    let format = Format {
+        codec: Codec::Pcmu,
+        payload_type: 0,
+        ptime: PTIME,
+        telephone_event: Some(101),
+    };
+    command(
+        threads,
+        Command::Update {
+            stream,
+            remote,
+            format,
+            direction: Direction::SendReceive,
+        },
+    );
 }
 
 /// Processor time of the media thread so far.
@@ -93,7 +136,11 @@ fn used() -> Result<Duration, Box<dyn Error>> {
         let path = task?.path();
         if std::fs::read_to_string(path.join("comm"))?.starts_with("media-0") {
             let text = std::fs::read_to_string(path.join("schedstat"))?;
-            let nanos = text.split(' ').next().ok_or("schedstat is empty")?.parse()?;
+            let nanos = text
+                .split(' ')
+                .next()
+                .ok_or("schedstat is empty")?
+                .parse()?;
             return Ok(Duration::from_nanos(nanos));
         }
     }
@@ -109,14 +156,29 @@ fn relay(threads: &MediaThreads, calls: usize, span: Duration) -> Result<(), Box
         let phone = UdpSocket::bind((LOCAL, 0))?;
         phone.set_nonblocking(true)?;
         phone.connect((LOCAL, ports[leg].number))?;
-        epoll.add(phone.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, leg as u64))?;
+        epoll.add(
+            phone.as_fd(),
+            EpollEvent::new(EpollFlags::EPOLLIN, leg as u64),
+        )?;
         open(threads, leg as u64, ports[leg], phone.local_addr()?);
         phones.push(phone);
     }
     for call in 0..calls as u64 {
-        command(threads, Command::Bridge { a: StreamId(call * 2), b: StreamId(call * 2 + 1) });
+        command(
+            threads,
+            Command::Bridge {
+                a: StreamId(call * 2),
+                b: StreamId(call * 2 + 1),
+            },
+        );
     }
-    let mut phones = Phones { phones, epoll, epoch: Instant::now(), sent: 0, delays: Vec::with_capacity(legs * 50 * 70) };
+    let mut phones = Phones {
+        phones,
+        epoll,
+        epoch: Instant::now(),
+        sent: 0,
+        delays: Vec::with_capacity(legs * 50 * 70),
+    };
     phones.run(Duration::from_millis(500)); // the first packets lock the sources
     phones.delays.clear();
     phones.sent = 0;
@@ -125,7 +187,12 @@ fn relay(threads: &MediaThreads, calls: usize, span: Duration) -> Result<(), Box
     let (used, wall) = (used()? - before, begun.elapsed());
     report_relay(&mut phones, calls, used, wall);
     for leg in 0..legs as u64 {
-        command(threads, Command::Close { stream: StreamId(leg) });
+        command(
+            threads,
+            Command::Close {
+                stream: StreamId(leg),
+            },
+        );
     }
     Ok(())
 }
@@ -164,7 +231,13 @@ impl Phones {
         let mut payload = [0xffu8; 160];
         payload[..8].copy_from_slice(&(self.epoch.elapsed().as_nanos() as u64).to_be_bytes());
         let (sequence, timestamp) = (round as u16, (round * 160) as u32);
-        let fixed = rtp::Fixed { marker: false, payload_type: 0, sequence, timestamp, ssrc: turn % legs };
+        let fixed = rtp::Fixed {
+            marker: false,
+            payload_type: 0,
+            sequence,
+            timestamp,
+            ssrc: turn % legs,
+        };
         let mut packet = [0; 172];
         packet[..12].copy_from_slice(&fixed.octets());
         packet[12..].copy_from_slice(&payload);
@@ -176,8 +249,13 @@ impl Phones {
         let count = self.epoll.wait(&mut ready, EpollTimeout::ZERO).unwrap_or(0);
         let mut packet = [0; 400];
         for event in &ready[..count] {
-            let Ok(length) = self.phones[event.data() as usize].recv(&mut packet) else { continue };
-            if let Some(stamp) = packet[..length].get(12..20).and_then(|octets| octets.try_into().ok()) {
+            let Ok(length) = self.phones[event.data() as usize].recv(&mut packet) else {
+                continue;
+            };
+            if let Some(stamp) = packet[..length]
+                .get(12..20)
+                .and_then(|octets| octets.try_into().ok())
+            {
                 let delay = self.epoch.elapsed().as_nanos() as u64 - u64::from_be_bytes(stamp);
                 self.delays.push(u32::try_from(delay).unwrap_or(u32::MAX));
             }
@@ -188,12 +266,34 @@ impl Phones {
 fn report_relay(phones: &mut Phones, calls: usize, used: Duration, wall: Duration) {
     phones.delays.sort_unstable();
     let received = phones.delays.len();
-    let at = |share: f64| phones.delays.get((received as f64 * share) as usize).map_or(f64::NAN, |nanos| f64::from(*nanos) / 1e6);
+    let at = |share: f64| {
+        phones
+            .delays
+            .get((received as f64 * share) as usize)
+            .map_or(f64::NAN, |nanos| f64::from(*nanos) / 1e6)
+    };
     let share = used.as_secs_f64() / wall.as_secs_f64() * 100.0;
-    println!("relay: {calls} calls, {} packets sent, {} lost, {:.0}/s", phones.sent, phones.sent - received as u64, received as f64 / wall.as_secs_f64());
-    println!("  {:.2} % of a core, {:.2} us a packet", share, used.as_secs_f64() * 1e6 / received as f64);
-    println!("  {:.2} % per 100 calls (budget {RELAY_BUDGET} %)", share * 100.0 / calls as f64);
-    println!("  delay p50 {:.3} ms (budget {DELAY_BUDGET_MS} ms), p99 {:.3} ms, max {:.3} ms", at(0.5), at(0.99), at(0.999_999));
+    println!(
+        "relay: {calls} calls, {} packets sent, {} lost, {:.0}/s",
+        phones.sent,
+        phones.sent - received as u64,
+        received as f64 / wall.as_secs_f64()
+    );
+    println!(
+        "  {:.2} % of a core, {:.2} us a packet",
+        share,
+        used.as_secs_f64() * 1e6 / received as f64
+    );
+    println!(
+        "  {:.2} % per 100 calls (budget {RELAY_BUDGET} %)",
+        share * 100.0 / calls as f64
+    );
+    println!(
+        "  delay p50 {:.3} ms (budget {DELAY_BUDGET_MS} ms), p99 {:.3} ms, max {:.3} ms",
+        at(0.5),
+        at(0.99),
+        at(0.999_999)
+    );
 }
 
 fn play(threads: &MediaThreads, calls: usize, span: Duration) -> Result<(), Box<dyn Error>> {
@@ -203,7 +303,15 @@ fn play(threads: &MediaThreads, calls: usize, span: Duration) -> Result<(), Box<
         let sink = UdpSocket::bind((LOCAL, 0))?;
         let id = 1_000_000 + call as u64;
         open(threads, id, *port, sink.local_addr()?);
-        command(threads, Command::Source { stream: StreamId(id), source: Source::Music { name: "music/default".into() } });
+        command(
+            threads,
+            Command::Source {
+                stream: StreamId(id),
+                source: Source::Music {
+                    name: "music/default".into(),
+                },
+            },
+        );
         sinks.push(sink);
         std::thread::sleep(Duration::from_micros(700)); // calls don't begin at once
     }
@@ -212,8 +320,19 @@ fn play(threads: &MediaThreads, calls: usize, span: Duration) -> Result<(), Box<
     let (used, wall) = (used()? - before, begun.elapsed());
     let packets = threads.counters().packets_out - sent;
     let share = used.as_secs_f64() / wall.as_secs_f64() * 100.0;
-    println!("play: {calls} calls, {packets} packets, {:.0}/s (due {})", packets as f64 / wall.as_secs_f64(), calls * 50);
-    println!("  {:.2} % of a core, {:.2} us a packet", share, used.as_secs_f64() * 1e6 / packets as f64);
-    println!("  {:.2} % per 100 calls (budget {PLAY_BUDGET} %)", share * 100.0 / calls as f64);
+    println!(
+        "play: {calls} calls, {packets} packets, {:.0}/s (due {})",
+        packets as f64 / wall.as_secs_f64(),
+        calls * 50
+    );
+    println!(
+        "  {:.2} % of a core, {:.2} us a packet",
+        share,
+        used.as_secs_f64() * 1e6 / packets as f64
+    );
+    println!(
+        "  {:.2} % per 100 calls (budget {PLAY_BUDGET} %)",
+        share * 100.0 / calls as f64
+    );
     Ok(())
 }

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use ::clock::Time;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use media::{Command, Counters, Event, Learn, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected};
+use media::{
+    Command, Counters, Event, Learn, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected,
+};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
@@ -95,7 +97,11 @@ impl MediaThreads {
         for plane in 0..config.planes.clamp(1, usize::from(u16::MAX)) {
             let (work, inbox) = crossbeam_channel::bounded(COMMANDS);
             let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-            let shared = Arc::new(Shared { wake, awake: AtomicBool::new(false), meters: Meters::default() });
+            let shared = Arc::new(Shared {
+                wake,
+                awake: AtomicBool::new(false),
+                meters: Meters::default(),
+            });
             let plane_config = PlaneConfig {
                 plane: plane as u16,
                 learn: config.learn,
@@ -104,11 +110,25 @@ impl MediaThreads {
             };
             let worker = Worker::new(plane_config, prompts.clone(), inbox, shared.clone())?;
             let (events, clock) = (events.clone(), clock.clone());
-            let thread = std::thread::Builder::new().name(format!("media-{plane}")).spawn(move || worker.run(&events, &clock))?;
-            threads.push(Handle { work, shared, thread: Some(thread) });
+            let thread = std::thread::Builder::new()
+                .name(format!("media-{plane}"))
+                .spawn(move || worker.run(&events, &clock))?;
+            threads.push(Handle {
+                work,
+                shared,
+                thread: Some(thread),
+            });
         }
-        let next = AtomicU32::new(if config.is_ephemeral() { 0 } else { u32::from(config.first).next_multiple_of(2) });
-        Ok(MediaThreads { config, threads, next })
+        let next = AtomicU32::new(if config.is_ephemeral() {
+            0
+        } else {
+            u32::from(config.first).next_multiple_of(2)
+        });
+        Ok(MediaThreads {
+            config,
+            threads,
+            next,
+        })
     }
 
     pub fn planes(&self) -> usize {
@@ -117,16 +137,24 @@ impl MediaThreads {
 
     /// Hands a command to its plane; gives it back when the plane's channel is full (or there is no such plane), to be sent again later in order.
     pub fn send(&self, plane: u16, command: Command) -> Result<(), Command> {
-        let Some(handle) = self.threads.get(usize::from(plane)) else { return Err(command) };
-        handle.put(Work::Command(command)).map_err(|work| match work {
-            Work::Command(command) => command,
-            Work::Sockets(_) | Work::Prompts(_) | Work::Stop => unreachable!("what was put comes back"),
-        })
+        let Some(handle) = self.threads.get(usize::from(plane)) else {
+            return Err(command);
+        };
+        handle
+            .put(Work::Command(command))
+            .map_err(|work| match work {
+                Work::Command(command) => command,
+                Work::Sockets(_) | Work::Prompts(_) | Work::Stop => {
+                    unreachable!("what was put comes back")
+                }
+            })
     }
 
     /// Binds up to 256 further sockets for a plane and gives their ports. Ports that somebody else has are left out; empty when the range is used up.
     pub fn grant(&self, plane: u16) -> Vec<Port> {
-        let Some(handle) = self.threads.get(usize::from(plane)) else { return Vec::new() };
+        let Some(handle) = self.threads.get(usize::from(plane)) else {
+            return Vec::new();
+        };
         let mut sockets = Vec::with_capacity(GRANT);
         while sockets.len() < GRANT {
             match self.bind_next() {
@@ -138,7 +166,13 @@ impl MediaThreads {
                 }
             }
         }
-        let ports = sockets.iter().map(|(number, _)| Port { plane, number: *number }).collect();
+        let ports = sockets
+            .iter()
+            .map(|(number, _)| Port {
+                plane,
+                number: *number,
+            })
+            .collect();
         match handle.put(Work::Sockets(sockets)) {
             Ok(()) => ports,
             Err(_) => Vec::new(), // the thread hangs or is gone; its sockets are closed with the message
@@ -151,7 +185,11 @@ impl MediaThreads {
             let ephemeral = self.config.is_ephemeral();
             let step = if ephemeral { 1 } else { 2 };
             let number = self.next.fetch_add(step, Ordering::Relaxed);
-            let end = if ephemeral { MAX_EPHEMERAL } else { u32::from(self.config.last) + 1 };
+            let end = if ephemeral {
+                MAX_EPHEMERAL
+            } else {
+                u32::from(self.config.last) + 1
+            };
             if number >= end {
                 self.next.fetch_sub(step, Ordering::Relaxed); // so that it never wraps
                 return Ok(None);
@@ -188,7 +226,10 @@ impl MediaThreads {
 
     /// Packets that the kernel did not take.
     pub fn send_errors(&self) -> u64 {
-        self.threads.iter().map(|handle| handle.shared.meters.send_errors.load(Ordering::Relaxed)).sum()
+        self.threads
+            .iter()
+            .map(|handle| handle.shared.meters.send_errors.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Ends all threads, waits for them, and closes the sockets.
@@ -224,7 +265,11 @@ impl MediaConfig {
 }
 
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     socket.set_nonblocking(true)?;
     if address.is_ipv4() {
         let _ = socket.set_tos_v4(TOS_VOICE); // a wish; calls work without it
@@ -270,11 +315,36 @@ const COUNTED: usize = 12;
 
 /// Every counter of a plane in a fixed order.
 fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
-    let Counters { active, packets_in, packets_out, lost, rtcp, rejected, missing_prompts, ignored_commands } = counters;
-    let Rejected { idle_port, unready, malformed, source, payload_type } = rejected;
+    let Counters {
+        active,
+        packets_in,
+        packets_out,
+        lost,
+        rtcp,
+        rejected,
+        missing_prompts,
+        ignored_commands,
+    } = counters;
+    let Rejected {
+        idle_port,
+        unready,
+        malformed,
+        source,
+        payload_type,
+    } = rejected;
     [
-        active, packets_in, packets_out, lost, rtcp, missing_prompts, ignored_commands, idle_port, unready, malformed,
-        source, payload_type,
+        active,
+        packets_in,
+        packets_out,
+        lost,
+        rtcp,
+        missing_prompts,
+        ignored_commands,
+        idle_port,
+        unready,
+        malformed,
+        source,
+        payload_type,
     ]
 }
 
@@ -305,13 +375,32 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(config: PlaneConfig, prompts: Arc<Prompts>, inbox: Receiver<Work>, shared: Arc<Shared>) -> io::Result<Self> {
+    fn new(
+        config: PlaneConfig,
+        prompts: Arc<Prompts>,
+        inbox: Receiver<Work>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
         epoll.add(&shared.wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         // Edge-triggered: setting the timer again is all that clears it.
-        epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER))?;
-        Ok(Worker { plane: Plane::new(config, prompts), sockets: PortMap::default(), epoll, timer, armed: None, inbox, shared })
+        epoll.add(
+            timer.as_fd(),
+            EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER),
+        )?;
+        Ok(Worker {
+            plane: Plane::new(config, prompts),
+            sockets: PortMap::default(),
+            epoll,
+            timer,
+            armed: None,
+            inbox,
+            shared,
+        })
     }
 
     fn run(mut self, events: &impl Fn(Event), clock: &impl Fn() -> Time) {
@@ -339,8 +428,15 @@ impl Worker {
             }
             let now = clock();
             if self.plane.poll_timeout().is_some_and(|(at, _)| at <= now) {
-                let Worker { plane, sockets, shared, .. } = &mut self;
-                plane.handle_timeout(now, &mut |port, to, packet| send(sockets, &shared.meters, port, to, packet));
+                let Worker {
+                    plane,
+                    sockets,
+                    shared,
+                    ..
+                } = &mut self;
+                plane.handle_timeout(now, &mut |port, to, packet| {
+                    send(sockets, &shared.meters, port, to, packet)
+                });
             }
             while let Some(event) = self.plane.poll_event() {
                 events(event);
@@ -351,7 +447,9 @@ impl Worker {
 
     /// Sets the timer to the plane's next deadline; the time-out for the wait is zero where that has come already.
     fn arm(&mut self, clock: &impl Fn() -> Time) -> EpollTimeout {
-        let Some((at, _)) = self.plane.poll_timeout() else { return EpollTimeout::NONE };
+        let Some((at, _)) = self.plane.poll_timeout() else {
+            return EpollTimeout::NONE;
+        };
         if self.armed == Some(at) {
             return EpollTimeout::NONE;
         }
@@ -371,11 +469,24 @@ impl Worker {
 
     /// One datagram of a socket that has some.
     fn read(&mut self, number: u16, datagram: &mut [u8; DATAGRAM], clock: &impl Fn() -> Time) {
-        let Some(socket) = self.sockets.get(number) else { return };
+        let Some(socket) = self.sockets.get(number) else {
+            return;
+        };
         // An error is an ICMP message for an earlier packet, or the datagram was dropped for its checksum: the wait goes on.
-        let Ok((length, source)) = socket.recv_from(datagram) else { return };
-        let packet = if length < DATAGRAM { &mut datagram[..length] } else { &mut [][..] };
-        let Worker { plane, sockets, shared, .. } = self;
+        let Ok((length, source)) = socket.recv_from(datagram) else {
+            return;
+        };
+        let packet = if length < DATAGRAM {
+            &mut datagram[..length]
+        } else {
+            &mut [][..]
+        };
+        let Worker {
+            plane,
+            sockets,
+            shared,
+            ..
+        } = self;
         plane.receive(clock(), number, source, packet, &mut |port, to, packet| {
             send(sockets, &shared.meters, port, to, packet);
         });
@@ -384,7 +495,9 @@ impl Worker {
     /// Carries out what has been asked for; false when the thread is to end.
     fn obey(&mut self, clock: &impl Fn() -> Time) -> bool {
         for _ in 0..COMMANDS {
-            let Ok(work) = self.inbox.try_recv() else { break };
+            let Ok(work) = self.inbox.try_recv() else {
+                break;
+            };
             match work {
                 Work::Command(command) => self.plane.handle(clock(), command),
                 Work::Sockets(sockets) => self.take(sockets),
@@ -397,7 +510,10 @@ impl Worker {
 
     fn take(&mut self, sockets: Vec<(u16, UdpSocket)>) {
         for (number, socket) in sockets {
-            match self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, u64::from(number))) {
+            match self.epoll.add(
+                &socket,
+                EpollEvent::new(EpollFlags::EPOLLIN, u64::from(number)),
+            ) {
                 Ok(()) => self.sockets.insert(number, socket),
                 Err(error) => tracing::warn!(%error, number, "an RTP socket cannot be watched"),
             }
@@ -406,7 +522,9 @@ impl Worker {
 }
 
 fn send(sockets: &PortMap<UdpSocket>, meters: &Meters, port: Port, to: SocketAddr, packet: &[u8]) {
-    let sent = sockets.get(port.number).map(|socket| socket.send_to(packet, to));
+    let sent = sockets
+        .get(port.number)
+        .map(|socket| socket.send_to(packet, to));
     if !matches!(sent, Some(Ok(_))) {
         meters.send_errors.fetch_add(1, Ordering::Relaxed); // full or unreachable: for media, late is lost
     }
@@ -424,28 +542,66 @@ mod tests {
 
     fn threads(first: u16, last: u16) -> (MediaThreads, Receiver<Event>) {
         let (events, seen) = crossbeam_channel::unbounded();
-        let config = MediaConfig { address: LOCAL, first, last, planes: 2, learn: Learn::Port, media_timeout: None };
+        let config = MediaConfig {
+            address: LOCAL,
+            first,
+            last,
+            planes: 2,
+            learn: Learn::Port,
+            media_timeout: None,
+        };
         let mut prompts = Prompts::default();
         prompts.insert_samples(Some(Lang::En), "long", &[1000; 1600]);
         let started = Instant::now();
         let clock = move || Time::from_secs(1_000) + started.elapsed();
-        let threads = MediaThreads::spawn(config, Arc::new(prompts), move |event| drop(events.send(event)), clock).unwrap();
+        let threads = MediaThreads::spawn(
+            config,
+            Arc::new(prompts),
+            move |event| drop(events.send(event)),
+            clock,
+        )
+        .unwrap();
         (threads, seen)
     }
 
     fn phone() -> UdpSocket {
         let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         socket
     }
 
     fn begin(threads: &MediaThreads, stream: u64, port: Port, phone: &UdpSocket) {
         let stream = StreamId(stream);
-        threads.send(port.plane, Command::Open { stream, port, ssrc: 9 }).unwrap();
-        let format =
-            Format { codec: Codec::Pcmu, payload_type: 0, ptime: Duration::from_millis(20), telephone_event: Some(101) };
+        threads
+            .send(
+                port.plane,
+                Command::Open {
+                    stream,
+                    port,
+                    ssrc: 9,
+                },
+            )
+            .unwrap();
+        let format = Format {
+            codec: Codec::Pcmu,
+            payload_type: 0,
+            ptime: Duration::from_millis(20),
+            telephone_event: Some(101),
+        };
         let (remote, direction) = (phone.local_addr().unwrap(), Direction::SendReceive);
-        threads.send(port.plane, Command::Update { stream, remote, format, direction }).unwrap();
+        threads
+            .send(
+                port.plane,
+                Command::Update {
+                    stream,
+                    remote,
+                    format,
+                    direction,
+                },
+            )
+            .unwrap();
     }
 
     fn next(seen: &Receiver<Event>) -> Event {
@@ -460,19 +616,69 @@ mod tests {
         let phones = [phone(), phone()];
         begin(&threads, 1, ports[0], &phones[0]);
         begin(&threads, 2, ports[1], &phones[1]);
-        threads.send(1, Command::Bridge { a: StreamId(1), b: StreamId(2) }).unwrap();
+        threads
+            .send(
+                1,
+                Command::Bridge {
+                    a: StreamId(1),
+                    b: StreamId(2),
+                },
+            )
+            .unwrap();
         // Commands are in order on one channel, so this report says that the bridge stands.
         let items: Arc<[Item]> = [].into();
-        threads.send(1, Command::Play { stream: StreamId(1), play: PlayId(1), items, barge_in: false }).unwrap();
-        assert_eq!(next(&seen), Event::Played { stream: StreamId(1), play: PlayId(1) });
-        let packet = rtp::Fixed { marker: false, payload_type: 0, sequence: 1, timestamp: 1, ssrc: 3 }.packet(&[7; 160]);
-        phones[0].send_to(&packet, (LOCAL, ports[0].number)).unwrap();
+        threads
+            .send(
+                1,
+                Command::Play {
+                    stream: StreamId(1),
+                    play: PlayId(1),
+                    items,
+                    barge_in: false,
+                },
+            )
+            .unwrap();
+        assert_eq!(
+            next(&seen),
+            Event::Played {
+                stream: StreamId(1),
+                play: PlayId(1)
+            }
+        );
+        let packet = rtp::Fixed {
+            marker: false,
+            payload_type: 0,
+            sequence: 1,
+            timestamp: 1,
+            ssrc: 3,
+        }
+        .packet(&[7; 160]);
+        phones[0]
+            .send_to(&packet, (LOCAL, ports[0].number))
+            .unwrap();
         let mut heard = [0; 400];
         let (length, from) = phones[1].recv_from(&mut heard).unwrap();
-        assert_eq!((from.port(), &heard[12..length]), (ports[1].number, &[7; 160][..]));
-        assert_eq!(next(&seen), Event::Flowing { stream: StreamId(1) });
-        threads.send(1, Command::Close { stream: StreamId(1) }).unwrap();
-        let Event::Closed { close } = next(&seen) else { panic!("not closed") };
+        assert_eq!(
+            (from.port(), &heard[12..length]),
+            (ports[1].number, &[7; 160][..])
+        );
+        assert_eq!(
+            next(&seen),
+            Event::Flowing {
+                stream: StreamId(1)
+            }
+        );
+        threads
+            .send(
+                1,
+                Command::Close {
+                    stream: StreamId(1),
+                },
+            )
+            .unwrap();
+        let Event::Closed { close } = next(&seen) else {
+            panic!("not closed")
+        };
         assert_eq!((close.port, close.stats.packets_in), (ports[0], 1));
         threads.stop();
     }
@@ -483,15 +689,38 @@ mod tests {
         let ports = threads.grant(0);
         let phone = phone();
         begin(&threads, 1, ports[0], &phone);
-        let items: Arc<[Item]> = [Item::Prompt { lang: Lang::En, name: "long".into() }].into();
-        let play = Command::Play { stream: StreamId(1), play: PlayId(4), items, barge_in: true };
+        let items: Arc<[Item]> = [Item::Prompt {
+            lang: Lang::En,
+            name: "long".into(),
+        }]
+        .into();
+        let play = Command::Play {
+            stream: StreamId(1),
+            play: PlayId(4),
+            items,
+            barge_in: true,
+        };
         threads.send(0, play).unwrap();
-        assert_eq!(next(&seen), Event::Played { stream: StreamId(1), play: PlayId(4) });
+        assert_eq!(
+            next(&seen),
+            Event::Played {
+                stream: StreamId(1),
+                play: PlayId(4)
+            }
+        );
         let mut heard = [0; 400];
         for _ in 0..10 {
             assert_eq!(phone.recv(&mut heard).unwrap(), 172);
         }
-        threads.send(0, Command::Source { stream: StreamId(1), source: Source::Tone { hertz: 1004 } }).unwrap();
+        threads
+            .send(
+                0,
+                Command::Source {
+                    stream: StreamId(1),
+                    source: Source::Tone { hertz: 1004 },
+                },
+            )
+            .unwrap();
         assert_eq!(phone.recv(&mut heard).unwrap(), 172);
         threads.stop();
     }
@@ -504,16 +733,36 @@ mod tests {
         let (threads, _) = threads(first, last);
         let ports = threads.grant(0);
         assert!(!ports.is_empty() && ports.len() <= 10, "{ports:?}");
-        assert!(ports.iter().all(|port| port.number % 2 == 0 && (first..=last).contains(&port.number)));
-        assert!(ports.iter().all(|port| port.number != taken.local_addr().unwrap().port()));
-        assert_eq!((threads.grant(0), threads.grant(1), threads.grant(7)), (vec![], vec![], vec![]));
+        assert!(
+            ports
+                .iter()
+                .all(|port| port.number % 2 == 0 && (first..=last).contains(&port.number))
+        );
+        assert!(
+            ports
+                .iter()
+                .all(|port| port.number != taken.local_addr().unwrap().port())
+        );
+        assert_eq!(
+            (threads.grant(0), threads.grant(1), threads.grant(7)),
+            (vec![], vec![], vec![])
+        );
         threads.stop();
     }
 
     #[test]
     fn what_cannot_be_sent_comes_back() {
         let (threads, _) = threads(0, 0);
-        assert!(threads.send(9, Command::Close { stream: StreamId(1) }).is_err());
+        assert!(
+            threads
+                .send(
+                    9,
+                    Command::Close {
+                        stream: StreamId(1)
+                    }
+                )
+                .is_err()
+        );
         threads.set_prompts(&Arc::new(Prompts::default()));
         assert_eq!(threads.counters().packets_in, 0);
     }
