@@ -1,8 +1,8 @@
 //! The SIP user agent of the engine: transactions, dialogs, registrar and access behind the four methods.
 //!
 //! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
-//! [`layer`] the transactions, [`access`] who may, [`requests`] what starts something, [`register`] the registrar's wire side,
-//! [`uas`] calls to us, [`uac`] calls of ours, [`within`] requests in dialogs, [`reoffer`] changes of media, [`leg`] the states.
+//! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
+//! `uas` calls to us, `uac` calls of ours, `within` requests in dialogs, `reoffer` changes of media, `leg` the states.
 
 mod access;
 mod keys;
