@@ -9,6 +9,7 @@
 //! Absent on purpose: any decision about a call. What a message means is `sip`'s, what happens then is `engine`'s.
 
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod edge;
 pub mod engine_thread;
@@ -18,6 +19,8 @@ pub mod limits;
 pub mod live;
 pub mod look_up;
 pub mod media_thread;
+pub mod people;
+pub mod prompts;
 pub mod publish;
 pub mod recovery;
 pub mod run;

@@ -24,6 +24,8 @@ impl Fixed {
     }
 }
 
+type Told = Box<dyn Fn(&Compiled) + Send + Sync>;
+
 /// The configuration in force, where it came from, and whom a new one is told.
 pub struct Live {
     origin: Origin,
@@ -33,7 +35,7 @@ pub struct Live {
     door: Door,
     clock: Clock,
     /// Called with the new configuration after the engine has been given it.
-    told: Vec<Box<dyn Fn(&Compiled) + Send + Sync>>,
+    told: Mutex<Vec<Told>>,
 }
 
 /// Why a reload changed nothing.
@@ -44,12 +46,12 @@ pub struct Refused(pub Vec<String>);
 impl Live {
     /// The configuration that the run began with.
     pub fn new(origin: Origin, overrides: Vec<Override>, fixed: Fixed, current: Arc<Compiled>, door: Door, clock: Clock) -> Self {
-        Live { origin, overrides, fixed, current: Mutex::new(current), door, clock, told: Vec::new() }
+        Live { origin, overrides, fixed, current: Mutex::new(current), door, clock, told: Mutex::default() }
     }
 
     /// Adds somebody who must know of a new configuration.
-    pub fn tell(&mut self, told: impl Fn(&Compiled) + Send + Sync + 'static) {
-        self.told.push(Box::new(told));
+    pub fn tell(&self, told: impl Fn(&Compiled) + Send + Sync + 'static) {
+        lock(&self.told).push(Box::new(told));
     }
 
     /// What is in force.
@@ -80,7 +82,7 @@ impl Live {
         let compiled = Arc::new(compiled);
         let input = engine::Input::Configure { config: Arc::new(compiled.engine.clone()), by: by.into(), summary: summary.clone() };
         self.door.send(self.clock.now(), input);
-        self.told.iter().for_each(|told| told(&compiled));
+        lock(&self.told).iter().for_each(|told| told(&compiled));
         *current = compiled;
         Ok(summary)
     }

@@ -12,18 +12,24 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use engine::Event;
 use engine::api::Reply;
 use metrics::Fold;
-use store::{Record, RecordKind, Snapshots};
+use store::{LogReader, RecordKind, Snapshots, Store};
+use web::{Board, Hub};
 
+use crate::commands::Awaited;
 use crate::fatal;
 use crate::recovery::Recovery;
 
 /// News that may wait. The journal waits beyond it, and with it the engine: nothing is lost, new calls are refused.
 const NEWS_MAX: usize = 8_192;
-/// A snapshot is written after so many events at the latest: it bounds the replay of a restart (about half a second).
+/// A snapshot is written after so many events at the latest: it bounds the replay of a restart.
 const SNAPSHOT_EVENTS: u64 = 50_000;
+
+/// Events replayed between two turns of the index.
+const REPLAY_BATCH: usize = 2_000;
 
 /// Names of the snapshots.
 const FOLD: &str = "fold";
+const BOARD: &str = "board";
 const RECOVERY: &str = "recovery";
 
 /// What this thread hears.
@@ -32,79 +38,50 @@ pub enum News {
     /// From the journal: on their way to the disk.
     Written { events: Vec<Event>, replies: Vec<Reply> },
     /// From the log: on disk up to this event.
-    Committed(store::Committed),
+    Committed { sequence: u64 },
     /// Keep the state of the folds now, and say when that is done.
     Snapshot(Sender<()>),
+    /// Everything before this is done; end.
+    Stop,
 }
 
-/// The folds that a snapshot keeps.
-#[derive(Debug)]
-pub struct Folds {
-    pub fold: Fold,
-    pub recovery: Recovery,
-}
-
-impl Folds {
-    /// The newest snapshot, brought up to date from the log.
-    ///
-    /// # Errors
-    /// When the log cannot be read, or holds an event that this version does not know.
-    pub fn restore(snapshots: &Snapshots, log: &store::LogReader, zone: &jiff::tz::TimeZone) -> anyhow::Result<Self> {
-        let mut folds = Self::from_snapshot(snapshots, zone);
-        let after = folds.fold.sequence().min(folds.recovery.sequence());
-        for record in log.iterate_after(after) {
-            let record = record?;
-            if record.kind == RecordKind::Event {
-                let event = Event::from_record(&record.json, None).map_err(|error| anyhow::anyhow!("event {} of the log: {error}", record.sequence))?;
-                folds.apply(&event);
-            }
+/// The newest snapshots of all folds, brought up to date from the log. Contacts that were closed meanwhile go into the store's index on the way.
+///
+/// # Errors
+/// When the log cannot be read, holds an event that this version does not know, or the index cannot be written.
+pub fn restore(node: &str, snapshots: &Snapshots, log: &LogReader, store: &Store, zone: &jiff::tz::TimeZone) -> anyhow::Result<(Board, Fold, Recovery)> {
+    let latest = |name| snapshots.latest_snapshot(name).ok().flatten().map(|(_, bytes)| bytes);
+    let fold = latest(FOLD).and_then(|bytes| Fold::from_snapshot(&bytes, zone.clone()).ok()).unwrap_or_else(|| Fold::new(zone.clone()));
+    let board: Board = latest(BOARD).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let mut recovery: Recovery = latest(RECOVERY).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    // Each fold passes over what it knows already.
+    let after = fold.sequence().min(board.sequence()).min(recovery.sequence());
+    // A hub that nobody hears: the same fold as in a run.
+    let hub = Hub::new(node.into(), board, fold, Box::new(|_| {}), Box::new(|_| {}));
+    let mut batch = Vec::with_capacity(REPLAY_BATCH);
+    for record in log.iterate_after(after) {
+        let record = record?;
+        if record.kind == RecordKind::Event {
+            let personal = record.personal.as_ref().map(|personal| &*personal.json);
+            let event = Event::from_record(&record.json, personal).map_err(|error| anyhow::anyhow!("event {} of the log: {error}", record.sequence))?;
+            recovery.apply(&event);
+            batch.push(event);
         }
-        Ok(folds)
+        if batch.len() == REPLAY_BATCH {
+            hub.publish(&batch);
+            web::index_closed(&hub, store)?;
+            batch.clear();
+        }
     }
-
-    fn from_snapshot(snapshots: &Snapshots, zone: &jiff::tz::TimeZone) -> Self {
-        let latest = |name| snapshots.latest_snapshot(name).ok().flatten().map(|(_, bytes)| bytes);
-        let fold = latest(FOLD).and_then(|bytes| Fold::from_snapshot(&bytes, zone.clone()).ok());
-        let recovery = latest(RECOVERY).and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Folds { fold: fold.unwrap_or_else(|| Fold::new(zone.clone())), recovery: recovery.unwrap_or_default() }
-    }
-
-    fn apply(&mut self, event: &Event) {
-        self.fold.apply(event);
-        self.recovery.apply(event);
-    }
-
-    fn keep(&self, snapshots: &Snapshots) -> anyhow::Result<()> {
-        snapshots.write_snapshot(self.fold.sequence(), FOLD, &serde_json::to_vec(&self.fold)?)?;
-        snapshots.write_snapshot(self.recovery.sequence(), RECOVERY, &serde_json::to_vec(&self.recovery)?)?;
-        Ok(())
-    }
+    hub.publish(&batch);
+    web::index_closed(&hub, store)?;
+    let (board, fold) = hub.snapshot();
+    Ok((board, fold, recovery))
 }
-
-/// The folds as others read them.
-pub type SharedFolds = Arc<Mutex<Folds>>;
 
 /// The lock, whoever panicked with it.
 pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whom the publisher tells, in this order, after the folds.
-pub struct Audience {
-    /// An event that is on disk, with its record.
-    pub event: Box<dyn FnMut(&Event, &Record) + Send>,
-    /// An answer whose events are on disk.
-    pub reply: Box<dyn FnMut(Reply) + Send>,
-}
-
-/// Starts the thread. It ends when all senders are gone.
-///
-/// # Errors
-/// When the system gives no thread.
-pub fn spawn(receiver: Receiver<News>, folds: SharedFolds, snapshots: Snapshots, audience: Audience) -> io::Result<JoinHandle<()>> {
-    let committed = lock(&folds).fold.sequence();
-    let publisher = Publisher { folds, snapshots, audience, pending: VecDeque::new(), replies: VecDeque::new(), committed, kept: committed };
-    fatal::spawn("publish", move || publisher.run(&receiver))
 }
 
 /// The way to the thread.
@@ -118,10 +95,21 @@ pub fn snapshot(news: &Sender<News>, patience: Duration) -> bool {
     news.send(News::Snapshot(done)).is_ok() && is_done.recv_timeout(patience).is_ok()
 }
 
+/// Starts the thread; it ends at [`News::Stop`].
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn(receiver: Receiver<News>, hub: Arc<Hub>, recovery: Recovery, snapshots: Snapshots, awaited: Awaited) -> io::Result<JoinHandle<()>> {
+    let committed = recovery.sequence();
+    let publisher = Publisher { hub, recovery, snapshots, awaited, pending: VecDeque::new(), replies: VecDeque::new(), committed, kept: committed };
+    fatal::spawn("publish", move || publisher.run(&receiver))
+}
+
 struct Publisher {
-    folds: SharedFolds,
+    hub: Arc<Hub>,
+    recovery: Recovery,
     snapshots: Snapshots,
-    audience: Audience,
+    awaited: Awaited,
     /// Not on disk yet.
     pending: VecDeque<Event>,
     replies: VecDeque<Reply>,
@@ -138,46 +126,46 @@ impl Publisher {
                     self.pending.extend(events);
                     self.replies.extend(replies);
                 }
-                News::Committed(committed) => self.committed(&committed),
+                News::Committed { sequence } => self.committed(sequence),
                 News::Snapshot(done) => {
                     self.keep();
                     let _ = done.send(());
                 }
+                News::Stop => return,
             }
-            self.answer();
+            while let Some(reply) = self.replies.pop_front_if(|reply| reply.after <= self.committed) {
+                self.awaited.answer(reply);
+            }
             if self.committed >= self.kept + SNAPSHOT_EVENTS {
                 self.keep();
             }
         }
     }
 
-    fn committed(&mut self, committed: &store::Committed) {
-        self.committed = self.committed.max(committed.sequence);
-        for record in committed.records.iter().filter(|record| record.kind == RecordKind::Event) {
-            // What the log had to leave out (`Trouble`) is published with what came after it: the engine did act on it.
-            while let Some(event) = self.pending.pop_front_if(|event| event.sequence <= record.sequence) {
-                lock(&self.folds).apply(&event);
-                if event.sequence == record.sequence {
-                    (self.audience.event)(&event, record);
-                }
-            }
+    /// What the log had to leave out (`Trouble`) is published with what came after it: the engine did act on it.
+    fn committed(&mut self, sequence: u64) {
+        self.committed = self.committed.max(sequence);
+        let ready = self.pending.partition_point(|event| event.sequence <= self.committed);
+        let events: Vec<Event> = self.pending.drain(..ready).collect();
+        for event in &events {
+            self.recovery.apply(event);
         }
-    }
-
-    fn answer(&mut self) {
-        while let Some(reply) = self.replies.pop_front_if(|reply| reply.after <= self.committed) {
-            (self.audience.reply)(reply);
-        }
+        self.hub.publish(&events);
     }
 
     fn keep(&mut self) {
-        let kept = lock(&self.folds).keep(&self.snapshots);
-        match kept {
-            Ok(()) => self.kept = self.committed,
-            Err(error) => {
-                tracing::error!(%error, "the snapshot was not written; a restart will read more of the log");
-                self.kept = self.committed;
-            }
+        self.kept = self.committed;
+        if let Err(error) = self.write_snapshots() {
+            tracing::error!(%error, "no snapshot was written; a restart will read more of the log");
         }
+    }
+
+    fn write_snapshots(&self) -> anyhow::Result<()> {
+        // Copied under the hub's lock, written outside it.
+        let (board, fold) = self.hub.snapshot();
+        self.snapshots.write_snapshot(board.sequence(), BOARD, &serde_json::to_vec(&board)?)?;
+        self.snapshots.write_snapshot(fold.sequence(), FOLD, &serde_json::to_vec(&fold)?)?;
+        self.snapshots.write_snapshot(self.recovery.sequence(), RECOVERY, &serde_json::to_vec(&self.recovery)?)?;
+        Ok(())
     }
 }

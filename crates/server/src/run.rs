@@ -23,8 +23,8 @@ use crate::edge::door::Door;
 use crate::edge::{tcp, udp};
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
-use crate::publish::{Audience, Folds, News, SharedFolds};
-use crate::{engine_thread, fatal, journal, limits, look_up, publish};
+use crate::publish::News;
+use crate::{commands, engine_thread, fatal, journal, limits, look_up, people, prompts, publish};
 
 /// Sample customers of the demo, in the binary.
 const DEMO_CUSTOMERS: &str = include_str!("../../../config/demo-customers.csv");
@@ -52,6 +52,8 @@ pub struct Running {
     news: Sender<News>,
     threads: Threads,
     media: Arc<MediaThreads>,
+    leave: tokio::sync::oneshot::Sender<()>,
+    web: tokio::task::JoinHandle<std::io::Result<()>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -83,7 +85,9 @@ struct Durable {
     log: Log,
     opened: store::Opened,
     snapshots: Snapshots,
-    folds: Folds,
+    board: web::Board,
+    fold: metrics::Fold,
+    recovery: crate::recovery::Recovery,
 }
 
 /// Starts everything; when this returns, everything listens.
@@ -111,16 +115,16 @@ pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -
     let counters = Arc::new(Mutex::new(Counters::default()));
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
     let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
-    let start = durable.folds.recovery.start(durable.opened.boot, Time::from_nanos(durable.opened.last_at));
+    let start = durable.recovery.start(durable.opened.boot, Time::from_nanos(durable.opened.last_at));
     let last_sequence = durable.opened.last_sequence;
     if start.next_sequence != last_sequence + 1 {
         bail!("the log ends with event {last_sequence}, but its fold with {}", start.next_sequence - 1);
     }
-    let folds: SharedFolds = Arc::new(Mutex::new(durable.folds));
+    let hub = hub(&compiled, durable.board, durable.fold, &door, clock);
+    let awaited = commands::Awaited::default();
     let (news, hears) = publish::channel();
     let log = log_writer(durable.log, &durable.store, news.clone(), &counters)?;
-    let audience = Audience { event: Box::new(|_, _| {}), reply: Box::new(|_| {}) };
-    let publisher = publish::spawn(hears, folds.clone(), durable.snapshots, audience)?;
+    let publisher = publish::spawn(hears, hub.clone(), durable.recovery, durable.snapshots, awaited.clone())?;
     let (journal, journal_thread) = journal::spawn(log.clone(), news.clone(), last_sequence)?;
     let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
     let (drained_tell, drained) = bounded(1);
@@ -148,7 +152,6 @@ pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -
     let stop = Arc::new(AtomicBool::new(false));
     let udp = udp::spawn(udp_socket, door.clone(), clock, stop.clone())?;
     snapshot_now_and_then(news.clone(), stop.clone())?;
-    drop(http_listener);
 
     let rtp = compiled.settings.rtp;
     let ready = Ready {
@@ -163,9 +166,25 @@ pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
     };
-    let live = Live::new(origin, overrides, fixed, Arc::new(compiled), door.clone(), clock);
+    let (gateway, asks) = web::gateway();
+    commands::spawn(asks, awaited, door.clone(), clock)?;
+    let draining: Arc<AtomicBool> = Arc::default();
+    let live = Arc::new(Live::new(origin, overrides, fixed, Arc::new(compiled), door.clone(), clock));
+    let app = web::App::new(web_setup(&live, &durable.store, &log, gateway, hub, counters, clock, &draining));
+    live.tell({
+        let app = app.clone();
+        move |compiled| app.configure(people::accounts(compiled), people::labels(compiled))
+    });
+    live.tell({
+        let media = media.clone();
+        move |compiled| media.set_prompts(&Arc::new(load_prompts(compiled)))
+    });
+    let (leave, leaving) = tokio::sync::oneshot::channel::<()>();
+    let web = runtime.spawn(web::serve(http_listener, app, async move {
+        let _ = leaving.await;
+    }));
     let threads = Threads { udp, engine, journal: journal_thread, publisher };
-    Ok(Running { ready, live: Arc::new(live), draining: Arc::default(), clock, door, drained, stop, log, news, threads, media, runtime })
+    Ok(Running { ready, live, draining, clock, door, drained, stop, log, news, threads, media, leave, web, runtime })
 }
 
 /// Threads of tokio: TCP and HTTP are little work beside signalling and media.
@@ -209,11 +228,17 @@ impl Running {
         joined(udp, "UDP")?;
         joined(journal, "journal")?;
         let written = self.log.close(CLOSE_PATIENCE);
+        // The last events are published before the streams end, and closed contacts are indexed before the snapshot.
+        let _ = self.leave.send(());
+        let served = self.runtime.block_on(async { tokio::time::timeout(CLOSE_PATIENCE, self.web).await });
+        if !matches!(served, Ok(Ok(Ok(())))) {
+            tracing::warn!("HTTP did not end well");
+        }
         let kept = publish::snapshot(&self.news, CLOSE_PATIENCE);
-        drop((self.log, self.news));
+        let _ = self.news.send(News::Stop);
+        joined(publisher, "publisher")?;
         self.runtime.shutdown_timeout(Duration::from_secs(1));
         drop(self.media);
-        drop(publisher);
         if !written {
             bail!("the log could not be written to its end");
         }
@@ -251,14 +276,14 @@ fn open(compiled: &Compiled) -> anyhow::Result<Durable> {
     let store = Store::open(&dir)?;
     let (log, opened) = Log::open(&dir, store::Options::new(&*settings.node))?;
     let snapshots = Snapshots::open(&dir)?;
-    let folds = Folds::restore(&snapshots, &log.reader(&store), &settings.time_zone)?;
+    let (board, fold, recovery) = publish::restore(&settings.node, &snapshots, &log.reader(&store), &store, &settings.time_zone)?;
     if let Some(import) = &settings.first_import
         && store.customers_count()? == 0
     {
         first_import(&store, import, &settings.country)?;
     }
     crm::warm_up();
-    Ok(Durable { store, log, opened, snapshots, folds })
+    Ok(Durable { store, log, opened, snapshots, board, fold, recovery })
 }
 
 fn first_import(store: &Store, import: &Import, country: &str) -> anyhow::Result<()> {
@@ -297,7 +322,7 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
         learn: Learn::default(),
         media_timeout: Some(compiled.engine.media_timeout).filter(|timeout| !timeout.is_zero()),
     };
-    let prompts = media::Prompts::default();
+    let prompts = load_prompts(compiled);
     let door = door.clone();
     let events = move |event| {
         door.offer(clock.now(), Input::Media(event));
@@ -305,11 +330,19 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
     Ok(MediaThreads::spawn(config, Arc::new(prompts), events, move || clock.now())?)
 }
 
+/// What cannot be played is told and left out: a missing prompt is silence, not a centre that does not start.
+fn load_prompts(compiled: &Compiled) -> media::Prompts {
+    let Some(dir) = &compiled.settings.ivr_dir else { return media::Prompts::default() };
+    let (prompts, faults) = prompts::load(&dir.join("prompts"));
+    faults.iter().for_each(|fault| tracing::warn!("prompt left out: {fault}"));
+    prompts
+}
+
 fn log_writer(log: Log, store: &Store, news: Sender<News>, counters: &Arc<Mutex<Counters>>) -> anyhow::Result<LogHandle> {
     let counts = counters.clone();
     let on_commit = move |committed: store::Committed| {
         publish::lock(&counts).events_sequence = committed.sequence;
-        let _ = news.send(News::Committed(committed));
+        let _ = news.send(News::Committed { sequence: committed.sequence });
     };
     let counts = counters.clone();
     let on_trouble = move |trouble: Option<&store::Trouble>| {
@@ -320,6 +353,60 @@ fn log_writer(log: Log, store: &Store, news: Sender<News>, counters: &Arc<Mutex<
         }
     };
     Ok(LogWriter::spawn(log, store, on_commit, on_trouble)?)
+}
+
+fn hub(compiled: &Compiled, board: web::Board, fold: metrics::Fold, door: &Door, clock: Clock) -> Arc<web::Hub> {
+    let (delivery, audience) = (door.clone(), door.clone());
+    let delivered = move |sequence| {
+        delivery.offer(clock.now(), Input::Delivered { sequence });
+    };
+    let audience = move |count| {
+        audience.offer(clock.now(), Input::Audience { count });
+    };
+    web::Hub::new(compiled.settings.node.clone(), board, fold, Box::new(delivered), Box::new(audience))
+}
+
+fn web_setup(
+    live: &Arc<Live>,
+    store: &Store,
+    log: &LogHandle,
+    gateway: web::Gateway,
+    hub: Arc<web::Hub>,
+    counters: Arc<Mutex<Counters>>,
+    clock: Clock,
+    draining: &Arc<AtomicBool>,
+) -> web::Setup {
+    let compiled = live.current();
+    let settings = &compiled.settings;
+    let (shown, reloaded, draining, watched) = (live.clone(), live.clone(), draining.clone(), log.clone());
+    let troubles = move || {
+        let mut troubles = Vec::new();
+        if draining.load(Ordering::Acquire) {
+            troubles.push("draining: no new calls".to_owned());
+        }
+        troubles.extend(watched.trouble().map(|trouble| format!("the event log cannot be written: {}", trouble.message)));
+        troubles
+    };
+    web::Setup {
+        node: settings.node.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        zone: settings.time_zone.clone(),
+        country: settings.country.clone(),
+        store: store.clone(),
+        log: log.reader(),
+        gateway,
+        hub,
+        counters,
+        clock: Arc::new(move || clock.now()),
+        accounts: people::accounts(&compiled),
+        labels: people::labels(&compiled),
+        metrics_token: settings.metrics_token.as_deref().map(Into::into),
+        hooks: web::Hooks {
+            effective: Box::new(move || shown.current().effective.clone()),
+            reload: Box::new(move |by| reloaded.reload(by).map_err(|refused| refused.0)),
+            troubles: Box::new(troubles),
+        },
+    }
 }
 
 fn look_up_in(store: Store) -> impl Fn(&crm::Number) -> Option<crm::Pop> + Send + 'static {
