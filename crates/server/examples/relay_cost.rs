@@ -152,15 +152,15 @@ fn relay(threads: &MediaThreads, calls: usize, span: Duration) -> Result<(), Box
     let ports = ports(threads, legs);
     let epoll = Epoll::new(EpollCreateFlags::empty())?;
     let mut phones = Vec::new();
-    for leg in 0..legs {
+    for (leg, port) in ports.iter().enumerate() {
         let phone = UdpSocket::bind((LOCAL, 0))?;
         phone.set_nonblocking(true)?;
-        phone.connect((LOCAL, ports[leg].number))?;
+        phone.connect((LOCAL, port.number))?;
         epoll.add(
             phone.as_fd(),
             EpollEvent::new(EpollFlags::EPOLLIN, leg as u64),
         )?;
-        open(threads, leg as u64, ports[leg], phone.local_addr()?);
+        open(threads, leg as u64, *port, phone.local_addr()?);
         phones.push(phone);
     }
     for call in 0..calls as u64 {
