@@ -14,7 +14,7 @@ use clock::Time;
 use sim::dice::Dice;
 use sim::reference::{Reference, Told};
 
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 210;
 const STEPS: usize = 200;
 const SKILLS: [&str; 4] = ["zh", "en", "billing", "tech"];
 
