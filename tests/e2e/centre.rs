@@ -46,9 +46,20 @@ pub fn agents() -> String {
         let ha1 = sip::digest::ha1(id, "cordboard", &format!("demo-{id}"), sip::Algorithm::Md5);
         let auto = role == "agent";
         let skills = if auto { format!("skills = {{ {skill} = 5 }}\n") } else { String::new() };
-        text.push_str(&format!("[[agent]]\nid = \"{id}\"\nname = \"Agent {id}\"\nrole = \"{role}\"\nauto_ready = {auto}\nha1_md5 = \"{ha1}\"\n{skills}\n"));
+        let web = argon2id(&format!("demo-{id}"));
+        text.push_str(&format!(
+            "[[agent]]\nid = \"{id}\"\nname = \"Agent {id}\"\nrole = \"{role}\"\nauto_ready = {auto}\nha1_md5 = \"{ha1}\"\npassword_argon2 = '{web}'\n{skills}\n"
+        ));
     }
     text
+}
+
+/// A password's hash at the least cost: these tests are not about guessing.
+fn argon2id(password: &str) -> String {
+    use argon2::password_hash::PasswordHasher;
+    let parameters = argon2::Params::new(argon2::Params::MIN_M_COST, 1, 1, None).expect("least cost");
+    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters);
+    argon2.hash_password_with_salt(password.as_bytes(), b"0123456789abcdef").expect("a hash").to_string()
 }
 
 impl Centre {

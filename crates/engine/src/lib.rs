@@ -184,6 +184,7 @@ impl Engine {
     fn on_sip_event(&mut self, now: Time, event: sip::Event) {
         match event {
             sip::Event::Incoming(incoming) => self.arrive(now, incoming),
+            sip::Event::Trying { leg } => self.lives(leg),
             sip::Event::Ringing { leg, .. } => self.rings(now, leg),
             sip::Event::Answered { leg, sdp } => self.answered(now, leg, sdp),
             sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),

@@ -204,6 +204,13 @@ impl Engine {
         Some(leg)
     }
 
+    /// A phone, or what stands before it, has our INVITE.
+    pub(crate) fn lives(&mut self, leg: LegId) {
+        if let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) {
+            self.timers.clear(number, Kind::Sign);
+        }
+    }
+
     /// A phone rings.
     pub(crate) fn rings(&mut self, now: Time, leg: LegId) {
         let Some(record) = self.legs.get_mut(&leg) else {

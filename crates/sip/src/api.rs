@@ -60,11 +60,25 @@ pub enum Command {
     /// Place an outgoing call.
     Invite(Invite),
     /// 180 or 183 to the caller; repeated each minute while unanswered (RFC 3261 section 13.3.1.1).
-    Ring { leg: LegId, status: u16, sdp: Option<Bytes>, headers: Vec<(String, String)> },
+    Ring {
+        leg: LegId,
+        status: u16,
+        sdp: Option<Bytes>,
+        headers: Vec<(String, String)>,
+    },
     /// 200 to an incoming INVITE, retransmitted until the ACK.
-    Answer { leg: LegId, sdp: Bytes, headers: Vec<(String, String)> },
+    Answer {
+        leg: LegId,
+        sdp: Bytes,
+        headers: Vec<(String, String)>,
+    },
     /// A final failure, or a 3xx, to an incoming INVITE that is unanswered.
-    Reject { leg: LegId, status: u16, reason: Option<String>, headers: Vec<(String, String)> },
+    Reject {
+        leg: LegId,
+        status: u16,
+        reason: Option<String>,
+        headers: Vec<(String, String)>,
+    },
     /// Offer new media in an established dialog; 491 is retried inside (section 14.1).
     Reinvite { leg: LegId, sdp: Bytes },
     /// Answer an [`Event::Reoffered`].
@@ -75,7 +89,11 @@ pub enum Command {
     /// A 2xx that crosses our CANCEL is ACKed and then BYEd inside. `reason` is the RFC 3326 header value.
     Hangup { leg: LegId, reason: Option<String> },
     /// An INFO in the dialog.
-    Info { leg: LegId, content_type: String, body: Bytes },
+    Info {
+        leg: LegId,
+        content_type: String,
+        body: Bytes,
+    },
 }
 
 /// An outgoing call.
@@ -114,8 +132,14 @@ pub enum Output {
 pub enum Event {
     /// A new call wants an answer; 100 has been sent.
     Incoming(Incoming),
+    /// 100 to our INVITE: the far end lives.
+    Trying { leg: LegId },
     /// A provisional above 100 to our INVITE.
-    Ringing { leg: LegId, status: u16, sdp: Option<Bytes> },
+    Ringing {
+        leg: LegId,
+        status: u16,
+        sdp: Option<Bytes>,
+    },
     /// A 2xx to our INVITE, already ACKed. `sdp` is the answer.
     Answered { leg: LegId, sdp: Option<Bytes> },
     /// The ACK for our 2xx has come; with `sdp` when our 2xx carried the offer.
@@ -127,7 +151,11 @@ pub enum Event {
     /// The far end refused our re-INVITE; the dialog goes on with the old media.
     ReofferRejected { leg: LegId, status: u16 },
     /// An INFO in the dialog (already answered 200).
-    Info { leg: LegId, content_type: String, body: Bytes },
+    Info {
+        leg: LegId,
+        content_type: String,
+        body: Bytes,
+    },
     /// The leg is over.
     Gone { leg: LegId, cause: Cause },
     /// A user's bindings changed: `reachable` is false when none is left (unregistered, expired, connection lost).
@@ -136,7 +164,11 @@ pub enum Event {
     /// `unknown_user`, `malformed`, `too_large`, `no_transaction`, `unknown_source`, …).
     Counted { what: &'static str },
     /// One message in or out for `sip_messages_total`: method of the transaction, status class (`"2xx"`) or `"request"`.
-    Traffic { outbound: bool, method: &'static str, class: &'static str },
+    Traffic {
+        outbound: bool,
+        method: &'static str,
+        class: &'static str,
+    },
 }
 
 /// A user's reachability.
@@ -191,7 +223,12 @@ pub enum Cause {
     /// We hung up or gave up: BYE, CANCEL or a rejection of ours is done.
     HungUp,
     /// A final failure response to our INVITE; 3xx carries its first Contact.
-    Rejected { status: u16, reason: String, retry_after: Option<Duration>, contact: Option<String> },
+    Rejected {
+        status: u16,
+        reason: String,
+        retry_after: Option<Duration>,
+        contact: Option<String>,
+    },
     /// No binding for the user.
     NotRegistered,
     /// No response at all to our INVITE (timer B), or none after a provisional (timer C).

@@ -152,7 +152,8 @@ impl Storm {
                 }
                 Output::Event(Event::Incoming(call)) => self.alive(call.leg),
                 Output::Event(
-                    Event::Ringing { leg, .. }
+                    Event::Trying { leg }
+                    | Event::Ringing { leg, .. }
                     | Event::Answered { leg, .. }
                     | Event::Confirmed { leg, .. }
                     | Event::Reoffered { leg, .. }

@@ -193,13 +193,15 @@ impl Endpoint {
             leg.dialog.remote_tag = tag.to_owned();
         }
         let status = message.status().unwrap_or_default();
-        if status > 100 {
-            self.layer.emit(Event::Ringing {
+        let sdp = sdp_of(message);
+        self.layer.emit(match status {
+            100 => Event::Trying { leg: id },
+            _ => Event::Ringing {
                 leg: id,
                 status,
-                sdp: sdp_of(message),
-            });
-        }
+                sdp,
+            },
+        });
     }
 
     /// A 2xx: ACK at once; then it is the answer, or it crosses our CANCEL, or it is another fork's.
