@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::seal::Keys;
 
 pub use contacts::{ClosedContact, ContactFilter};
-pub use credentials::{Credentials, Session};
+pub use credentials::{Credentials, SESSIONS_MAX, Session};
 pub use customers::Erased;
 
 /// Pages of the database in memory beyond the kernel's own cache: the inner pages of a million customers and more.
