@@ -219,7 +219,9 @@ impl App {
                     (hash.map_or(Password::None, Password::Argon2), role)
                 }
             };
-            Ok::<_, store::StoreError>(role.filter(|_| proves(&secret, &given)))
+            // First the proof, then the rest: an unknown user must take as long as a wrong password.
+            let proved = proves(&secret, &given);
+            Ok::<_, store::StoreError>(role.filter(|_| proved))
         });
         let Some(role) = role.await? else {
             self.guard.failed(user, source, self.now());

@@ -22,10 +22,16 @@ pub fn index_closed(hub: &Hub, store: &Store) -> Result<usize, StoreError> {
     loop {
         let batch: Vec<Contact> = hub.read(|state| state.board.closed.iter().take(BATCH_MAX).cloned().collect());
         let Some(last) = batch.last().map(|contact| contact.closed_sequence) else { return Ok(indexed) };
-        let rows: Vec<ClosedContact> = batch.iter().map(row).collect();
+        let mut rows: Vec<ClosedContact> = Vec::with_capacity(batch.len());
+        for contact in &batch {
+            // One that comes from a snapshot has lost what is personal: it must not replace a row that has it.
+            if contact.person.is_some() || store.contact(&contact.id.0)?.is_none() {
+                rows.push(row(contact));
+            }
+        }
         store.index_contacts(&rows, last)?;
         hub.indexed(last);
-        indexed += rows.len();
+        indexed += batch.len();
     }
 }
 
