@@ -62,11 +62,27 @@ fn e164(raw: &str, default_country: &str) -> Option<String> {
     if let Some(plain) = mainland_mobile(&text, default_country) {
         return Some(plain);
     }
-    let country = country::Id::from_str(default_country).ok();
-    let number = phonenumber::parse(country, &text).ok()?;
+    let number = match international(&text, default_country) {
+        // Without a default: given one, the library takes that country's trunk prefix off a number of another (the 1 of +86 1… for the US).
+        Some(number) => phonenumber::parse(None, &*number),
+        None => phonenumber::parse(country::Id::from_str(default_country).ok(), &text),
+    };
+    let number = number.ok()?;
     number
         .is_valid()
         .then(|| number.format().mode(phonenumber::Mode::E164).to_string())
+}
+
+/// The number with its `+`, when it is dialled internationally; `00` means that in the countries here, and is nobody's national number.
+fn international<'t>(text: &'t str, default_country: &str) -> Option<std::borrow::Cow<'t, str>> {
+    const BY_00: [&str; 16] = [
+        "CN", "MO", "GB", "IE", "DE", "FR", "IT", "ES", "PT", "NL", "BE", "CH", "AT", "IN", "MY",
+        "NZ",
+    ];
+    match text.strip_prefix("00") {
+        Some(rest) if BY_00.contains(&default_country) => Some(format!("+{rest}").into()),
+        _ => text.starts_with('+').then_some(text.into()),
+    }
 }
 
 /// The digits and a leading `+`; `None` when there is anything that nobody can dial. Full-width digits are what a Chinese keyboard types.
@@ -134,6 +150,8 @@ mod tests {
             ("+1 212 736 5000", Some("+12127365000")),
             ("0012127365000", Some("+12127365000")),
             ("+852 2878 3300", Some("+85228783300")),
+            ("0039 06 6982 0001", Some("+390669820001")),
+            ("+39 06 6982 0001", Some("+390669820001")),
             ("+44 20 7946 0958", Some("+442079460958")),
             ("1001", None),
             ("101", None),
