@@ -21,7 +21,11 @@ impl Histogram {
         let mut edges_us = edges_us.to_vec();
         edges_us.sort_unstable();
         edges_us.dedup();
-        Histogram { counts: vec![0; edges_us.len() + 1], edges_us, sum_us: 0 }
+        Histogram {
+            counts: vec![0; edges_us.len() + 1],
+            edges_us,
+            sum_us: 0,
+        }
     }
 
     /// Adds an edge. What was observed before stays in the bucket above it, as nobody knows on which side it lay.
@@ -57,17 +61,26 @@ impl Histogram {
     /// Upper edges in seconds, each with the number of observations up to it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         let mut below = 0;
-        self.edges_us.iter().zip(&self.counts).map(move |(edge, count)| {
-            below += count;
-            (*edge as f64 / 1e6, below)
-        })
+        self.edges_us
+            .iter()
+            .zip(&self.counts)
+            .map(move |(edge, count)| {
+                below += count;
+                (*edge as f64 / 1e6, below)
+            })
     }
 }
 
-const SETUP_EDGES_US: [u64; 10] = [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
+const SETUP_EDGES_US: [u64; 10] = [
+    1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000,
+];
 /// 20 ms is the patience of the ring, 50 ms the budget.
-const POP_EDGES_US: [u64; 9] = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000];
-const COMMIT_EDGES_US: [u64; 10] = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000];
+const POP_EDGES_US: [u64; 9] = [
+    500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000,
+];
+const COMMIT_EDGES_US: [u64; 10] = [
+    500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000,
+];
 
 /// What the process counted since it began.
 #[derive(Clone, Debug)]
@@ -119,14 +132,28 @@ impl Counters {
     /// Counts what the engine tells. `Count::Media` and `Count::RtpStreams` hold differences.
     pub fn apply(&mut self, count: &Count) {
         match count {
-            Count::SipMessage { outbound, method, class } => {
-                *self.sip_messages.entry((*outbound, method, class)).or_default() += 1;
+            Count::SipMessage {
+                outbound,
+                method,
+                class,
+            } => {
+                *self
+                    .sip_messages
+                    .entry((*outbound, method, class))
+                    .or_default() += 1;
             }
             Count::SipRefused { what } => *self.sip_refused.entry(what).or_default() += 1,
-            Count::OverloadRejected { reason } => *self.overload_rejected.entry(reason).or_default() += 1,
+            Count::OverloadRejected { reason } => {
+                *self.overload_rejected.entry(reason).or_default() += 1
+            }
             Count::CallSetup { seconds } => self.call_setup.observe(*seconds),
             Count::ScreenPop { seconds } => self.screen_pop.observe(*seconds),
-            Count::Media { packets_in, packets_out, lost, rejected } => {
+            Count::Media {
+                packets_in,
+                packets_out,
+                lost,
+                rejected,
+            } => {
                 self.rtp_packets_in += packets_in;
                 self.rtp_packets_out += packets_out;
                 self.rtp_lost += lost;
@@ -148,10 +175,16 @@ mod tests {
         histogram.observe(1.5);
         histogram.observe(9.0);
         histogram.observe(f64::NAN);
-        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [(1.0, 2), (2.0, 3)]);
+        assert_eq!(
+            histogram.cumulative().collect::<Vec<_>>(),
+            [(1.0, 2), (2.0, 3)]
+        );
         assert_eq!((histogram.count(), histogram.sum()), (4, 11.5));
         histogram.add_edge(1_200_000);
         histogram.observe(1.1);
-        assert_eq!(histogram.cumulative().collect::<Vec<_>>(), [(1.0, 2), (1.2, 3), (2.0, 4)]);
+        assert_eq!(
+            histogram.cumulative().collect::<Vec<_>>(),
+            [(1.0, 2), (1.2, 3), (2.0, 4)]
+        );
     }
 }

@@ -56,9 +56,18 @@ impl Exposition {
     }
 
     /// The text format of [`Exposition::families`] and of `more` (process metrics of the edge).
-    pub fn text(&self, fold: &Fold, counters: &Counters, now: Time, more: Vec<MetricFamily>) -> String {
+    pub fn text(
+        &self,
+        fold: &Fold,
+        counters: &Counters,
+        now: Time,
+        more: Vec<MetricFamily>,
+    ) -> String {
         let mut families = self.families(fold, counters, now);
-        families.extend(more.into_iter().filter(|family| !family.get_metric().is_empty()));
+        families.extend(
+            more.into_iter()
+                .filter(|family| !family.get_metric().is_empty()),
+        );
         let mut text = String::with_capacity(64 * 1024);
         if let Err(problem) = prometheus::TextEncoder::new().encode_utf8(&families, &mut text) {
             text.push_str("# ");
@@ -70,19 +79,44 @@ impl Exposition {
 
     fn queues(&self, families: &mut Vec<MetricFamily>, fold: &Fold, now: Time) {
         let names: BTreeSet<&Name> = self.labels.queues.iter().chain(fold.queues()).collect();
-        let rows: Vec<QueueRow<'_>> = names.into_iter().map(|name| QueueRow::new(name, fold, now)).collect();
+        let rows: Vec<QueueRow<'_>> = names
+            .into_iter()
+            .map(|name| QueueRow::new(name, fold, now))
+            .collect();
         queue_states(families, &rows, now);
         queue_visits(families, &rows);
         queue_ratios(families, &rows);
     }
 
     fn agents(&self, families: &mut Vec<MetricFamily>, fold: &Fold, now: Time) {
-        let names: BTreeSet<&Name> = self.labels.agents.iter().map(|(_, group)| group).chain(fold.groups()).collect();
+        let names: BTreeSet<&Name> = self
+            .labels
+            .agents
+            .iter()
+            .map(|(_, group)| group)
+            .chain(fold.groups())
+            .collect();
         let mut present = family("agents", GAUGE, "Agents by group and state.");
-        let mut states = family("agent_state_seconds_total", COUNTER, "Time of agents in each state, the running state included.");
-        let mut occupancy = family("agent_occupancy_ratio", GAUGE, "Occupancy today by definition.");
-        let mut offers = family("agent_offers_total", COUNTER, "Offers to agents by how they ended.");
-        let mut handle = family("agent_handle_seconds", HISTOGRAM, "Talk, hold and wrap-up of each handled contact.");
+        let mut states = family(
+            "agent_state_seconds_total",
+            COUNTER,
+            "Time of agents in each state, the running state included.",
+        );
+        let mut occupancy = family(
+            "agent_occupancy_ratio",
+            GAUGE,
+            "Occupancy today by definition.",
+        );
+        let mut offers = family(
+            "agent_offers_total",
+            COUNTER,
+            "Offers to agents by how they ended.",
+        );
+        let mut handle = family(
+            "agent_handle_seconds",
+            HISTOGRAM,
+            "Talk, hold and wrap-up of each handled contact.",
+        );
         let empty = crate::fold::GroupFold::default();
         for name in names {
             let group: &str = name;
@@ -90,15 +124,30 @@ impl Exposition {
             let today = fold.group_today(group, now).unwrap_or_default();
             let counts = self.counts(fold, group);
             for (state, word) in STATES {
-                present.gauge(&[("group", group), ("state", word)], counts[state as usize] as f64);
-                states.counter(&[("group", group), ("state", word)], total.state_ms.of(state) as f64 / 1000.0);
+                present.gauge(
+                    &[("group", group), ("state", word)],
+                    counts[state as usize] as f64,
+                );
+                states.counter(
+                    &[("group", group), ("state", word)],
+                    total.state_ms.of(state) as f64 / 1000.0,
+                );
             }
             for id in kpi::OCCUPANCIES {
-                occupancy.gauge(&[("group", group), ("definition", id)], of_agent(id, &today));
+                occupancy.gauge(
+                    &[("group", group), ("definition", id)],
+                    of_agent(id, &today),
+                );
             }
-            offers.counter(&[("group", group), ("result", "answered")], total.offers.answered as f64);
+            offers.counter(
+                &[("group", group), ("result", "answered")],
+                total.offers.answered as f64,
+            );
             for (end, word) in OFFER_ENDS {
-                offers.counter(&[("group", group), ("result", word)], total.offers.ended[end as usize] as f64);
+                offers.counter(
+                    &[("group", group), ("result", word)],
+                    total.offers.ended[end as usize] as f64,
+                );
             }
             let parts = &fold.groups.get(group).unwrap_or(&empty).handle;
             for (place, part) in ["talk", "hold", "wrap_up"].into_iter().enumerate() {
@@ -117,7 +166,13 @@ impl Exposition {
                 .labels
                 .agents
                 .iter()
-                .filter(|(id, of)| **of == *group && fold.agents.get(id).is_none_or(|agent| agent.state as usize == logged_out))
+                .filter(|(id, of)| {
+                    **of == *group
+                        && fold
+                            .agents
+                            .get(id)
+                            .is_none_or(|agent| agent.state as usize == logged_out)
+                })
                 .count() as u64;
         }
         counts
@@ -138,43 +193,87 @@ impl<'a> QueueRow<'a> {
         let present = fold.queue_now(name, now);
         QueueRow {
             name,
-            total: known.map(|queue| queue.series.total.clone()).unwrap_or_default(),
-            today: present.as_ref().map(|queue| queue.today.clone()).unwrap_or_default(),
+            total: known
+                .map(|queue| queue.series.total.clone())
+                .unwrap_or_default(),
+            today: present
+                .as_ref()
+                .map(|queue| queue.today.clone())
+                .unwrap_or_default(),
             now: present,
-            answer_wait: known.map_or_else(|| Histogram::new(&crate::fold::wait_edges_us()), |queue| queue.answer_wait.clone()),
+            answer_wait: known.map_or_else(
+                || Histogram::new(&crate::fold::wait_edges_us()),
+                |queue| queue.answer_wait.clone(),
+            ),
         }
     }
 }
 
 fn queue_states(families: &mut Vec<MetricFamily>, rows: &[QueueRow<'_>], now: Time) {
-    let mut waiting = family("queue_waiting_contacts", GAUGE, "Contacts that wait in the queue, those being offered included.");
-    let mut longest = family("queue_longest_wait_seconds", GAUGE, "Age of the oldest visit that still waits; 0 when none does.");
+    let mut waiting = family(
+        "queue_waiting_contacts",
+        GAUGE,
+        "Contacts that wait in the queue, those being offered included.",
+    );
+    let mut longest = family(
+        "queue_longest_wait_seconds",
+        GAUGE,
+        "Age of the oldest visit that still waits; 0 when none does.",
+    );
     for row in rows {
         let present = row.now.as_ref();
-        waiting.gauge(&[("queue", row.name), ("channel", CHANNEL)], present.map_or(0, |queue| queue.waiting) as f64);
+        waiting.gauge(
+            &[("queue", row.name), ("channel", CHANNEL)],
+            present.map_or(0, |queue| queue.waiting) as f64,
+        );
         let since = present.and_then(|queue| queue.longest_since);
-        longest.gauge(&[("queue", row.name)], since.map_or(0.0, |since| now.since(since).as_secs_f64()));
+        longest.gauge(
+            &[("queue", row.name)],
+            since.map_or(0.0, |since| now.since(since).as_secs_f64()),
+        );
     }
     families.extend([waiting, longest].map(Family::done));
 }
 
 fn queue_visits(families: &mut Vec<MetricFamily>, rows: &[QueueRow<'_>]) {
     let mut offered = family("queue_offered_total", COUNTER, "Visits to the queue.");
-    let mut answered = family("queue_answered_total", COUNTER, "Visits that ended with an agent.");
-    let mut abandoned = family("queue_abandoned_total", COUNTER, "Visits that the caller ended by hanging up; short: before short_abandon.");
+    let mut answered = family(
+        "queue_answered_total",
+        COUNTER,
+        "Visits that ended with an agent.",
+    );
+    let mut abandoned = family(
+        "queue_abandoned_total",
+        COUNTER,
+        "Visits that the caller ended by hanging up; short: before short_abandon.",
+    );
     let mut left = family("queue_left_total", COUNTER, "Visits that ended otherwise.");
-    let mut within = family("queue_answered_within_target_total", COUNTER, "Visits answered within the queue's target.");
-    let mut wait = family("queue_answer_wait_seconds", HISTOGRAM, "Wait of answered visits; sum / count is asa@1.");
+    let mut within = family(
+        "queue_answered_within_target_total",
+        COUNTER,
+        "Visits answered within the queue's target.",
+    );
+    let mut wait = family(
+        "queue_answer_wait_seconds",
+        HISTOGRAM,
+        "Wait of answered visits; sum / count is asa@1.",
+    );
     for row in rows {
         let labels = [("queue", row.name), ("channel", CHANNEL)];
         offered.counter(&labels, row.total.offered as f64);
         answered.counter(&labels, row.total.answered as f64);
         within.counter(&labels, row.total.answered_within as f64);
-        for (short, count) in [("true", row.total.abandoned_short), ("false", row.total.abandoned - row.total.abandoned_short)] {
+        for (short, count) in [
+            ("true", row.total.abandoned_short),
+            ("false", row.total.abandoned - row.total.abandoned_short),
+        ] {
             abandoned.counter(&[labels[0], labels[1], ("short", short)], count as f64);
         }
         for (exit, word) in EXITS {
-            left.counter(&[labels[0], labels[1], ("outcome", word)], row.total.left[exit as usize] as f64);
+            left.counter(
+                &[labels[0], labels[1], ("outcome", word)],
+                row.total.left[exit as usize] as f64,
+            );
         }
         wait.histogram(&[labels[0]], &row.answer_wait);
     }
@@ -182,17 +281,39 @@ fn queue_visits(families: &mut Vec<MetricFamily>, rows: &[QueueRow<'_>]) {
 }
 
 fn queue_ratios(families: &mut Vec<MetricFamily>, rows: &[QueueRow<'_>]) {
-    let mut asa = family("queue_asa_seconds", GAUGE, "Average speed of answer today (asa@1).");
-    let mut abandonment = family("queue_abandonment_ratio", GAUGE, "Abandonment today by definition.");
-    let mut level = family("queue_service_level_ratio", GAUGE, "Service level today by definition.");
-    let mut expected = family("queue_expected_wait_seconds", GAUGE, "Wait that a caller would be told; NaN while there is no estimate.");
+    let mut asa = family(
+        "queue_asa_seconds",
+        GAUGE,
+        "Average speed of answer today (asa@1).",
+    );
+    let mut abandonment = family(
+        "queue_abandonment_ratio",
+        GAUGE,
+        "Abandonment today by definition.",
+    );
+    let mut level = family(
+        "queue_service_level_ratio",
+        GAUGE,
+        "Service level today by definition.",
+    );
+    let mut expected = family(
+        "queue_expected_wait_seconds",
+        GAUGE,
+        "Wait that a caller would be told; NaN while there is no estimate.",
+    );
     for row in rows {
         asa.gauge(&[("queue", row.name)], of_queue("asa@1", &row.today));
         for id in kpi::ABANDONMENTS {
-            abandonment.gauge(&[("queue", row.name), ("definition", id)], of_queue(id, &row.today));
+            abandonment.gauge(
+                &[("queue", row.name), ("definition", id)],
+                of_queue(id, &row.today),
+            );
         }
         for id in kpi::SERVICE_LEVELS {
-            level.gauge(&[("queue", row.name), ("definition", id)], of_queue(id, &row.today));
+            level.gauge(
+                &[("queue", row.name), ("definition", id)],
+                of_queue(id, &row.today),
+            );
         }
         expected.gauge(&[("queue", row.name)], f64::NAN);
     }
@@ -200,17 +321,25 @@ fn queue_ratios(families: &mut Vec<MetricFamily>, rows: &[QueueRow<'_>]) {
 }
 
 fn of_queue(id: &str, totals: &QueueTotals) -> f64 {
-    kpi::definition(id).and_then(|definition: &Definition| definition.of_queue(totals)).unwrap_or(f64::NAN)
+    kpi::definition(id)
+        .and_then(|definition: &Definition| definition.of_queue(totals))
+        .unwrap_or(f64::NAN)
 }
 
 fn of_agent(id: &str, totals: &AgentTotals) -> f64 {
-    kpi::definition(id).and_then(|definition: &Definition| definition.of_agent(totals)).unwrap_or(f64::NAN)
+    kpi::definition(id)
+        .and_then(|definition: &Definition| definition.of_agent(totals))
+        .unwrap_or(f64::NAN)
 }
 
 fn calls(families: &mut Vec<MetricFamily>, fold: &Fold, counters: &Counters, now: Time) {
     let mut active = family("calls_active", GAUGE, "Contacts in progress.");
     let mut total = family("calls_total", COUNTER, "Closed contacts.");
-    let mut service = family("self_service_ratio", GAUGE, "Self-service today by definition.");
+    let mut service = family(
+        "self_service_ratio",
+        GAUGE,
+        "Self-service today by definition.",
+    );
     for (direction, word) in DIRECTIONS {
         active.gauge(&[("direction", word)], fold.active(direction) as f64);
         for (outcome, end) in OUTCOMES {
@@ -218,15 +347,37 @@ fn calls(families: &mut Vec<MetricFamily>, fold: &Fold, counters: &Counters, now
             total.counter(&[("direction", word), ("outcome", end)], count as f64);
         }
     }
-    service.gauge(&[("definition", "self_service@1")], kpi::self_service(&fold.centre_today(now)).unwrap_or(f64::NAN));
-    let mut setup = family("call_setup_duration_seconds", HISTOGRAM, "INVITE to our final answer.");
+    service.gauge(
+        &[("definition", "self_service@1")],
+        kpi::self_service(&fold.centre_today(now)).unwrap_or(f64::NAN),
+    );
+    let mut setup = family(
+        "call_setup_duration_seconds",
+        HISTOGRAM,
+        "INVITE to our final answer.",
+    );
     setup.histogram(&[], &counters.call_setup);
-    let mut sip = family("sip_messages_total", COUNTER, "SIP messages by direction, method and status class.");
+    let mut sip = family(
+        "sip_messages_total",
+        COUNTER,
+        "SIP messages by direction, method and status class.",
+    );
     for ((outbound, method, class), count) in &counters.sip_messages {
         let direction = if *outbound { "out" } else { "in" };
-        sip.counter(&[("direction", direction), ("method", method), ("status_class", class)], *count as f64);
+        sip.counter(
+            &[
+                ("direction", direction),
+                ("method", method),
+                ("status_class", class),
+            ],
+            *count as f64,
+        );
     }
-    let mut refused = family("sip_refused_total", COUNTER, "SIP that was refused or dropped, by what was wrong with it.");
+    let mut refused = family(
+        "sip_refused_total",
+        COUNTER,
+        "SIP that was refused or dropped, by what was wrong with it.",
+    );
     for (reason, count) in &counters.sip_refused {
         refused.counter(&[("reason", reason)], *count as f64);
     }
@@ -234,26 +385,59 @@ fn calls(families: &mut Vec<MetricFamily>, fold: &Fold, counters: &Counters, now
 }
 
 fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
-    let mut pop = family("screen_pop_duration_seconds", HISTOGRAM, "Reservation to the pop's delivery.");
+    let mut pop = family(
+        "screen_pop_duration_seconds",
+        HISTOGRAM,
+        "Reservation to the pop's delivery.",
+    );
     pop.histogram(&[], &counters.screen_pop);
-    let mut commit = family("store_commit_duration_seconds", HISTOGRAM, "One group commit of the store.");
+    let mut commit = family(
+        "store_commit_duration_seconds",
+        HISTOGRAM,
+        "One group commit of the store.",
+    );
     commit.histogram(&[], &counters.store_commit);
     let mut packets = family("rtp_packets_total", COUNTER, "RTP packets.");
     packets.counter(&[("direction", "in")], counters.rtp_packets_in as f64);
     packets.counter(&[("direction", "out")], counters.rtp_packets_out as f64);
-    let mut lost = family("rtp_lost_packets_total", COUNTER, "RTP packets that never came.");
+    let mut lost = family(
+        "rtp_lost_packets_total",
+        COUNTER,
+        "RTP packets that never came.",
+    );
     lost.counter(&[], counters.rtp_lost as f64);
-    let reasons = |known: &[&'static str], counts: &std::collections::BTreeMap<&'static str, u64>, family: &mut Family| {
+    let reasons = |known: &[&'static str],
+                   counts: &std::collections::BTreeMap<&'static str, u64>,
+                   family: &mut Family| {
         let names: BTreeSet<&str> = known.iter().chain(counts.keys()).copied().collect();
         for reason in names {
-            family.counter(&[("reason", reason)], counts.get(reason).copied().unwrap_or(0) as f64);
+            family.counter(
+                &[("reason", reason)],
+                counts.get(reason).copied().unwrap_or(0) as f64,
+            );
         }
     };
-    let mut rejected = family("rtp_rejected_total", COUNTER, "Packets on RTP ports that were not accepted.");
+    let mut rejected = family(
+        "rtp_rejected_total",
+        COUNTER,
+        "Packets on RTP ports that were not accepted.",
+    );
     reasons(&RTP_REJECTED_REASONS, &counters.rtp_rejected, &mut rejected);
-    let mut overload = family("overload_rejected_total", COUNTER, "New work refused to keep the old going.");
-    reasons(&OVERLOAD_REASONS, &counters.overload_rejected, &mut overload);
-    let mut slow = family("websocket_slow_closed_total", COUNTER, "Clients closed because they could not keep up.");
+    let mut overload = family(
+        "overload_rejected_total",
+        COUNTER,
+        "New work refused to keep the old going.",
+    );
+    reasons(
+        &OVERLOAD_REASONS,
+        &counters.overload_rejected,
+        &mut overload,
+    );
+    let mut slow = family(
+        "websocket_slow_closed_total",
+        COUNTER,
+        "Clients closed because they could not keep up.",
+    );
     slow.counter(&[], counters.websocket_slow_closed as f64);
     let one = |name, help, value| {
         let mut family = family(name, GAUGE, help);
@@ -264,13 +448,29 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
         [
             pop,
             commit,
-            one("rtp_streams_active", "RTP streams in progress.", counters.rtp_streams_active as f64),
+            one(
+                "rtp_streams_active",
+                "RTP streams in progress.",
+                counters.rtp_streams_active as f64,
+            ),
             packets,
             lost,
             rejected,
-            one("events_sequence", "Sequence of the last event on disk.", counters.events_sequence as f64),
-            one("store_failing", "1 while the store cannot write.", f64::from(u8::from(counters.store_failing))),
-            one("websocket_clients", "Clients of the event stream.", counters.websocket_clients as f64),
+            one(
+                "events_sequence",
+                "Sequence of the last event on disk.",
+                counters.events_sequence as f64,
+            ),
+            one(
+                "store_failing",
+                "1 while the store cannot write.",
+                f64::from(u8::from(counters.store_failing)),
+            ),
+            one(
+                "websocket_clients",
+                "Clients of the event stream.",
+                counters.websocket_clients as f64,
+            ),
             slow,
             overload,
         ]
@@ -292,7 +492,10 @@ fn family(name: &str, kind: MetricType, help: &str) -> Family {
     family.set_name(format!("cordboard_{name}"));
     family.set_help(help.to_owned());
     family.set_field_type(kind);
-    Family { family, metrics: Vec::new() }
+    Family {
+        family,
+        metrics: Vec::new(),
+    }
 }
 
 impl Family {

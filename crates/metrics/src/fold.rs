@@ -121,7 +121,10 @@ enum Ending {
 
 impl Default for GroupFold {
     fn default() -> Self {
-        GroupFold { series: Series::default(), handle: std::array::from_fn(|_| Histogram::new(&edges_us(&HANDLE_EDGES_S))) }
+        GroupFold {
+            series: Series::default(),
+            handle: std::array::from_fn(|_| Histogram::new(&edges_us(&HANDLE_EDGES_S))),
+        }
     }
 }
 
@@ -173,13 +176,32 @@ impl Fold {
 
     fn apply_kind(&mut self, at: Time, slot: Slot, kind: &EventKind) {
         match kind {
-            EventKind::ContactArrived { contact, direction, .. } => self.arrived(contact, *direction),
-            EventKind::ContactQueued { contact, queue, visit, .. } => self.queued(at, slot, contact, queue, *visit),
-            EventKind::ContactOfferEnded { agent, group, reason, .. } => {
+            EventKind::ContactArrived {
+                contact, direction, ..
+            } => self.arrived(contact, *direction),
+            EventKind::ContactQueued {
+                contact,
+                queue,
+                visit,
+                ..
+            } => self.queued(at, slot, contact, queue, *visit),
+            EventKind::ContactOfferEnded {
+                agent,
+                group,
+                reason,
+                ..
+            } => {
                 let end = *reason as usize;
                 self.agent_books(slot, agent, group, |totals| totals.offers.ended[end] += 1);
             }
-            EventKind::ContactAnswered { contact, queue, agent, group, wait_ms, .. } => {
+            EventKind::ContactAnswered {
+                contact,
+                queue,
+                agent,
+                group,
+                wait_ms,
+                ..
+            } => {
                 if queue.is_some() {
                     self.visit_ends(slot, contact, *wait_ms, Ending::Answered);
                     self.agent_books(slot, agent, group, |totals| {
@@ -188,22 +210,58 @@ impl Fold {
                     });
                 }
             }
-            EventKind::ContactAbandoned { contact, queue, wait_ms, short, .. } => {
+            EventKind::ContactAbandoned {
+                contact,
+                queue,
+                wait_ms,
+                short,
+                ..
+            } => {
                 if queue.is_some() {
                     self.visit_ends(slot, contact, *wait_ms, Ending::Abandoned { short: *short });
                 }
             }
-            EventKind::ContactLeftQueue { contact, exit, wait_ms, .. } => {
+            EventKind::ContactLeftQueue {
+                contact,
+                exit,
+                wait_ms,
+                ..
+            } => {
                 self.visit_ends(slot, contact, *wait_ms, Ending::Left(*exit));
             }
-            EventKind::ContactTransferred { contact, kind, from, .. } => self.transferred(slot, contact, kind, from.as_ref()),
-            EventKind::ContactClosed { contact, outcome, direction, entered_ivr, wait_ms, .. } => {
+            EventKind::ContactTransferred {
+                contact,
+                kind,
+                from,
+                ..
+            } => self.transferred(slot, contact, kind, from.as_ref()),
+            EventKind::ContactClosed {
+                contact,
+                outcome,
+                direction,
+                entered_ivr,
+                wait_ms,
+                ..
+            } => {
                 self.closed(slot, contact, *outcome, *direction, *entered_ivr, *wait_ms);
             }
-            EventKind::AgentState { agent, group, state, queue, was, was_ms, .. } => {
+            EventKind::AgentState {
+                agent,
+                group,
+                state,
+                queue,
+                was,
+                was_ms,
+                ..
+            } => {
                 self.agent_state(at, agent, group, *state, queue.as_ref(), *was, *was_ms);
             }
-            EventKind::QueueChanged { queue, target_ms, short_abandon_ms, .. } => {
+            EventKind::QueueChanged {
+                queue,
+                target_ms,
+                short_abandon_ms,
+                ..
+            } => {
                 self.queue_changed(queue, *target_ms, *short_abandon_ms);
             }
             EventKind::NodeStarted { .. }
@@ -218,22 +276,42 @@ impl Fold {
     }
 
     fn arrived(&mut self, contact: &ContactId, direction: Direction) {
-        let fresh = OpenContact { direction, visit: None, queue: None };
+        let fresh = OpenContact {
+            direction,
+            visit: None,
+            queue: None,
+        };
         if self.contacts.insert(contact.clone(), fresh).is_none() {
             self.active[direction as usize] += 1;
         }
     }
 
     fn queued(&mut self, at: Time, slot: Slot, contact: &ContactId, queue: &Name, number: u32) {
-        let Some(open) = self.contacts.get_mut(contact) else { return };
-        if open.visit.as_ref().is_some_and(|visit| visit.number == number) {
+        let Some(open) = self.contacts.get_mut(contact) else {
+            return;
+        };
+        if open
+            .visit
+            .as_ref()
+            .is_some_and(|visit| visit.number == number)
+        {
             return; // the visit goes on in its old place
         }
-        let visit = Visit { queue: queue.clone(), number, since: at };
+        let visit = Visit {
+            queue: queue.clone(),
+            number,
+            since: at,
+        };
         open.queue = Some(queue.clone());
         if let Some(earlier) = open.visit.replace(visit) {
             let wait_ms = at.since(earlier.since).as_millis() as u64;
-            self.ends(slot, contact, &earlier, wait_ms, Ending::Left(Exit::LeftByChoice));
+            self.ends(
+                slot,
+                contact,
+                &earlier,
+                wait_ms,
+                Ending::Left(Exit::LeftByChoice),
+            );
         }
         let queue = self.queue(queue);
         queue.opens(slot);
@@ -242,12 +320,23 @@ impl Fold {
     }
 
     fn visit_ends(&mut self, slot: Slot, contact: &ContactId, wait_ms: u64, ending: Ending) {
-        if let Some(visit) = self.contacts.get_mut(contact).and_then(|open| open.visit.take()) {
+        if let Some(visit) = self
+            .contacts
+            .get_mut(contact)
+            .and_then(|open| open.visit.take())
+        {
             self.ends(slot, contact, &visit, wait_ms, ending);
         }
     }
 
-    fn ends(&mut self, slot: Slot, contact: &ContactId, visit: &Visit, wait_ms: u64, ending: Ending) {
+    fn ends(
+        &mut self,
+        slot: Slot,
+        contact: &ContactId,
+        visit: &Visit,
+        wait_ms: u64,
+        ending: Ending,
+    ) {
         let queue = self.queue(&visit.queue);
         queue.opens(slot);
         queue.waiting.remove(&(visit.since, contact.clone()));
@@ -284,17 +373,35 @@ impl Fold {
             "consult" | "attended" => handling.transferred_consult += 1,
             _ => handling.transferred_blind += 1,
         };
-        if let Some(queue) = self.contacts.get(contact).and_then(|open| open.queue.clone()) {
+        if let Some(queue) = self
+            .contacts
+            .get(contact)
+            .and_then(|open| open.queue.clone())
+        {
             let queue = self.queue(&queue);
             queue.opens(slot);
-            queue.series.book(slot, |totals| count(&mut totals.handling));
+            queue
+                .series
+                .book(slot, |totals| count(&mut totals.handling));
         }
-        if let Some((agent, group)) = from.and_then(|agent| self.agents.get(agent).map(|known| (agent.clone(), known.group.clone()))) {
+        if let Some((agent, group)) = from.and_then(|agent| {
+            self.agents
+                .get(agent)
+                .map(|known| (agent.clone(), known.group.clone()))
+        }) {
             self.agent_books(slot, &agent, &group, |totals| count(&mut totals.handling));
         }
     }
 
-    fn closed(&mut self, slot: Slot, contact: &ContactId, outcome: Outcome, direction: Direction, entered_ivr: bool, wait_ms: u64) {
+    fn closed(
+        &mut self,
+        slot: Slot,
+        contact: &ContactId,
+        outcome: Outcome,
+        direction: Direction,
+        entered_ivr: bool,
+        wait_ms: u64,
+    ) {
         // A closed contact cannot wait: whatever the log forgot to say, the visit is over.
         self.visit_ends(slot, contact, wait_ms, Ending::Left(Exit::SystemError));
         if let Some(open) = self.contacts.remove(contact) {
@@ -316,20 +423,39 @@ impl Fold {
         }
     }
 
-    fn agent_state(&mut self, at: Time, agent: &Name, group: &Name, state: AgentState, queue: Option<&Name>, was: AgentState, was_ms: u64) {
+    fn agent_state(
+        &mut self,
+        at: Time,
+        agent: &Name,
+        group: &Name,
+        state: AgentState,
+        queue: Option<&Name>,
+        was: AgentState,
+        was_ms: u64,
+    ) {
         let lasted = std::time::Duration::from_millis(was_ms);
-        let known = self.agents.entry(agent.clone()).or_insert_with(|| AgentFold {
-            group: group.clone(),
-            state: was,
-            since: at - lasted,
-            queue: None,
-            item_ms: [0; 3],
-            series: Series::default(),
-        });
+        let known = self
+            .agents
+            .entry(agent.clone())
+            .or_insert_with(|| AgentFold {
+                group: group.clone(),
+                state: was,
+                since: at - lasted,
+                queue: None,
+                item_ms: [0; 3],
+                series: Series::default(),
+            });
         let since = known.since;
         let (old_group, old_queue) = (known.group.clone(), known.queue.take());
-        let working = |state| matches!(state, AgentState::Connected | AgentState::Held | AgentState::WrapUp);
-        known.queue = queue.cloned().or_else(|| old_queue.clone().filter(|_| working(state)));
+        let working = |state| {
+            matches!(
+                state,
+                AgentState::Connected | AgentState::Held | AgentState::WrapUp
+            )
+        };
+        known.queue = queue
+            .cloned()
+            .or_else(|| old_queue.clone().filter(|_| working(state)));
         known.group = group.clone();
         known.state = state;
         known.since = at;
@@ -345,19 +471,34 @@ impl Fold {
         let group = self.groups.entry(group.clone()).or_default();
         group.series.total.state_ms.book(state, whole);
         for (slot, ms) in &pieces {
-            row(&mut group.series.intervals, slot.interval, KEPT_INTERVALS).state_ms.book(state, *ms);
-            row(&mut group.series.days, slot.day, crate::series::KEPT_DAYS).state_ms.book(state, *ms);
+            row(&mut group.series.intervals, slot.interval, KEPT_INTERVALS)
+                .state_ms
+                .book(state, *ms);
+            row(&mut group.series.days, slot.day, crate::series::KEPT_DAYS)
+                .state_ms
+                .book(state, *ms);
         }
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.series.total.state_ms.book(state, whole);
             for (slot, ms) in &pieces {
-                row(&mut agent.series.days, slot.day, crate::series::KEPT_DAYS).state_ms.book(state, *ms);
+                row(&mut agent.series.days, slot.day, crate::series::KEPT_DAYS)
+                    .state_ms
+                    .book(state, *ms);
             }
         }
     }
 
     /// Talk, hold and wrap-up as work on contacts, booked whole where they end.
-    fn book_handling(&mut self, at: Time, agent: &Name, group: &Name, queue: Option<Name>, was: AgentState, now: AgentState, ms: u64) {
+    fn book_handling(
+        &mut self,
+        at: Time,
+        agent: &Name,
+        group: &Name,
+        queue: Option<Name>,
+        was: AgentState,
+        now: AgentState,
+        ms: u64,
+    ) {
         let part = |state| match state {
             AgentState::Connected => Some(0),
             AgentState::Held => Some(1),
@@ -380,9 +521,13 @@ impl Fold {
         if let Some(queue) = queue {
             let queue = self.queue(&queue);
             queue.opens(slot);
-            queue.series.book(slot, |totals| count(&mut totals.handling));
+            queue
+                .series
+                .book(slot, |totals| count(&mut totals.handling));
         }
-        let Some(known) = self.agents.get_mut(agent) else { return };
+        let Some(known) = self.agents.get_mut(agent) else {
+            return;
+        };
         known.item_ms[part_was] += ms;
         if part(now).is_none() || (part_was == 2 && now != AgentState::WrapUp) {
             let item = std::mem::take(&mut known.item_ms);
@@ -393,13 +538,24 @@ impl Fold {
         }
     }
 
-    fn agent_books(&mut self, slot: Slot, agent: &Name, group: &Name, change: impl Fn(&mut AgentTotals)) {
+    fn agent_books(
+        &mut self,
+        slot: Slot,
+        agent: &Name,
+        group: &Name,
+        change: impl Fn(&mut AgentTotals),
+    ) {
         if let Some(agent) = self.agents.get_mut(agent) {
             agent.series.book_day(slot, &change);
         }
         match self.groups.get_mut(group) {
             Some(group) => group.series.book(slot, change),
-            None => self.groups.entry(group.clone()).or_default().series.book(slot, change),
+            None => self
+                .groups
+                .entry(group.clone())
+                .or_default()
+                .series
+                .book(slot, change),
         }
     }
 
@@ -426,7 +582,10 @@ impl Fold {
         if !(self.day.start <= at && at < self.day.end) {
             self.day = self.day_of(at);
         }
-        Slot { interval: interval_start(at), day: self.day.start }
+        Slot {
+            interval: interval_start(at),
+            day: self.day.start,
+        }
     }
 
     /// `[from, to)` cut at the borders of intervals, in milliseconds; what is older than the intervals kept is left out.
@@ -440,7 +599,13 @@ impl Fold {
             }
             let interval = interval_start(from);
             let end = to.min(interval + INTERVAL);
-            pieces.push((Slot { interval, day: day.start }, end.as_millis() - from.as_millis()));
+            pieces.push((
+                Slot {
+                    interval,
+                    day: day.start,
+                },
+                end.as_millis() - from.as_millis(),
+            ));
             from = end;
         }
         pieces
@@ -452,13 +617,21 @@ impl Fold {
             let stamp = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos()))?;
             let start = stamp.to_zoned(self.zone.clone()).start_of_day()?;
             let end = start.tomorrow()?.start_of_day()?;
-            let time = |zoned: &jiff::Zoned| Time::from_nanos(u64::try_from(zoned.timestamp().as_nanosecond()).unwrap_or(0));
-            Ok(Day { start: time(&start), end: time(&end) })
+            let time = |zoned: &jiff::Zoned| {
+                Time::from_nanos(u64::try_from(zoned.timestamp().as_nanosecond()).unwrap_or(0))
+            };
+            Ok(Day {
+                start: time(&start),
+                end: time(&end),
+            })
         };
         civil().unwrap_or_else(|_| {
             let day = 86_400;
             let start = at.as_nanos() / 1_000_000_000 / day * day;
-            Day { start: Time::from_secs(start), end: Time::from_secs(start) + std::time::Duration::from_secs(day) }
+            Day {
+                start: Time::from_secs(start),
+                end: Time::from_secs(start) + std::time::Duration::from_secs(day),
+            }
         })
     }
 }

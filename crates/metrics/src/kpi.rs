@@ -66,53 +66,138 @@ impl Definition {
 }
 
 const fn define(id: &'static str, unit: Unit, text: &'static str, formula: Formula) -> Definition {
-    Definition { id, unit, text, formula }
+    Definition {
+        id,
+        unit,
+        text,
+        formula,
+    }
 }
 
 /// Every definition, in KPI.md's order.
 pub const DEFINITIONS: [Definition; 17] = [
-    define("asa@1", Unit::Seconds, "sum of waits of answered visits / answered", Formula::Queue(asa)),
-    define("avg_queue_time@1", Unit::Seconds, "sum of waits of all visits that ended / their number", Formula::Queue(avg_queue_time)),
-    define("abandonment@1", Unit::Ratio, "abandoned in queue or ring / offered", Formula::Queue(abandonment)),
+    define(
+        "asa@1",
+        Unit::Seconds,
+        "sum of waits of answered visits / answered",
+        Formula::Queue(asa),
+    ),
+    define(
+        "avg_queue_time@1",
+        Unit::Seconds,
+        "sum of waits of all visits that ended / their number",
+        Formula::Queue(avg_queue_time),
+    ),
+    define(
+        "abandonment@1",
+        Unit::Ratio,
+        "abandoned in queue or ring / offered",
+        Formula::Queue(abandonment),
+    ),
     define(
         "abandonment_excl_short@1",
         Unit::Ratio,
         "(abandoned - short) / (offered - short)",
         Formula::Queue(abandonment_excl_short),
     ),
-    define("lost_call@1", Unit::Ratio, "abandoned / answered", Formula::Queue(lost_call)),
-    define("sl_answered@1", Unit::Ratio, "answered within T / answered", Formula::Queue(sl_answered)),
-    define("sl_all@1", Unit::Ratio, "answered within T / offered", Formula::Queue(sl_all)),
-    define("sl_abandon_met@1", Unit::Ratio, "(answered within T + abandoned within T) / offered", Formula::Queue(sl_abandon_met)),
+    define(
+        "lost_call@1",
+        Unit::Ratio,
+        "abandoned / answered",
+        Formula::Queue(lost_call),
+    ),
+    define(
+        "sl_answered@1",
+        Unit::Ratio,
+        "answered within T / answered",
+        Formula::Queue(sl_answered),
+    ),
+    define(
+        "sl_all@1",
+        Unit::Ratio,
+        "answered within T / offered",
+        Formula::Queue(sl_all),
+    ),
+    define(
+        "sl_abandon_met@1",
+        Unit::Ratio,
+        "(answered within T + abandoned within T) / offered",
+        Formula::Queue(sl_abandon_met),
+    ),
     define(
         "sl_long_abandon@1",
         Unit::Ratio,
         "answered within T / (answered + every other exit after more than T)",
         Formula::Queue(sl_long_abandon),
     ),
-    define("sl_excl_short@1", Unit::Ratio, "answered within T / (offered - short abandons)", Formula::Queue(sl_excl_short)),
-    define("aht@1", Unit::Seconds, "(talk + hold + wrap-up) / handled", Formula::Handling(aht)),
-    define("avg_hold@1", Unit::Seconds, "total hold / answered contacts", Formula::Handling(avg_hold)),
-    define("acw@1", Unit::Seconds, "sum of wrap-up / handled", Formula::Handling(acw)),
+    define(
+        "sl_excl_short@1",
+        Unit::Ratio,
+        "answered within T / (offered - short abandons)",
+        Formula::Queue(sl_excl_short),
+    ),
+    define(
+        "aht@1",
+        Unit::Seconds,
+        "(talk + hold + wrap-up) / handled",
+        Formula::Handling(aht),
+    ),
+    define(
+        "avg_hold@1",
+        Unit::Seconds,
+        "total hold / answered contacts",
+        Formula::Handling(avg_hold),
+    ),
+    define(
+        "acw@1",
+        Unit::Seconds,
+        "sum of wrap-up / handled",
+        Formula::Handling(acw),
+    ),
     define(
         "occupancy@1",
         Unit::Ratio,
         "(talk + hold + wrap-up) / (talk + hold + wrap-up + ready), wall-clock time",
         Formula::Agent(occupancy),
     ),
-    define("occupancy_talk@1", Unit::Ratio, "(talk + hold) / (talk + hold + idle)", Formula::Agent(occupancy_talk)),
-    define("transfer_rate@1", Unit::Ratio, "contacts transferred / handled", Formula::Handling(transfer_rate)),
-    define("answer_rate@1", Unit::Ratio, "offers answered / offers that somebody could have answered", Formula::Agent(answer_rate)),
+    define(
+        "occupancy_talk@1",
+        Unit::Ratio,
+        "(talk + hold) / (talk + hold + idle)",
+        Formula::Agent(occupancy_talk),
+    ),
+    define(
+        "transfer_rate@1",
+        Unit::Ratio,
+        "contacts transferred / handled",
+        Formula::Handling(transfer_rate),
+    ),
+    define(
+        "answer_rate@1",
+        Unit::Ratio,
+        "offers answered / offers that somebody could have answered",
+        Formula::Agent(answer_rate),
+    ),
 ];
 
 /// `self_service@1`, which is of the whole centre.
-pub const SELF_SERVICE: Definition =
-    define("self_service@1", Unit::Ratio, "closed inside the IVR with its goal met / entered the IVR", Formula::Centre(self_service));
+pub const SELF_SERVICE: Definition = define(
+    "self_service@1",
+    Unit::Ratio,
+    "closed inside the IVR with its goal met / entered the IVR",
+    Formula::Centre(self_service),
+);
 
 /// The definitions of one queue that `queue_abandonment_ratio` exports.
 pub const ABANDONMENTS: [&str; 3] = ["abandonment@1", "abandonment_excl_short@1", "lost_call@1"];
 /// The definitions of one queue that `queue_service_level_ratio` exports.
-pub const SERVICE_LEVELS: [&str; 5] = ["sl_answered@1", "sl_all@1", "sl_abandon_met@1", "sl_long_abandon@1", "sl_excl_short@1"];
+pub const SERVICE_LEVELS: [&str; 5] = [
+    "sl_answered@1",
+    "sl_all@1",
+    "sl_abandon_met@1",
+    "sl_long_abandon@1",
+    "sl_excl_short@1",
+];
 /// The definitions of a group that `agent_occupancy_ratio` exports.
 pub const OCCUPANCIES: [&str; 2] = ["occupancy@1", "occupancy_talk@1"];
 /// The service level shown where only one is.
@@ -122,7 +207,11 @@ pub const DEFAULT_SERVICE_LEVEL: &str = "sl_long_abandon@1";
 pub fn definition(id: &str) -> Option<&'static Definition> {
     static SELF: Definition = SELF_SERVICE;
     static ALL: [Definition; 17] = DEFINITIONS;
-    if id == SELF.id { Some(&SELF) } else { ALL.iter().find(|definition| definition.id == id) }
+    if id == SELF.id {
+        Some(&SELF)
+    } else {
+        ALL.iter().find(|definition| definition.id == id)
+    }
 }
 
 fn ratio(above: u64, below: u64) -> Option<f64> {
@@ -150,7 +239,10 @@ pub fn abandonment(q: &QueueTotals) -> Option<f64> {
 
 /// `abandonment_excl_short@1`: the same without short abandons above and below.
 pub fn abandonment_excl_short(q: &QueueTotals) -> Option<f64> {
-    ratio(q.abandoned.saturating_sub(q.abandoned_short), q.offered.saturating_sub(q.abandoned_short))
+    ratio(
+        q.abandoned.saturating_sub(q.abandoned_short),
+        q.offered.saturating_sub(q.abandoned_short),
+    )
 }
 
 /// `lost_call@1`: abandoned / answered (来电遗失率).
@@ -180,7 +272,10 @@ pub fn sl_long_abandon(q: &QueueTotals) -> Option<f64> {
 
 /// `sl_excl_short@1`: answered ≤ T / (offered − short abandons).
 pub fn sl_excl_short(q: &QueueTotals) -> Option<f64> {
-    ratio(q.answered_within, q.offered.saturating_sub(q.abandoned_short))
+    ratio(
+        q.answered_within,
+        q.offered.saturating_sub(q.abandoned_short),
+    )
 }
 
 /// `aht@1`, seconds: (talk + hold + wrap-up) / handled.
@@ -200,12 +295,18 @@ pub fn acw(h: &Handling) -> Option<f64> {
 
 /// `occupancy@1`: (talk + hold + wrap-up) / (talk + hold + wrap-up + ready), wall-clock.
 pub fn occupancy(a: &AgentTotals) -> Option<f64> {
-    ratio(a.working_ms(), a.working_ms() + a.state_ms.of(AgentState::Ready))
+    ratio(
+        a.working_ms(),
+        a.working_ms() + a.state_ms.of(AgentState::Ready),
+    )
 }
 
 /// `occupancy_talk@1`: (talk + hold) / (talk + hold + idle) (占线率); idle is the time in the ready state.
 pub fn occupancy_talk(a: &AgentTotals) -> Option<f64> {
-    ratio(a.talking_ms(), a.talking_ms() + a.state_ms.of(AgentState::Ready))
+    ratio(
+        a.talking_ms(),
+        a.talking_ms() + a.state_ms.of(AgentState::Ready),
+    )
 }
 
 /// `transfer_rate@1`: contacts transferred / handled; the kinds stand apart in [`Handling`].
@@ -275,10 +376,17 @@ mod tests {
         let value = match definition.formula {
             Formula::Queue(_) | Formula::Handling(_) => definition.of_queue(&queue()),
             Formula::Agent(_) => definition.of_agent(&agent()),
-            Formula::Centre(formula) => formula(&CentreTotals { ivr_entered: 50, self_served: 40, ..CentreTotals::default() }),
+            Formula::Centre(formula) => formula(&CentreTotals {
+                ivr_entered: 50,
+                self_served: 40,
+                ..CentreTotals::default()
+            }),
         };
         let value = value.unwrap();
-        assert!((value - expected).abs() < 1e-9, "{id}: {value}, by hand {expected}");
+        assert!(
+            (value - expected).abs() < 1e-9,
+            "{id}: {value}, by hand {expected}"
+        );
     }
 
     #[test]
@@ -306,8 +414,18 @@ mod tests {
     #[test]
     fn without_data_there_is_no_value() {
         for definition in DEFINITIONS {
-            assert_eq!(definition.of_queue(&QueueTotals::default()), None, "{}", definition.id);
-            assert_eq!(definition.of_agent(&AgentTotals::default()), None, "{}", definition.id);
+            assert_eq!(
+                definition.of_queue(&QueueTotals::default()),
+                None,
+                "{}",
+                definition.id
+            );
+            assert_eq!(
+                definition.of_agent(&AgentTotals::default()),
+                None,
+                "{}",
+                definition.id
+            );
         }
         assert_eq!(self_service(&CentreTotals::default()), None);
     }

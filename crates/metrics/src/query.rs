@@ -79,8 +79,15 @@ impl Fold {
         let agent = self.agents.get(id)?;
         let mut today = self.today(&agent.series, now);
         let day = self.today_span(now);
-        today.state_ms.book(agent.state, overlap(agent.since, now, day.start, day.end));
-        Some(AgentNow { group: agent.group.clone(), state: agent.state, since: agent.since, today })
+        today
+            .state_ms
+            .book(agent.state, overlap(agent.since, now, day.start, day.end));
+        Some(AgentNow {
+            group: agent.group.clone(),
+            state: agent.state,
+            since: agent.since,
+            today,
+        })
     }
 
     /// A group's sums of today, the running states included.
@@ -110,7 +117,9 @@ impl Fold {
 
     /// A queue's sums of the intervals that begin in `[from, to)`; eight days back at most.
     pub fn queue_between(&self, name: &str, from: Time, to: Time) -> Option<QueueTotals> {
-        self.queues.get(name).map(|queue| queue.series.between(from, to))
+        self.queues
+            .get(name)
+            .map(|queue| queue.series.between(from, to))
     }
 
     /// All queues' sums for each interval that begins in `[from, to)` and in which something happened.
@@ -129,12 +138,19 @@ impl Fold {
         let agent = self.agents.get(id)?;
         let from = self.day_of(from).start;
         let mut sums = agent.series.days_between(from, to);
-        sums.state_ms.book(agent.state, overlap(agent.since, now, from, to));
+        sums.state_ms
+            .book(agent.state, overlap(agent.since, now, from, to));
         Some(sums)
     }
 
     /// A group's sums of the intervals that begin in `[from, to)`, the running states included.
-    pub fn group_between(&self, name: &str, from: Time, to: Time, now: Time) -> Option<AgentTotals> {
+    pub fn group_between(
+        &self,
+        name: &str,
+        from: Time,
+        to: Time,
+        now: Time,
+    ) -> Option<AgentTotals> {
         let mut sums = self.groups.get(name)?.series.between(from, to);
         self.add_running(name, &mut sums, now, from, to);
         Some(sums)
@@ -143,7 +159,10 @@ impl Fold {
     /// Number of agents of a group in each state.
     pub fn agents_by_state(&self, group: &str) -> [u64; 9] {
         let mut counts = [0; 9];
-        self.agents.values().filter(|agent| *agent.group == *group).for_each(|agent| counts[agent.state as usize] += 1);
+        self.agents
+            .values()
+            .filter(|agent| *agent.group == *group)
+            .for_each(|agent| counts[agent.state as usize] += 1);
         counts
     }
 
@@ -168,9 +187,19 @@ impl Fold {
                 if holds { Ok(()) } else { Err(imbalance) }
             };
             check(Time::ZERO, 0, &queue.series.total, waiting)?;
-            let ends = queue.waiting_at_start.values().skip(1).copied().chain([waiting]);
+            let ends = queue
+                .waiting_at_start
+                .values()
+                .skip(1)
+                .copied()
+                .chain([waiting]);
             for ((interval, at_start), at_end) in queue.waiting_at_start.iter().zip(ends) {
-                let totals = queue.series.intervals.get(interval).cloned().unwrap_or_default();
+                let totals = queue
+                    .series
+                    .intervals
+                    .get(interval)
+                    .cloned()
+                    .unwrap_or_default();
                 check(*interval, *at_start, &totals, at_end)?;
             }
         }
@@ -183,21 +212,32 @@ impl Fold {
     }
 
     fn today_span(&self, now: Time) -> Day {
-        if self.day.start <= now && now < self.day.end { self.day } else { self.day_of(now) }
+        if self.day.start <= now && now < self.day.end {
+            self.day
+        } else {
+            self.day_of(now)
+        }
     }
 
     fn today<T: Clone + Default>(&self, series: &Series<T>, now: Time) -> T {
-        series.days.get(&self.today_span(now).start).cloned().unwrap_or_default()
+        series
+            .days
+            .get(&self.today_span(now).start)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn add_running(&self, group: &str, sums: &mut AgentTotals, now: Time, from: Time, to: Time) {
         for agent in self.agents.values().filter(|agent| *agent.group == *group) {
-            sums.state_ms.book(agent.state, overlap(agent.since, now, from, to));
+            sums.state_ms
+                .book(agent.state, overlap(agent.since, now, from, to));
         }
     }
 }
 
 /// Milliseconds of `[since, now)` in `[from, to)`.
 fn overlap(since: Time, now: Time, from: Time, to: Time) -> u64 {
-    now.min(to).as_millis().saturating_sub(since.max(from).as_millis())
+    now.min(to)
+        .as_millis()
+        .saturating_sub(since.max(from).as_millis())
 }

@@ -87,11 +87,26 @@ mod tests {
         let many = KEPT_INTERVALS as u64 + 10;
         for n in 0..many {
             let start = Time::from_secs(n * INTERVAL.as_secs());
-            series.book(Slot { interval: start, day: Time::ZERO }, |q| q.offered += 1);
+            series.book(
+                Slot {
+                    interval: start,
+                    day: Time::ZERO,
+                },
+                |q| q.offered += 1,
+            );
         }
         assert_eq!(series.intervals.len(), KEPT_INTERVALS);
         assert_eq!(series.total.offered, many);
-        assert_eq!(series.between(Time::from_secs(10 * 900), Time::from_secs(12 * 900)).offered, 2);
-        assert_eq!(series.between(Time::from_secs(100), Time::ZERO).offered, 0, "an empty span");
+        assert_eq!(
+            series
+                .between(Time::from_secs(10 * 900), Time::from_secs(12 * 900))
+                .offered,
+            2
+        );
+        assert_eq!(
+            series.between(Time::from_secs(100), Time::ZERO).offered,
+            0,
+            "an empty span"
+        );
     }
 }

@@ -44,8 +44,11 @@ pub const OUTCOMES: [(Outcome, &str); 12] = [
 ];
 
 /// Every direction.
-pub const DIRECTIONS: [(Direction, &str); 3] =
-    [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound"), (Direction::Internal, "internal")];
+pub const DIRECTIONS: [(Direction, &str); 3] = [
+    (Direction::Inbound, "inbound"),
+    (Direction::Outbound, "outbound"),
+    (Direction::Internal, "internal"),
+];
 
 /// Every way an offer ends without an answer.
 pub const OFFER_ENDS: [(OfferEnd, &str); 10] = [
@@ -176,7 +179,11 @@ impl OfferTotals {
     /// or withdrawn by a supervisor blames nobody.
     pub fn blamable(&self) -> u64 {
         let nobody = [OfferEnd::CallerGone, OfferEnd::Moved, OfferEnd::Withdrawn];
-        let ended: u64 = OFFER_ENDS.iter().filter(|(end, _)| !nobody.contains(end)).map(|(end, _)| self.ended[*end as usize]).sum();
+        let ended: u64 = OFFER_ENDS
+            .iter()
+            .filter(|(end, _)| !nobody.contains(end))
+            .map(|(end, _)| self.ended[*end as usize])
+            .sum();
         self.answered + ended
     }
 }
@@ -229,7 +236,12 @@ pub struct CentreTotals {
 impl CentreTotals {
     /// Adds another span's sums.
     pub fn add(&mut self, other: &CentreTotals) {
-        for (sum, more) in self.closed.iter_mut().flatten().zip(other.closed.iter().flatten()) {
+        for (sum, more) in self
+            .closed
+            .iter_mut()
+            .flatten()
+            .zip(other.closed.iter().flatten())
+        {
             *sum += more;
         }
         self.ivr_entered += other.ivr_entered;

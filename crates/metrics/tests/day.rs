@@ -16,13 +16,18 @@ fn at(seconds: u64) -> Time {
 }
 
 fn shanghai() -> TimeZone {
-    TimeZone::get("Asia/Shanghai").unwrap()
+    TimeZone::get("Asia/Shanghai").expect("a zone of the bundled database")
 }
 
 fn morning() -> Feed {
     use AgentState::*;
     let mut feed = Feed::new(shanghai());
-    let target = EventKind::QueueChanged { queue: "support".into(), change: "opened".into(), target_ms: 25_000, short_abandon_ms: 5_000 };
+    let target = EventKind::QueueChanged {
+        queue: "support".into(),
+        change: "opened".into(),
+        target_ms: 25_000,
+        short_abandon_ms: 5_000,
+    };
     feed.tell(at(0), target);
     feed.agent(at(0), "1001", LoggedOut, 0, Ready, None);
     // Answered after a RONA of another agent, 22 s.
@@ -65,7 +70,16 @@ fn the_numbers_of_a_morning() {
     // The last event was told late (890 after 950): time does not go back, it is booked at 950.
     assert_eq!((queue.waiting, queue.longest_since), (1, Some(at(950))));
     let q = queue.today;
-    assert_eq!((q.offered, q.answered, q.abandoned, q.abandoned_short, q.exits()), (5, 1, 2, 1, 4));
+    assert_eq!(
+        (
+            q.offered,
+            q.answered,
+            q.abandoned,
+            q.abandoned_short,
+            q.exits()
+        ),
+        (5, 1, 2, 1, 4)
+    );
     assert_eq!(kpi::asa(&q), Some(22.0));
     assert_eq!(kpi::sl_all(&q), Some(0.2));
     assert_eq!(kpi::sl_long_abandon(&q), Some(1.0 / 3.0));
@@ -73,18 +87,41 @@ fn the_numbers_of_a_morning() {
     assert_eq!(kpi::avg_hold(&q.handling), Some(60.0));
 
     let agent = fold.agent_now("1001", now).unwrap().today;
-    assert_eq!(agent.state_ms.of(AgentState::Ready), 120_000 + 50_000, "the running state counts");
+    assert_eq!(
+        agent.state_ms.of(AgentState::Ready),
+        120_000 + 50_000,
+        "the running state counts"
+    );
     assert_eq!(kpi::occupancy(&agent), Some(828.0 / (828.0 + 170.0)));
     assert_eq!(agent.offers.answered, 1);
     let group = fold.group_today("all", now).unwrap();
-    assert_eq!(kpi::answer_rate(&group), Some(0.5), "the RONA of 1002 is the group's");
+    assert_eq!(
+        kpi::answer_rate(&group),
+        Some(0.5),
+        "the RONA of 1002 is the group's"
+    );
     assert_eq!(fold.centre_today(now).ivr_entered, 2);
 
     let first = fold.group_between("all", at(0), at(900), at(900)).unwrap();
-    assert_eq!(first.state_ms.of(AgentState::WrapUp), 50_000, "wrap-up is split at the border of the interval");
+    assert_eq!(
+        first.state_ms.of(AgentState::WrapUp),
+        50_000,
+        "wrap-up is split at the border of the interval"
+    );
     let tomorrow = at(86_400 + 10);
-    assert_eq!(fold.queue_now("support", tomorrow).unwrap().today.offered, 0, "a new day without an event");
-    assert_eq!(fold.agent_now("1001", tomorrow).unwrap().today.state_ms.of(AgentState::Ready), 10_000);
+    assert_eq!(
+        fold.queue_now("support", tomorrow).unwrap().today.offered,
+        0,
+        "a new day without an event"
+    );
+    assert_eq!(
+        fold.agent_now("1001", tomorrow)
+            .unwrap()
+            .today
+            .state_ms
+            .of(AgentState::Ready),
+        10_000
+    );
 }
 
 #[test]
@@ -92,7 +129,9 @@ fn a_restart_from_a_snapshot_or_by_replay_changes_no_number() {
     let feed = morning();
     for cut in 0..feed.events.len() {
         let mut fold = Fold::new(shanghai());
-        feed.events[..cut].iter().for_each(|event| assert!(fold.apply(event)));
+        feed.events[..cut]
+            .iter()
+            .for_each(|event| assert!(fold.apply(event)));
         let json = serde_json::to_vec(&fold).unwrap();
         let mut fold = Fold::from_snapshot(&json, shanghai()).unwrap();
         // The log is read again from before the snapshot: what has been applied stays applied once.
@@ -109,9 +148,31 @@ fn a_state_that_a_crash_cut_short_is_booked_where_it_was() {
     let mut feed = Feed::new(TimeZone::UTC);
     feed.agent(Time::from_secs(1000), "1001", LoggedOut, 0, Ready, None);
     // The log ended at 1100; the node came back at 90000, the next day.
-    feed.agent(Time::from_secs(90_000), "1001", Ready, 100_000, LoggedOut, None);
-    let day = feed.fold.agent_between("1001", Time::ZERO, Time::from_secs(1), Time::from_secs(90_000)).unwrap();
+    feed.agent(
+        Time::from_secs(90_000),
+        "1001",
+        Ready,
+        100_000,
+        LoggedOut,
+        None,
+    );
+    let day = feed
+        .fold
+        .agent_between(
+            "1001",
+            Time::ZERO,
+            Time::from_secs(1),
+            Time::from_secs(90_000),
+        )
+        .unwrap();
     assert_eq!(day.state_ms.of(Ready), 100_000);
-    let today = feed.fold.agent_now("1001", Time::from_secs(90_010)).unwrap().today;
-    assert_eq!((today.state_ms.of(Ready), today.state_ms.of(LoggedOut)), (0, 10_000));
+    let today = feed
+        .fold
+        .agent_now("1001", Time::from_secs(90_010))
+        .unwrap()
+        .today;
+    assert_eq!(
+        (today.state_ms.of(Ready), today.state_ms.of(LoggedOut)),
+        (0, 10_000)
+    );
 }

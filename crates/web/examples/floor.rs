@@ -1,6 +1,8 @@
 //! A floor to look at: the real server, board, numbers and pages over made-up events. `cargo run -p web --example floor [ADDRESS]`, then sign in
 //! as `1900` / `demo-1900` (wallboard) or `1001` / `demo-1001` (desk).
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers outside #[test] functions, and one line for a person
+
 #[path = "../tests/common/mod.rs"]
 mod common;
 
@@ -11,7 +13,9 @@ use engine::Answer;
 use engine::event::{AgentState, Exit, Outcome};
 
 fn main() {
-    let listen = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned());
+    let listen = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::at(dir.path(), &listen);
     morning(&mut world);
@@ -19,9 +23,15 @@ fn main() {
     loop {
         if let Ok(ask) = world.asks.recv_timeout(Duration::from_secs(3600)) {
             let answer = match ask.command {
-                engine::Command::Why { .. } => Answer::Why(vec![(now(), "support".into(), decision())]),
-                engine::Command::Ladder { .. } => Answer::Ladder(vec!["1.000 <- Udp 127.0.0.1:7000 INVITE sip:1000@127.0.0.1 SIP/2.0 [a@b]".into()]),
-                engine::Command::SetAgentState { .. } | engine::Command::EndWrapUp { .. } | engine::Command::Hangup { .. } => Answer::Done,
+                engine::Command::Why { .. } => {
+                    Answer::Why(vec![(now(), "support".into(), decision())])
+                }
+                engine::Command::Ladder { .. } => Answer::Ladder(vec![
+                    "1.000 <- Udp 127.0.0.1:7000 INVITE sip:1000@127.0.0.1 SIP/2.0 [a@b]".into(),
+                ]),
+                engine::Command::SetAgentState { .. }
+                | engine::Command::EndWrapUp { .. }
+                | engine::Command::Hangup { .. } => Answer::Done,
             };
             let _ = ask.reply.send(Ok(answer));
         }
@@ -36,12 +46,28 @@ fn morning(world: &mut World) {
         world.queue(at(0), queue);
     }
     for agent in ["1001", "1002", "1003"] {
-        world.agent(at(0), agent, AgentState::Ready, AgentState::LoggedOut, 0, None);
+        world.agent(
+            at(0),
+            agent,
+            AgentState::Ready,
+            AgentState::LoggedOut,
+            0,
+            None,
+        );
     }
     let mut n = 0;
     for turn in 0..24u64 {
-        let (from, queue) = (at(60 + turn * 280), if turn % 3 == 0 { "sales" } else { "support" });
-        let agent = if turn % 3 == 0 { "1003" } else if turn % 2 == 0 { "1001" } else { "1002" };
+        let (from, queue) = (
+            at(60 + turn * 280),
+            if turn % 3 == 0 { "sales" } else { "support" },
+        );
+        let agent = if turn % 3 == 0 {
+            "1003"
+        } else if turn % 2 == 0 {
+            "1001"
+        } else {
+            "1002"
+        };
         n += 1;
         let later = |seconds: u64| from + Duration::from_secs(seconds);
         world.arrives(from, n, "+8613800138000", queue);
@@ -57,34 +83,84 @@ fn morning(world: &mut World) {
             wait => {
                 world.offered(later(wait * 5), n, "+8613800138000", queue, agent);
                 world.answered(later(wait * 5 + 3), n, queue, agent, (wait * 5 + 3) * 1000);
-                world.agent(later(wait * 5 + 3), agent, AgentState::Connected, AgentState::Ready, 100_000, Some((n, queue)));
-                world.agent(later(200), agent, AgentState::WrapUp, AgentState::Connected, (197 - wait * 5) * 1000, Some((n, queue)));
+                world.agent(
+                    later(wait * 5 + 3),
+                    agent,
+                    AgentState::Connected,
+                    AgentState::Ready,
+                    100_000,
+                    Some((n, queue)),
+                );
+                world.agent(
+                    later(200),
+                    agent,
+                    AgentState::WrapUp,
+                    AgentState::Connected,
+                    (197 - wait * 5) * 1000,
+                    Some((n, queue)),
+                );
                 world.closed(later(200), n, Outcome::Answered, queue, Some(agent));
-                world.agent(later(220), agent, AgentState::Ready, AgentState::WrapUp, 20_000, None);
+                world.agent(
+                    later(220),
+                    agent,
+                    AgentState::Ready,
+                    AgentState::WrapUp,
+                    20_000,
+                    None,
+                );
             }
         }
     }
     let ago = |seconds: u64| now() - Duration::from_secs(seconds);
-    world.agent(ago(80), "1003", AgentState::NotReady, AgentState::Ready, 60_000, None);
+    world.agent(
+        ago(80),
+        "1003",
+        AgentState::NotReady,
+        AgentState::Ready,
+        60_000,
+        None,
+    );
     world.arrives(ago(75), 101, "+8613900139000", "support");
     world.offered(ago(70), 101, "+8613900139000", "support", "1002");
     world.answered(ago(66), 101, "support", "1002", 9_000);
-    world.agent(ago(66), "1002", AgentState::Connected, AgentState::Ready, 60_000, Some((101, "support")));
+    world.agent(
+        ago(66),
+        "1002",
+        AgentState::Connected,
+        AgentState::Ready,
+        60_000,
+        Some((101, "support")),
+    );
     world.arrives(ago(48), 102, "+442079460123", "sales");
     world.arrives(ago(21), 103, "+8613800138000", "support");
     world.arrives(ago(9), 104, "+8613700137000", "support");
     world.offered(ago(4), 103, "+8613800138000", "support", "1001");
-    world.agent(ago(4), "1001", AgentState::Reserved, AgentState::Ready, 60_000, Some((103, "support")));
+    world.agent(
+        ago(4),
+        "1001",
+        AgentState::Reserved,
+        AgentState::Ready,
+        60_000,
+        Some((103, "support")),
+    );
 }
 
 fn decision() -> acd::Decision {
-    let candidate = |agent: &str, score: f64| acd::Candidate { agent: agent.into(), score, terms: [("idle".into(), score)].into() };
+    let candidate = |agent: &str, score: f64| acd::Candidate {
+        agent: agent.into(),
+        score,
+        terms: [("idle".into(), score)].into(),
+    };
     acd::Decision {
         step: 0,
         chosen: "1001".into(),
         runner_up: Some("1002".into()),
         candidates: vec![candidate("1001", 56.0), candidate("1002", 12.5)],
-        excluded: vec![acd::Excluded { reason: "skill".into(), count: 1, examples: vec!["1003".into()] }],
+        excluded: vec![acd::Excluded {
+            reason: "skill".into(),
+            count: 1,
+            examples: vec!["1003".into()],
+        }],
         overtaken: vec![],
     }
 }

@@ -34,7 +34,9 @@ impl Role {
 
     /// From that word.
     pub fn parse(word: &str) -> Option<Role> {
-        [Role::Agent, Role::Supervisor, Role::Admin, Role::Service].into_iter().find(|role| role.word() == word)
+        [Role::Agent, Role::Supervisor, Role::Admin, Role::Service]
+            .into_iter()
+            .find(|role| role.word() == word)
     }
 
     /// May see and steer what others do.
@@ -86,7 +88,12 @@ pub struct Accounts(pub BTreeMap<Name, Account>);
 impl Accounts {
     /// From a list.
     pub fn new(accounts: impl IntoIterator<Item = Account>) -> Accounts {
-        Accounts(accounts.into_iter().map(|account| (account.id.clone(), account)).collect())
+        Accounts(
+            accounts
+                .into_iter()
+                .map(|account| (account.id.clone(), account))
+                .collect(),
+        )
     }
 
     /// Looks somebody up.

@@ -30,12 +30,15 @@ const INDEX_EVERY: Duration = Duration::from_millis(200);
 /// Longest wait for clients to leave at shutdown.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 
+/// Reloads the configuration for this user: the difference that was applied, or every error.
+pub type Reload = Box<dyn Fn(&str) -> Result<Vec<String>, Vec<String>> + Send + Sync>;
+
 /// What the server is asked for that `web` does not know itself. Each may block for a moment: they are called on a blocking thread.
 pub struct Hooks {
     /// `GET /api/v1/config/effective`, without secrets.
     pub effective: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
-    /// `POST /api/v1/config/reload` by this user: the difference that was applied, or every error.
-    pub reload: Box<dyn Fn(&str) -> Result<Vec<String>, Vec<String>> + Send + Sync>,
+    /// `POST /api/v1/config/reload`.
+    pub reload: Reload,
     /// `GET /readyz`: everything that is wrong; none: ready.
     pub troubles: Box<dyn Fn() -> Vec<String> + Send + Sync>,
 }
@@ -100,7 +103,10 @@ impl std::ops::Deref for App {
 impl App {
     /// The state from what it begins with.
     pub fn new(setup: Setup) -> App {
-        let configured = (Arc::new(setup.accounts), Arc::new(Exposition::new(setup.labels)));
+        let configured = (
+            Arc::new(setup.accounts),
+            Arc::new(Exposition::new(setup.labels)),
+        );
         App(Arc::new(Inner {
             node: setup.node,
             version: setup.version,
@@ -124,7 +130,11 @@ impl App {
 
     /// A new configuration: people and label sets.
     pub fn configure(&self, accounts: Accounts, labels: Labels) {
-        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(accounts), Arc::new(Exposition::new(labels)));
+        *self
+            .configured
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) =
+            (Arc::new(accounts), Arc::new(Exposition::new(labels)));
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -132,20 +142,35 @@ impl App {
     }
 
     pub(crate) fn accounts(&self) -> Arc<Accounts> {
-        self.configured.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.configured
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .clone()
     }
 
     pub(crate) fn exposition(&self) -> Arc<Exposition> {
-        self.configured.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.configured
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .clone()
     }
 
     /// All routes.
     pub fn router(&self) -> Router {
-        let set = |name: HeaderName, value: &'static str| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
+        let set = |name: HeaderName, value: &'static str| {
+            SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+        };
         routes::router()
             .merge(pages::router())
             .fallback(async || Problem::not_found("there is nothing at this address"))
-            .method_not_allowed_fallback(async || Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "this address has other methods"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(
+                    axum::http::StatusCode::METHOD_NOT_ALLOWED,
+                    "this address has other methods",
+                )
+            })
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .layer(set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .layer(set(header::REFERRER_POLICY, "no-referrer"))
@@ -161,9 +186,15 @@ impl App {
 ///
 /// # Errors
 /// Those of accepting connections.
-pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let indexing = tokio::spawn(index_always(app.clone()));
-    let router = app.router().into_make_service_with_connect_info::<SocketAddr>();
+    let router = app
+        .router()
+        .into_make_service_with_connect_info::<SocketAddr>();
     let leaving = app.clone();
     let (began, begins) = tokio::sync::oneshot::channel();
     let stop = async move {
@@ -175,7 +206,9 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
         let _ = begins.await;
         tokio::time::sleep(LEAVE_WITHIN).await;
     };
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop).into_future();
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .into_future();
     let result = tokio::select! {
         result = served => result,
         () = late => Ok(()),

@@ -43,19 +43,31 @@ impl Who {
     /// # Errors
     /// 403 for agents.
     pub fn must_oversee(&self) -> Result<(), Problem> {
-        if self.role.oversees() { Ok(()) } else { Err(Problem::forbidden("this is for supervisors")) }
+        if self.role.oversees() {
+            Ok(())
+        } else {
+            Err(Problem::forbidden("this is for supervisors"))
+        }
     }
 
     /// # Errors
     /// 403 for all but administrators.
     pub fn must_administer(&self) -> Result<(), Problem> {
-        if self.role == Role::Admin { Ok(()) } else { Err(Problem::forbidden("this is for administrators")) }
+        if self.role == Role::Admin {
+            Ok(())
+        } else {
+            Err(Problem::forbidden("this is for administrators"))
+        }
     }
 
     /// # Errors
     /// 403 for an agent who asks for somebody else.
     pub fn must_be_or_oversee(&self, user: &str) -> Result<(), Problem> {
-        if *self.user == *user || self.role.oversees() { Ok(()) } else { Err(Problem::forbidden("agents may do this for themselves only")) }
+        if *self.user == *user || self.role.oversees() {
+            Ok(())
+        } else {
+            Err(Problem::forbidden("agents may do this for themselves only"))
+        }
     }
 }
 
@@ -66,7 +78,9 @@ impl FromRequestParts<App> for Who {
         let writes = !matches!(parts.method, Method::GET | Method::HEAD);
         let (token, by_cookie) = token_of(&parts.headers).ok_or_else(Problem::unauthorized)?;
         if by_cookie && writes && !same_origin(&parts.headers) {
-            return Err(Problem::forbidden("a request with a cookie must come from these pages (Origin)"));
+            return Err(Problem::forbidden(
+                "a request with a cookie must come from these pages (Origin)",
+            ));
         }
         app.who(token).await
     }
@@ -77,11 +91,21 @@ pub fn token_of(headers: &HeaderMap) -> Option<(String, bool)> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(value) = text(header::AUTHORIZATION) {
         let (scheme, token) = value.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| (token.trim().to_owned(), false));
+        return scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| (token.trim().to_owned(), false));
     }
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.into_iter().find(|(name, _)| *name == COOKIE).map(|(_, token)| (token.to_owned(), true))
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let pairs = cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .into_iter()
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, token)| (token.to_owned(), true))
 }
 
 /// Whether a browser says that one of our own pages sends this.
@@ -101,8 +125,12 @@ impl FromRequestParts<App> for Peer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip().to_canonical());
-        peer.map(Peer).ok_or_else(|| Problem::unavailable("no address"))
+        let peer = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|ConnectInfo(address)| address.ip().to_canonical());
+        peer.map(Peer)
+            .ok_or_else(|| Problem::unavailable("no address"))
     }
 }
 
@@ -123,7 +151,11 @@ struct Watched {
 impl Watched {
     fn wait(&self) -> Duration {
         let over = self.failures.saturating_sub(FREE_TRIES);
-        if over == 0 { Duration::ZERO } else { Duration::from_secs((1 << over.min(6)).min(WAIT_MAX)) }
+        if over == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs((1 << over.min(6)).min(WAIT_MAX))
+        }
     }
 }
 
@@ -131,26 +163,44 @@ impl Guard {
     /// Seconds until this source may try this user again.
     fn must_wait(&self, user: &str, source: IpAddr, now: Time) -> Option<u64> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = watched.get(&(user.to_owned(), source)).map(|one| one.last + one.wait())?;
+        let until = watched
+            .get(&(user.to_owned(), source))
+            .map(|one| one.last + one.wait())?;
         (until > now).then(|| (until - now).as_secs() + 1)
     }
 
     fn failed(&self, user: &str, source: IpAddr, now: Time) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.len() >= WATCHED_MAX {
-            let oldest = watched.iter().min_by_key(|(_, one)| one.last).map(|(key, _)| key.clone());
+            let oldest = watched
+                .iter()
+                .min_by_key(|(_, one)| one.last)
+                .map(|(key, _)| key.clone());
             oldest.map(|key| watched.remove(&key));
         }
-        let one = watched.entry((user.to_owned(), source)).or_insert(Watched { failures: 0, last: now });
-        *one = Watched { failures: one.failures.saturating_add(1), last: now };
+        let one = watched.entry((user.to_owned(), source)).or_insert(Watched {
+            failures: 0,
+            last: now,
+        });
+        *one = Watched {
+            failures: one.failures.saturating_add(1),
+            last: now,
+        };
     }
 
     fn succeeded(&self, user: &str, source: IpAddr) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&(user.to_owned(), source));
+        self.watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(user.to_owned(), source));
     }
 
     fn cached(&self, token: &str) -> Option<Session> {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner).get(&digest(token)).cloned()
+        self.cached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&digest(token))
+            .cloned()
     }
 
     fn cache(&self, token: &str, session: Session) {
@@ -162,7 +212,10 @@ impl Guard {
     }
 
     fn forget(&self, token: &str) {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(token));
+        self.cached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&digest(token));
     }
 }
 
@@ -190,32 +243,59 @@ impl App {
                 found
             }
         };
-        let session = session.filter(|session| session.expires > now.as_nanos()).ok_or_else(Problem::unauthorized)?;
+        let session = session
+            .filter(|session| session.expires > now.as_nanos())
+            .ok_or_else(Problem::unauthorized)?;
         // The configuration of now decides what somebody may do, not that of the sign-in.
-        let role = self.accounts().find(&session.user).map(|account| account.role).or_else(|| Role::parse(&session.role));
-        Ok(Who { user: session.user.into(), role: role.ok_or_else(Problem::unauthorized)?, token })
+        let role = self
+            .accounts()
+            .find(&session.user)
+            .map(|account| account.role)
+            .or_else(|| Role::parse(&session.role));
+        Ok(Who {
+            user: session.user.into(),
+            role: role.ok_or_else(Problem::unauthorized)?,
+            token,
+        })
     }
 
     /// Signs somebody in: a fresh token and the role.
     ///
     /// # Errors
     /// 401 for an unknown user and a wrong password alike, 429 while this source guesses, 503 when too many sign in at once.
-    pub(crate) async fn sign_in(&self, user: &str, password: &str, source: IpAddr) -> Result<(String, Role), Problem> {
+    pub(crate) async fn sign_in(
+        &self,
+        user: &str,
+        password: &str,
+        source: IpAddr,
+    ) -> Result<(String, Role), Problem> {
         if let Some(seconds) = self.guard.must_wait(user, source, self.now()) {
             return Err(Problem::too_many("too many wrong passwords", seconds));
         }
-        let turn = tokio::time::timeout(Duration::from_secs(5), self.verifying.clone().acquire_owned());
-        let Ok(Ok(turn)) = turn.await else { return Err(Problem::unavailable("too many sign-ins at once")) };
+        let turn = tokio::time::timeout(
+            Duration::from_secs(5),
+            self.verifying.clone().acquire_owned(),
+        );
+        let Ok(Ok(turn)) = turn.await else {
+            return Err(Problem::unavailable("too many sign-ins at once"));
+        };
         let account = self.accounts().find(user).cloned();
         let (store, name, given) = (self.store.clone(), user.to_owned(), password.to_owned());
         let role = blocking(move || {
             let _turn = turn;
             let known = store.credentials(&name)?;
             let (secret, role) = match account {
-                Some(account) if account.password != Password::None => (account.password, Some(account.role)),
+                Some(account) if account.password != Password::None => {
+                    (account.password, Some(account.role))
+                }
                 account => {
-                    let hash = known.as_ref().filter(|known| !known.password.is_empty()).map(|known| known.password.as_str().into());
-                    let role = account.map(|account| account.role).or_else(|| known.as_ref().and_then(|known| Role::parse(&known.role)));
+                    let hash = known
+                        .as_ref()
+                        .filter(|known| !known.password.is_empty())
+                        .map(|known| known.password.as_str().into());
+                    let role = account
+                        .map(|account| account.role)
+                        .or_else(|| known.as_ref().and_then(|known| Role::parse(&known.role)));
                     (hash.map_or(Password::None, Password::Argon2), role)
                 }
             };
@@ -226,13 +306,25 @@ impl App {
         let Some(role) = role.await? else {
             self.guard.failed(user, source, self.now());
             tracing::warn!(%source, "sign-in failed");
-            return Err(Problem::new(axum::http::StatusCode::UNAUTHORIZED, "user or password is wrong"));
+            return Err(Problem::new(
+                axum::http::StatusCode::UNAUTHORIZED,
+                "user or password is wrong",
+            ));
         };
         self.guard.succeeded(user, source);
         let token = fresh_token()?;
         let expires = (self.now() + SESSION_LASTS).as_nanos();
-        let session = Session { user: user.to_owned(), role: role.word().to_owned(), expires };
-        let (store, key, kept, now) = (self.store.clone(), token.clone(), session.clone(), self.now().as_nanos());
+        let session = Session {
+            user: user.to_owned(),
+            role: role.word().to_owned(),
+            expires,
+        };
+        let (store, key, kept, now) = (
+            self.store.clone(),
+            token.clone(),
+            session.clone(),
+            self.now().as_nanos(),
+        );
         blocking(move || {
             store.expire_sessions(now)?;
             store.put_session(&key, &kept)
@@ -257,7 +349,11 @@ fn proves(secret: &Password, given: &str) -> bool {
         Password::Argon2(hash) => hash,
         Password::None | Password::Demo(_) => NOBODY,
     };
-    let verified = PasswordHash::new(hash).is_ok_and(|hash| argon2::Argon2::default().verify_password(given.as_bytes(), &hash).is_ok());
+    let verified = PasswordHash::new(hash).is_ok_and(|hash| {
+        argon2::Argon2::default()
+            .verify_password(given.as_bytes(), &hash)
+            .is_ok()
+    });
     match secret {
         Password::Argon2(_) => verified,
         Password::Demo(password) => same(password, given),
@@ -269,7 +365,8 @@ fn proves(secret: &Password, given: &str) -> bool {
 fn fresh_token() -> Result<String, Problem> {
     use std::fmt::Write;
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|_| Problem::unavailable("no chance to be had from the system"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Problem::unavailable("no chance to be had from the system"))?;
     let mut token = String::with_capacity(64);
     for byte in bytes {
         let _ = write!(token, "{byte:02x}");
@@ -293,7 +390,10 @@ mod tests {
         guard.failed("1001", here, now);
         assert_eq!(guard.must_wait("1001", here, now), Some(3));
         assert_eq!(guard.must_wait("1001", there, now), None);
-        assert_eq!(guard.must_wait("1001", here, now + Duration::from_secs(3)), None);
+        assert_eq!(
+            guard.must_wait("1001", here, now + Duration::from_secs(3)),
+            None
+        );
         for _ in 0..40 {
             guard.failed("1001", here, now);
         }
@@ -313,12 +413,32 @@ mod tests {
     #[test]
     fn only_our_own_origin_is_the_same() {
         let headers = |pairs: &[(&'static str, &'static str)]| {
-            pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value))).collect::<HeaderMap>()
+            pairs
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        header::HeaderName::from_static(name),
+                        header::HeaderValue::from_static(value),
+                    )
+                })
+                .collect::<HeaderMap>()
         };
-        assert!(same_origin(&headers(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")])));
-        assert!(!same_origin(&headers(&[("host", "127.0.0.1:8080"), ("origin", "http://evil.example")])));
-        assert!(!same_origin(&headers(&[("host", "127.0.0.1:8080"), ("origin", "null")])));
-        assert!(same_origin(&headers(&[("host", "127.0.0.1:8080"), ("sec-fetch-site", "same-origin")])));
+        assert!(same_origin(&headers(&[
+            ("host", "127.0.0.1:8080"),
+            ("origin", "http://127.0.0.1:8080")
+        ])));
+        assert!(!same_origin(&headers(&[
+            ("host", "127.0.0.1:8080"),
+            ("origin", "http://evil.example")
+        ])));
+        assert!(!same_origin(&headers(&[
+            ("host", "127.0.0.1:8080"),
+            ("origin", "null")
+        ])));
+        assert!(same_origin(&headers(&[
+            ("host", "127.0.0.1:8080"),
+            ("sec-fetch-site", "same-origin")
+        ])));
         assert!(!same_origin(&headers(&[("host", "127.0.0.1:8080")])));
     }
 }

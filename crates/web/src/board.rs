@@ -107,12 +107,18 @@ impl Board {
     /// A contact, open or lately closed.
     pub fn contact(&self, id: &str) -> Option<&Contact> {
         let id = ContactId(id.into());
-        self.contacts.get(&id).or_else(|| self.closed.iter().rev().find(|contact| contact.id == id))
+        self.contacts
+            .get(&id)
+            .or_else(|| self.closed.iter().rev().find(|contact| contact.id == id))
     }
 
     /// Forgets closed contacts that the store's index has, up to this sequence.
     pub fn indexed(&mut self, sequence: u64) {
-        while self.closed.front().is_some_and(|contact| contact.closed_sequence <= sequence) {
+        while self
+            .closed
+            .front()
+            .is_some_and(|contact| contact.closed_sequence <= sequence)
+        {
             self.closed.pop_front();
         }
     }
@@ -142,8 +148,23 @@ impl Board {
     }
 
     fn arrived(&mut self, event: &Event) {
-        let EventKind::ContactArrived { contact, channel, direction, entry, by, ani, dnis, .. } = &event.kind else { return };
-        let person = event.person.clone().or_else(|| ani.as_ref().map(|ani| format!("tel:{ani}").into()));
+        let EventKind::ContactArrived {
+            contact,
+            channel,
+            direction,
+            entry,
+            by,
+            ani,
+            dnis,
+            ..
+        } = &event.kind
+        else {
+            return;
+        };
+        let person = event
+            .person
+            .clone()
+            .or_else(|| ani.as_ref().map(|ani| format!("tel:{ani}").into()));
         let fresh = Contact {
             id: contact.clone(),
             state: ContactState::InIvr,
@@ -172,7 +193,19 @@ impl Board {
     }
 
     fn agent_state(&mut self, event: &Event) {
-        let EventKind::AgentState { agent, group, state, reason, contact, queue, until, .. } = &event.kind else { return };
+        let EventKind::AgentState {
+            agent,
+            group,
+            state,
+            reason,
+            contact,
+            queue,
+            until,
+            ..
+        } = &event.kind
+        else {
+            return;
+        };
         let row = Agent {
             group: group.clone(),
             state: *state,
@@ -188,7 +221,9 @@ impl Board {
     fn keep_closed(&mut self, contact: Contact) {
         if self.closed.len() >= CLOSED_MAX {
             self.closed.pop_front();
-            tracing::error!("too many closed contacts wait for the index; the oldest is left to the log");
+            tracing::error!(
+                "too many closed contacts wait for the index; the oldest is left to the log"
+            );
         }
         self.closed.push_back(contact);
     }
@@ -211,18 +246,30 @@ pub fn contact_of(kind: &EventKind) -> Option<&ContactId> {
         | EventKind::ContactClosed { contact, .. }
         | EventKind::IvrStep { contact, .. } => Some(contact),
         EventKind::AgentState { contact, .. } => contact.as_ref(),
-        EventKind::NodeStarted { .. } | EventKind::QueueChanged { .. } | EventKind::ConfigApplied { .. } | EventKind::Audit { .. } => None,
+        EventKind::NodeStarted { .. }
+        | EventKind::QueueChanged { .. }
+        | EventKind::ConfigApplied { .. }
+        | EventKind::Audit { .. } => None,
     }
 }
 
 fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
     match kind {
-        EventKind::ContactIdentified { customers, class, .. } => {
+        EventKind::ContactIdentified {
+            customers, class, ..
+        } => {
             contact.customers.clone_from(customers);
             contact.class.clone_from(class);
         }
         EventKind::ContactQueued { queue, visit, .. } => queued(contact, at, queue, *visit),
-        EventKind::ContactOffered { queue, agent, pop, flow_data, ani, .. } => {
+        EventKind::ContactOffered {
+            queue,
+            agent,
+            pop,
+            flow_data,
+            ani,
+            ..
+        } => {
             contact.state = ContactState::Offered;
             contact.agent = Some(agent.clone());
             contact.queue = Some(queue.clone());
@@ -239,7 +286,12 @@ fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
             contact.state = ContactState::Waiting;
             contact.agent = None;
         }
-        EventKind::ContactAnswered { agent, queue, wait_ms, .. } => {
+        EventKind::ContactAnswered {
+            agent,
+            queue,
+            wait_ms,
+            ..
+        } => {
             contact.state = ContactState::Connected;
             contact.agent = Some(agent.clone());
             contact.answered.get_or_insert(at);
@@ -249,7 +301,9 @@ fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
         }
         EventKind::ContactHeld { .. } => contact.held = true,
         EventKind::ContactResumed { .. } => contact.held = false,
-        EventKind::ContactAbandoned { wait_ms, .. } => visit_ended(contact, at, "abandoned", *wait_ms),
+        EventKind::ContactAbandoned { wait_ms, .. } => {
+            visit_ended(contact, at, "abandoned", *wait_ms)
+        }
         EventKind::ContactLeftQueue { exit, wait_ms, .. } => {
             visit_ended(contact, at, exit_word(*exit), *wait_ms);
             contact.state = ContactState::InIvr;
@@ -270,17 +324,33 @@ fn queued(contact: &mut Contact, at: Time, queue: &Name, number: u32) {
     contact.state = ContactState::Waiting;
     contact.queue = Some(queue.clone());
     contact.agent = None;
-    if contact.visits.last().is_some_and(|visit| visit.visit == number && visit.ended.is_none()) {
+    if contact
+        .visits
+        .last()
+        .is_some_and(|visit| visit.visit == number && visit.ended.is_none())
+    {
         return;
     }
     if contact.visits.len() >= VISITS_MAX {
         contact.visits.remove(0);
     }
-    contact.visits.push(Visit { queue: queue.clone(), visit: number, queued: at, offers: 0, ended: None, exit: None, wait_ms: None });
+    contact.visits.push(Visit {
+        queue: queue.clone(),
+        visit: number,
+        queued: at,
+        offers: 0,
+        ended: None,
+        exit: None,
+        wait_ms: None,
+    });
 }
 
 fn visit_ended(contact: &mut Contact, at: Time, exit: &str, wait_ms: u64) {
-    if let Some(visit) = contact.visits.last_mut().filter(|visit| visit.ended.is_none()) {
+    if let Some(visit) = contact
+        .visits
+        .last_mut()
+        .filter(|visit| visit.ended.is_none())
+    {
         visit.ended = Some(at);
         visit.exit = Some(exit.into());
         visit.wait_ms = Some(wait_ms);
@@ -288,7 +358,18 @@ fn visit_ended(contact: &mut Contact, at: Time, exit: &str, wait_ms: u64) {
 }
 
 fn close(contact: &mut Contact, event: &Event) {
-    let EventKind::ContactClosed { outcome, queue, agent, customers, cause, wait_ms, .. } = &event.kind else { return };
+    let EventKind::ContactClosed {
+        outcome,
+        queue,
+        agent,
+        customers,
+        cause,
+        wait_ms,
+        ..
+    } = &event.kind
+    else {
+        return;
+    };
     visit_ended(contact, event.at, "system_error", *wait_ms);
     contact.state = ContactState::Closed;
     contact.held = false;

@@ -44,7 +44,9 @@ pub fn rfc3339(at: Time) -> String {
 /// A time from RFC 3339, with any offset.
 pub fn parse_time(text: &str) -> Option<Time> {
     let stamp: jiff::Timestamp = text.parse().ok()?;
-    u64::try_from(stamp.as_nanosecond()).ok().map(Time::from_nanos)
+    u64::try_from(stamp.as_nanosecond())
+        .ok()
+        .map(Time::from_nanos)
 }
 
 #[cfg(test)]
@@ -53,8 +55,18 @@ mod tests {
 
     #[test]
     fn an_event_is_a_cloud_event() {
-        let kind = EventKind::QueueChanged { queue: "support".into(), change: "added".into(), target_ms: 20_000, short_abandon_ms: 5_000 };
-        let event = Event { sequence: 7, at: Time::from_nanos(1_772_380_800_123_456_789), kind, person: None };
+        let kind = EventKind::QueueChanged {
+            queue: "support".into(),
+            change: "added".into(),
+            target_ms: 20_000,
+            short_abandon_ms: 5_000,
+        };
+        let event = Event {
+            sequence: 7,
+            at: Time::from_nanos(1_772_380_800_123_456_789),
+            kind,
+            person: None,
+        };
         let json: serde_json::Value = serde_json::from_str(&cloud_event(&event, "n1")).unwrap();
         let expected = serde_json::json!({
             "specversion": "1.0", "id": "n1-7", "source": "/cordboard/n1", "type": "queue.changed", "subject": "support",
@@ -62,6 +74,9 @@ mod tests {
             "data": {"queue": "support", "change": "added", "target_ms": 20000, "short_abandon_ms": 5000}
         });
         assert_eq!(json, expected);
-        assert_eq!(parse_time("2026-03-02T00:00:00.123+08:00"), Some(Time::from_nanos(1_772_380_800_123_000_000)));
+        assert_eq!(
+            parse_time("2026-03-02T00:00:00.123+08:00"),
+            Some(Time::from_nanos(1_772_380_800_123_000_000))
+        );
     }
 }

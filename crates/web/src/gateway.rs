@@ -36,14 +36,18 @@ impl Gateway {
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&self, command: Command) -> Result<Answer, Problem> {
         let (reply, answer) = oneshot::channel();
-        self.sender.try_send(Ask { command, reply }).map_err(|_| Problem::unavailable("the engine takes no more commands now"))?;
+        self.sender
+            .try_send(Ask { command, reply })
+            .map_err(|_| Problem::unavailable("the engine takes no more commands now"))?;
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(Refusal::NotFound(detail)))) => Err(Problem::not_found(detail)),
             Ok(Ok(Err(Refusal::Conflict(detail)))) => Err(Problem::conflict(detail)),
             Ok(Ok(Err(Refusal::Invalid(detail)))) => Err(Problem::unprocessable(detail)),
             Ok(Err(_)) => Err(Problem::unavailable("the engine is stopping")),
-            Err(_) => Err(Problem::unavailable("the engine has not answered in time; the command may still take effect")),
+            Err(_) => Err(Problem::unavailable(
+                "the engine has not answered in time; the command may still take effect",
+            )),
         }
     }
 }

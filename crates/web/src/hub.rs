@@ -59,7 +59,10 @@ enum Scope {
 #[derive(Clone, Debug)]
 pub(crate) enum Listener {
     Overseer,
-    Agent { id: Name, queues: std::collections::BTreeSet<Name> },
+    Agent {
+        id: Name,
+        queues: std::collections::BTreeSet<Name>,
+    },
 }
 
 struct Client {
@@ -110,8 +113,19 @@ pub struct Hub {
 
 impl Hub {
     /// A hub over what a snapshot or a replay gave (both at the same sequence).
-    pub fn new(node: Name, board: Board, fold: Fold, delivered: Delivered, audience: Audience) -> Arc<Hub> {
-        let state = State { board, fold, ring: VecDeque::new(), clients: Vec::new() };
+    pub fn new(
+        node: Name,
+        board: Board,
+        fold: Fold,
+        delivered: Delivered,
+        audience: Audience,
+    ) -> Arc<Hub> {
+        let state = State {
+            board,
+            fold,
+            ring: VecDeque::new(),
+            clients: Vec::new(),
+        };
         Arc::new(Hub {
             node,
             state: Mutex::new(state),
@@ -126,9 +140,16 @@ impl Hub {
     /// Takes committed events, in order: call it as soon as they are on disk, and before the answers that wait for them are given. What has been
     /// published already (a replay) is passed over. Never blocks on a client.
     pub fn publish(self: &Arc<Self>, events: &[Event]) {
-        let Some(last) = events.last().map(|event| event.sequence) else { return };
+        let Some(last) = events.last().map(|event| event.sequence) else {
+            return;
+        };
         let mut state = self.lock();
-        let State { board, fold, ring, clients } = &mut *state;
+        let State {
+            board,
+            fold,
+            ring,
+            clients,
+        } = &mut *state;
         let mut lines = Vec::new();
         for event in events {
             fold.apply(event);
@@ -138,7 +159,11 @@ impl Hub {
             if clients.is_empty() {
                 ring.clear(); // the log has it for whoever comes
             } else {
-                lines.push(Line { sequence: event.sequence, text: cloud_event(event, &self.node).into(), scope: scope(event, board) });
+                lines.push(Line {
+                    sequence: event.sequence,
+                    text: cloud_event(event, &self.node).into(),
+                    scope: scope(event, board),
+                });
             }
         }
         for line in &lines {
@@ -147,7 +172,11 @@ impl Hub {
             }
             ring.push_back(line.clone());
         }
-        let batch = Arc::new(Batch { lines, last, hub: Arc::downgrade(self) });
+        let batch = Arc::new(Batch {
+            lines,
+            last,
+            hub: Arc::downgrade(self),
+        });
         let before = clients.len();
         clients.retain(|client| {
             let kept = client.queue.try_send(batch.clone()).is_ok();
@@ -159,7 +188,8 @@ impl Hub {
         let left = clients.len();
         drop(state);
         if left != before {
-            self.slow_closed.fetch_add((before - left) as u64, Ordering::Relaxed);
+            self.slow_closed
+                .fetch_add((before - left) as u64, Ordering::Relaxed);
             self.count(left);
         }
         drop(batch); // outside the lock: with no client this is the delivery
@@ -206,20 +236,43 @@ impl Hub {
         if let Some(after) = after.filter(|after| *after < now) {
             match state.ring.front() {
                 Some(first) if first.sequence <= after + 1 => {
-                    missed.extend(state.ring.iter().filter(|line| line.sequence > after).cloned());
+                    missed.extend(
+                        state
+                            .ring
+                            .iter()
+                            .filter(|line| line.sequence > after)
+                            .cloned(),
+                    );
                 }
-                first => return Err(Missing::Older { until: first.map_or(now, |line| line.sequence - 1) }),
+                first => {
+                    return Err(Missing::Older {
+                        until: first.map_or(now, |line| line.sequence - 1),
+                    });
+                }
             }
         }
         let (sender, batches) = mpsc::channel(CLIENT_BATCHES_MAX);
         let slow = Arc::new(Notify::new());
         let id = self.next_client.fetch_add(1, Ordering::Relaxed);
-        state.clients.push(Client { id, queue: sender, slow: slow.clone() });
+        state.clients.push(Client {
+            id,
+            queue: sender,
+            slow: slow.clone(),
+        });
         let seen = look(&state);
         let count = state.clients.len();
         drop(state);
         self.count(count);
-        Ok((seen, missed, Subscription { batches, slow, id, hub: self.clone() }))
+        Ok((
+            seen,
+            missed,
+            Subscription {
+                batches,
+                slow,
+                id,
+                hub: self.clone(),
+            },
+        ))
     }
 
     fn leave(&self, id: u64) {
@@ -244,19 +297,27 @@ impl Hub {
 /// Why a client could not join at once.
 pub(crate) enum Missing {
     /// The log has the events up to `until`.
-    Older { until: u64 },
+    Older {
+        until: u64,
+    },
     Full,
 }
 
 impl Line {
     /// A line from the log, for one who resumes from far back.
     pub(crate) fn from_log(event: &Event, node: &str) -> Line {
-        Line { sequence: event.sequence, text: cloud_event(event, node).into(), scope: scope_alone(&event.kind) }
+        Line {
+            sequence: event.sequence,
+            text: cloud_event(event, node).into(),
+            scope: scope_alone(&event.kind),
+        }
     }
 
     /// Whether this listener gets it.
     pub(crate) fn is_for(&self, listener: &Listener) -> bool {
-        let Listener::Agent { id, queues } = listener else { return true };
+        let Listener::Agent { id, queues } = listener else {
+            return true;
+        };
         match &self.scope {
             Scope::Everybody => true,
             Scope::Overseers => false,
@@ -271,7 +332,9 @@ fn scope(event: &Event, board: &Board) -> Scope {
     match scope_alone(&event.kind) {
         Scope::Overseers => {
             let contact = board::contact_of(&event.kind).and_then(|id| board.contacts.get(id));
-            contact.map_or(Scope::Overseers, |contact| Scope::Agent(contact.agent.clone()))
+            contact.map_or(Scope::Overseers, |contact| {
+                Scope::Agent(contact.agent.clone())
+            })
         }
         known => known,
     }
@@ -281,17 +344,37 @@ fn scope_alone(kind: &EventKind) -> Scope {
     match kind {
         EventKind::QueueChanged { .. } | EventKind::NodeStarted { .. } => Scope::Everybody,
         // Nothing personal is in these: a desk may show its queues' length.
-        EventKind::ContactQueued { queue, .. } | EventKind::ContactLeftQueue { queue, .. } => Scope::Queue(queue.clone(), None),
-        EventKind::ContactAbandoned { queue: Some(queue), .. } => Scope::Queue(queue.clone(), None),
-        EventKind::ContactAnswered { queue: Some(queue), agent, .. } => Scope::Queue(queue.clone(), Some(agent.clone())),
-        EventKind::ContactOfferEnded { agent, .. } | EventKind::ContactAnswered { agent, .. } => Scope::Agent(Some(agent.clone())),
+        EventKind::ContactQueued { queue, .. } | EventKind::ContactLeftQueue { queue, .. } => {
+            Scope::Queue(queue.clone(), None)
+        }
+        EventKind::ContactAbandoned {
+            queue: Some(queue), ..
+        } => Scope::Queue(queue.clone(), None),
+        EventKind::ContactAnswered {
+            queue: Some(queue),
+            agent,
+            ..
+        } => Scope::Queue(queue.clone(), Some(agent.clone())),
+        EventKind::ContactOfferEnded { agent, .. } | EventKind::ContactAnswered { agent, .. } => {
+            Scope::Agent(Some(agent.clone()))
+        }
         EventKind::ContactOffered { agent, .. } => Scope::Agent(Some(agent.clone())),
         EventKind::AgentState { agent, .. } => Scope::Agent(Some(agent.clone())),
-        EventKind::ContactHeld { agent: Some(agent), .. }
-        | EventKind::ContactResumed { agent: Some(agent), .. }
-        | EventKind::ContactClosed { agent: Some(agent), .. }
-        | EventKind::ContactTransferred { from: Some(agent), .. }
-        | EventKind::ContactArrived { by: Some(agent), .. } => Scope::Agent(Some(agent.clone())),
+        EventKind::ContactHeld {
+            agent: Some(agent), ..
+        }
+        | EventKind::ContactResumed {
+            agent: Some(agent), ..
+        }
+        | EventKind::ContactClosed {
+            agent: Some(agent), ..
+        }
+        | EventKind::ContactTransferred {
+            from: Some(agent), ..
+        }
+        | EventKind::ContactArrived {
+            by: Some(agent), ..
+        } => Scope::Agent(Some(agent.clone())),
         EventKind::ContactArrived { .. }
         | EventKind::ContactIdentified { .. }
         | EventKind::ContactHeld { .. }

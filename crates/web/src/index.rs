@@ -20,8 +20,11 @@ const BATCH_MAX: usize = 2_000;
 pub fn index_closed(hub: &Hub, store: &Store) -> Result<usize, StoreError> {
     let mut indexed = 0;
     loop {
-        let batch: Vec<Contact> = hub.read(|state| state.board.closed.iter().take(BATCH_MAX).cloned().collect());
-        let Some(last) = batch.last().map(|contact| contact.closed_sequence) else { return Ok(indexed) };
+        let batch: Vec<Contact> =
+            hub.read(|state| state.board.closed.iter().take(BATCH_MAX).cloned().collect());
+        let Some(last) = batch.last().map(|contact| contact.closed_sequence) else {
+            return Ok(indexed);
+        };
         let mut rows: Vec<ClosedContact> = Vec::with_capacity(batch.len());
         for contact in &batch {
             // One that comes from a snapshot has lost what is personal: it must not replace a row that has it.
@@ -39,7 +42,10 @@ fn row(contact: &Contact) -> ClosedContact {
     let mut form = view::contact(contact);
     let ani = form.ani.take();
     let personal = ani.map(|ani| Personal {
-        person: contact.person.clone().unwrap_or_else(|| format!("tel:{ani}").into()),
+        person: contact
+            .person
+            .clone()
+            .unwrap_or_else(|| format!("tel:{ani}").into()),
         json: serde_json::json!({ "ani": ani }).to_string().into(),
     });
     let text = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
@@ -53,7 +59,9 @@ fn row(contact: &Contact) -> ClosedContact {
             agent: text(&contact.agent),
             outcome: form.outcome.unwrap_or_default().to_owned(),
         },
-        json: serde_json::to_string(&form).expect("plain data with string keys").into(),
+        json: serde_json::to_string(&form)
+            .expect("plain data with string keys")
+            .into(),
         personal,
     }
 }

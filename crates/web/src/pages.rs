@@ -24,11 +24,16 @@ pub fn router() -> Router<App> {
         .route("/", get(async || file("index.html")))
         .route("/desk", get(async || file("desk.html")))
         .route("/wallboard", get(async || file("wallboard.html")))
-        .route("/ui/{file}", get(async |Path(name): Path<String>| file(&name)))
+        .route(
+            "/ui/{file}",
+            get(async |Path(name): Path<String>| file(&name)),
+        )
 }
 
 fn file(name: &str) -> Response {
-    let Some(found) = Files::get(name) else { return Problem::not_found("there is no such file").into_response() };
+    let Some(found) = Files::get(name) else {
+        return Problem::not_found("there is no such file").into_response();
+    };
     let kind = match name.rsplit_once('.').map(|(_, kind)| kind) {
         Some("html") => "text/html; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
@@ -37,6 +42,9 @@ fn file(name: &str) -> Response {
         _ => "application/octet-stream",
     };
     // Small files that change with the binary: always asked for anew.
-    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
     (headers, found.data).into_response()
 }

@@ -76,14 +76,27 @@ pub async fn stream(
         (Some(token), _) => token,
         (None, Some((token, false))) => token,
         (None, Some((token, true))) if same_origin(&headers) => token,
-        (None, Some(_)) => return Err(Problem::forbidden("a stream with a cookie must be opened by these pages (Origin)")),
+        (None, Some(_)) => {
+            return Err(Problem::forbidden(
+                "a stream with a cookie must be opened by these pages (Origin)",
+            ));
+        }
         (None, None) => return Err(Problem::unauthorized()),
     };
     let who = app.who(token).await?;
-    let upgrade = upgrade.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
-    let upgrade = upgrade.max_message_size(INCOMING_MAX).max_frame_size(INCOMING_MAX);
+    let upgrade =
+        upgrade.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let upgrade = upgrade
+        .max_message_size(INCOMING_MAX)
+        .max_frame_size(INCOMING_MAX);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let mut client = Client { listener: listener(&app, &who), app, who, socket, heard: Instant::now() };
+        let mut client = Client {
+            listener: listener(&app, &who),
+            app,
+            who,
+            socket,
+            heard: Instant::now(),
+        };
         if let Err(Some((code, reason))) = client.run(wanted.after).await {
             client.close(code, reason).await;
         }
@@ -93,8 +106,15 @@ pub async fn stream(
 fn listener(app: &App, who: &Who) -> Listener {
     match who.role {
         Role::Agent => {
-            let queues = app.accounts().find(&who.user).map(|account| account.queues.clone()).unwrap_or_default();
-            Listener::Agent { id: who.user.clone(), queues }
+            let queues = app
+                .accounts()
+                .find(&who.user)
+                .map(|account| account.queues.clone())
+                .unwrap_or_default();
+            Listener::Agent {
+                id: who.user.clone(),
+                queues,
+            }
         }
         Role::Supervisor | Role::Admin | Role::Service => Listener::Overseer,
     }
@@ -117,7 +137,7 @@ impl Client {
         let now = self.app.hub.read(|state| state.board.sequence());
         let after = after.filter(|after| *after <= now && now - after <= REPLAYED_MAX);
         let Some(mut after) = after else {
-            let ((snapshot, sequence), _, subscription) = self.join(None)?;
+            let ((snapshot, sequence), subscription) = self.join()?;
             self.greet(snapshot, sequence, false, &slow).await?;
             return self.live(subscription).await;
         };
@@ -130,13 +150,17 @@ impl Client {
                     return self.live(subscription).await;
                 }
                 Err(Missing::Full) => return Err(Some((TRY_AGAIN, "too many clients"))),
-                Err(Missing::Older { until }) => after = self.from_log(after, until).await?,
+                Err(Missing::Older { until }) => after = self.catch_up(after, until).await?,
             }
         }
     }
 
-    fn join(&self, after: Option<u64>) -> Result<((Snapshot, u64), Vec<Line>, Subscription), End> {
-        self.app.hub.join(after, |state| self.look(state)).map_err(|_| Some((TRY_AGAIN, "too many clients")))
+    /// A snapshot of now, and everything from there on.
+    fn join(&self) -> Result<((Snapshot, u64), Subscription), End> {
+        let joined = self.app.hub.join(None, |state| self.look(state));
+        joined
+            .map(|(seen, _, subscription)| (seen, subscription))
+            .map_err(|_| Some((TRY_AGAIN, "too many clients")))
     }
 
     /// The snapshot as this listener may see it.
@@ -146,9 +170,19 @@ impl Client {
             Listener::Overseer => None,
             Listener::Agent { id, queues } => Some((id, queues)),
         };
-        let queues = state.fold.queues().filter(|name| own.is_none_or(|(_, queues)| queues.contains(*name)));
-        let agents = view::agent_ids(&state.board, &accounts).into_iter().filter(|id| own.is_none_or(|(own, _)| *id == own)).collect::<BTreeSet<_>>();
-        let contacts = state.board.contacts.values().filter(|contact| own.is_none_or(|(own, _)| contact.agent.as_ref() == Some(own)));
+        let queues = state
+            .fold
+            .queues()
+            .filter(|name| own.is_none_or(|(_, queues)| queues.contains(*name)));
+        let agents = view::agent_ids(&state.board, &accounts)
+            .into_iter()
+            .filter(|id| own.is_none_or(|(own, _)| *id == own))
+            .collect::<BTreeSet<_>>();
+        let contacts = state
+            .board
+            .contacts
+            .values()
+            .filter(|contact| own.is_none_or(|(own, _)| contact.agent.as_ref() == Some(own)));
         let mut contacts: Vec<_> = contacts.collect();
         contacts.sort_by_key(|contact| std::cmp::Reverse(contact.arrived));
         contacts.truncate(CONTACTS_MAX);
@@ -158,14 +192,25 @@ impl Client {
             sequence,
             as_of: sequence,
             resumed: false,
-            queues: queues.filter_map(|name| view::queue(&state.fold, name, now)).collect(),
-            agents: agents.into_iter().filter_map(|id| view::agent(&state.board, &state.fold, &accounts, id, now)).collect(),
+            queues: queues
+                .filter_map(|name| view::queue(&state.fold, name, now))
+                .collect(),
+            agents: agents
+                .into_iter()
+                .filter_map(|id| view::agent(&state.board, &state.fold, &accounts, id, now))
+                .collect(),
             contacts: contacts.into_iter().map(view::contact).collect(),
         };
         (snapshot, sequence)
     }
 
-    async fn greet(&mut self, mut snapshot: Snapshot, sequence: u64, resumed: bool, slow: &Notify) -> Result<(), End> {
+    async fn greet(
+        &mut self,
+        mut snapshot: Snapshot,
+        sequence: u64,
+        resumed: bool,
+        slow: &Notify,
+    ) -> Result<(), End> {
         snapshot.sequence = sequence;
         snapshot.resumed = resumed;
         let text = serde_json::to_string(&snapshot).map_err(|_| None)?;
@@ -173,16 +218,23 @@ impl Client {
     }
 
     /// Sends the events after `after` up to `until` from the log; returns how far it came.
-    async fn from_log(&mut self, mut after: u64, until: u64) -> Result<u64, End> {
+    async fn catch_up(&mut self, mut after: u64, until: u64) -> Result<u64, End> {
         let never = Notify::new();
         while after < until {
             let (log, node) = (self.app.log.clone(), self.app.node.clone());
             let limit = PAGE.min(usize::try_from(until - after).unwrap_or(PAGE));
             let read = blocking(move || {
                 let records = log.read(after, limit)?;
-                Ok::<_, store::StoreError>(records.iter().filter_map(|record| line(record, &node)).collect::<Vec<_>>())
+                Ok::<_, store::StoreError>(
+                    records
+                        .iter()
+                        .filter_map(|record| line(record, &node))
+                        .collect::<Vec<_>>(),
+                )
             });
-            let lines = read.await.map_err(|_| Some((TRY_AGAIN, "the log cannot be read")))?;
+            let lines = read
+                .await
+                .map_err(|_| Some((TRY_AGAIN, "the log cannot be read")))?;
             let Some(last) = lines.last().map(|line| line.sequence) else {
                 return Err(Some((TRY_AGAIN, "the log ends before the present")));
             };
@@ -220,7 +272,11 @@ impl Client {
         if self.app.who(self.who.token.clone()).await.is_err() {
             return Err(Some((SIGNED_OUT, "signed out")));
         }
-        let sent = tokio::time::timeout(SEND_WITHIN, self.socket.send(Message::Ping(axum::body::Bytes::new()))).await;
+        let sent = tokio::time::timeout(
+            SEND_WITHIN,
+            self.socket.send(Message::Ping(axum::body::Bytes::new())),
+        )
+        .await;
         sent.map_err(|_| None)?.map_err(|_| None)
     }
 
@@ -247,7 +303,10 @@ impl Client {
 
     /// Says why, and waits a moment for the other end to read it.
     async fn close(&mut self, code: u16, reason: &'static str) {
-        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let frame = CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        };
         let said = async {
             self.socket.send(Message::Close(Some(frame))).await?;
             while let Some(Ok(_)) = self.socket.recv().await {}

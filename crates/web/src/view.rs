@@ -115,14 +115,20 @@ pub fn contact(contact: &Contact) -> ContactView {
         ani: contact.ani.clone(),
         dnis: contact.dnis.to_string(),
         customer: contact.customers.first().map(|id| id.0.to_string()),
-        customers: contact.customers.iter().map(|id| id.0.to_string()).collect(),
+        customers: contact
+            .customers
+            .iter()
+            .map(|id| id.0.to_string())
+            .collect(),
         class: text(&contact.class),
         queue: text(&contact.queue),
         agent: text(&contact.agent),
         arrived: rfc3339(contact.arrived),
         answered: contact.answered.map(rfc3339),
         ended: contact.ended.map(rfc3339),
-        outcome: contact.outcome.map(|outcome| metrics::totals::OUTCOMES[outcome as usize].1),
+        outcome: contact
+            .outcome
+            .map(|outcome| metrics::totals::OUTCOMES[outcome as usize].1),
         cause: text(&contact.cause),
         held: contact.held,
         entry: contact.entry.to_string(),
@@ -151,7 +157,9 @@ pub fn queue(fold: &Fold, name: &str, now: Time) -> Option<QueueView> {
         name: name.to_owned(),
         waiting: queue.waiting,
         longest_since: queue.longest_since.map(rfc3339),
-        longest_wait_seconds: queue.longest_since.map_or(0.0, |since| now.since(since).as_secs_f64()),
+        longest_wait_seconds: queue
+            .longest_since
+            .map_or(0.0, |since| now.since(since).as_secs_f64()),
         target_seconds: queue.target_ms as f64 / 1000.0,
         kpi: queue_kpis(&queue.today),
         today: queue.today,
@@ -160,32 +168,58 @@ pub fn queue(fold: &Fold, name: &str, now: Time) -> Option<QueueView> {
 
 /// Every definition of queues.
 pub fn queue_kpis(totals: &QueueTotals) -> BTreeMap<&'static str, Option<f64>> {
-    kpi::DEFINITIONS.iter().filter(|one| one.is_of_queues()).map(|one| (one.id, one.of_queue(totals))).collect()
+    kpi::DEFINITIONS
+        .iter()
+        .filter(|one| one.is_of_queues())
+        .map(|one| (one.id, one.of_queue(totals)))
+        .collect()
 }
 
 /// Every definition of agents.
 pub fn agent_kpis(totals: &AgentTotals) -> BTreeMap<&'static str, Option<f64>> {
-    kpi::DEFINITIONS.iter().filter(|one| one.is_of_agents()).map(|one| (one.id, one.of_agent(totals))).collect()
+    kpi::DEFINITIONS
+        .iter()
+        .filter(|one| one.is_of_agents())
+        .map(|one| (one.id, one.of_agent(totals)))
+        .collect()
 }
 
 /// An agent's form; `None` when neither the configuration nor an event knows them.
-pub fn agent(board: &Board, fold: &Fold, accounts: &Accounts, id: &str, now: Time) -> Option<AgentView> {
+pub fn agent(
+    board: &Board,
+    fold: &Fold,
+    accounts: &Accounts,
+    id: &str,
+    now: Time,
+) -> Option<AgentView> {
     let account: Option<&Account> = accounts.find(id).filter(|account| account.takes_calls);
     let row = board.agents.get(id);
     if account.is_none() && row.is_none() {
         return None;
     }
-    let today = fold.agent_now(id, now).map(|agent| agent.today).unwrap_or_default();
+    let today = fold
+        .agent_now(id, now)
+        .map(|agent| agent.today)
+        .unwrap_or_default();
     let state = row.map_or(engine::AgentState::LoggedOut, |row| row.state);
     Some(AgentView {
         id: id.to_owned(),
         name: account.map_or_else(|| id.to_owned(), |account| account.name.clone()),
-        role: account.map_or("agent", |account| account.role.word()).to_owned(),
-        group: row.map(|row| &row.group).or(account.map(|account| &account.group)).map_or_else(String::new, |group| group.to_string()),
-        skills: account.map(|account| account.skills.clone()).unwrap_or_default(),
+        role: account
+            .map_or("agent", |account| account.role.word())
+            .to_owned(),
+        group: row
+            .map(|row| &row.group)
+            .or(account.map(|account| &account.group))
+            .map_or_else(String::new, |group| group.to_string()),
+        skills: account
+            .map(|account| account.skills.clone())
+            .unwrap_or_default(),
         state: metrics::totals::state_name(state),
         reason: row.and_then(|row| row.reason.as_deref()).map(str::to_owned),
-        contact: row.and_then(|row| row.contact.as_ref()).map(|contact| contact.0.to_string()),
+        contact: row
+            .and_then(|row| row.contact.as_ref())
+            .map(|contact| contact.0.to_string()),
         queue: row.and_then(|row| row.queue.as_deref()).map(str::to_owned),
         since: row.map(|row| rfc3339(row.since)),
         until: row.and_then(|row| row.until).map(rfc3339),
@@ -196,7 +230,9 @@ pub fn agent(board: &Board, fold: &Fold, accounts: &Accounts, id: &str, now: Tim
 
 /// What an agent did, in seconds.
 pub fn agent_today(totals: &AgentTotals) -> AgentToday {
-    let seconds = |(state, word): &(engine::AgentState, &'static str)| (*word, totals.state_ms.of(*state) as f64 / 1000.0);
+    let seconds = |(state, word): &(engine::AgentState, &'static str)| {
+        (*word, totals.state_ms.of(*state) as f64 / 1000.0)
+    };
     AgentToday {
         handled: totals.handling.handled,
         offers_answered: totals.offers.answered,
@@ -206,9 +242,20 @@ pub fn agent_today(totals: &AgentTotals) -> AgentToday {
 }
 
 /// Everybody who takes calls, and whoever the events name beside them.
-pub fn agent_ids<'a>(board: &'a Board, accounts: &'a Accounts) -> std::collections::BTreeSet<&'a Arc<str>> {
-    let configured = accounts.0.values().filter(|account| account.takes_calls).map(|account| &account.id);
+pub fn agent_ids<'a>(
+    board: &'a Board,
+    accounts: &'a Accounts,
+) -> std::collections::BTreeSet<&'a Arc<str>> {
+    let configured = accounts
+        .0
+        .values()
+        .filter(|account| account.takes_calls)
+        .map(|account| &account.id);
     // One who is no longer configured is shown until logged out.
-    let others = board.agents.iter().filter(|(_, agent)| agent.state != engine::AgentState::LoggedOut).map(|(id, _)| id);
+    let others = board
+        .agents
+        .iter()
+        .filter(|(_, agent)| agent.state != engine::AgentState::LoggedOut)
+        .map(|(id, _)| id);
     configured.chain(others).collect()
 }

@@ -48,9 +48,8 @@ function drawContacts() {
   if (contacts.length === 0) { byId("contacts").replaceChildren(make("p", { class: "note" }, t("nobodyThere"))); return; }
   const focused = document.activeElement?.dataset?.contact;
   const rows = contacts.map((one) => make("tr", {},
-    cell(one.ani), cell(one.class), cell(state(one.held ? "held" : one.state)), cell(running(one.arrived)), cell(one.queue), cell(one.agent),
-    cell(make("button", { type: "button", class: "plain", "data-contact": one.id, "aria-label": `${t("details")} ${one.ani ?? one.id}`, onclick: () => details(one) }, t("details")))));
-  byId("contacts").replaceChildren(table(["number", "class", "state", "since", "queue", "agent", "details"], rows));
+    cell(make("button", { type: "button", class: "plain", "data-contact": one.id, "aria-label": `${t("details")} ${one.ani ?? one.id}`, onclick: () => details(one) }, one.ani ?? one.id)), cell(one.class), cell(state(one.held ? "held" : one.state)), cell(running(one.arrived)), cell(one.queue), cell(one.agent)));
+  byId("contacts").replaceChildren(table(["number", "class", "state", "since", "queue", "agent"], rows));
   if (focused) byId("contacts").querySelector(`[data-contact="${CSS.escape(focused)}"]`)?.focus();
 }
 

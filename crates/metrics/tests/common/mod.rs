@@ -21,12 +21,21 @@ pub struct Feed {
 #[allow(dead_code)]
 impl Feed {
     pub fn new(zone: jiff::tz::TimeZone) -> Feed {
-        Feed { fold: Fold::new(zone), events: Vec::new(), sequence: 0 }
+        Feed {
+            fold: Fold::new(zone),
+            events: Vec::new(),
+            sequence: 0,
+        }
     }
 
     pub fn tell(&mut self, at: Time, kind: EventKind) {
         self.sequence += 1;
-        let event = Event { sequence: self.sequence, at, person: None, kind };
+        let event = Event {
+            sequence: self.sequence,
+            at,
+            person: None,
+            kind,
+        };
         assert!(self.fold.apply(&event));
         self.events.push(event);
     }
@@ -83,7 +92,16 @@ impl Feed {
     }
 
     pub fn left(&mut self, at: Time, n: u64, queue: &str, wait_ms: u64, exit: Exit) {
-        self.tell(at, EventKind::ContactLeftQueue { contact: contact(n), queue: queue.into(), visit: 1, exit, wait_ms });
+        self.tell(
+            at,
+            EventKind::ContactLeftQueue {
+                contact: contact(n),
+                queue: queue.into(),
+                visit: 1,
+                exit,
+                wait_ms,
+            },
+        );
     }
 
     pub fn offer_ended(&mut self, at: Time, n: u64, agent: &str, reason: acd::OfferEnd) {
@@ -120,7 +138,15 @@ impl Feed {
         self.tell(at, kind);
     }
 
-    pub fn agent(&mut self, at: Time, agent: &str, was: AgentState, was_ms: u64, state: AgentState, queue: Option<&str>) {
+    pub fn agent(
+        &mut self,
+        at: Time,
+        agent: &str,
+        was: AgentState,
+        was_ms: u64,
+        state: AgentState,
+        queue: Option<&str>,
+    ) {
         let kind = EventKind::AgentState {
             agent: agent.into(),
             group: "all".into(),

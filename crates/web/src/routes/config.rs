@@ -20,13 +20,18 @@ pub struct Applied {
 #[utoipa::path(get, path = "/api/v1/config/effective", tag = "config", responses((status = 200, body = Object), (status = "4XX", body = Problem)))]
 pub async fn effective(State(app): State<App>, who: Who) -> Result<Json<Value>, Problem> {
     who.must_oversee()?;
-    blocking(move || Ok::<_, Problem>((app.hooks.effective)())).await.map(Json)
+    blocking(move || Ok::<_, Problem>((app.hooks.effective)()))
+        .await
+        .map(Json)
 }
 
 /// Read the files again and apply the difference in one step (administrators); a wrong file changes nothing and gives 422 with every error.
 #[utoipa::path(post, path = "/api/v1/config/reload", tag = "config", responses((status = 200, body = Applied), (status = 422, body = Problem), (status = "4XX", body = Problem)))]
 pub async fn reload(State(app): State<App>, who: Who) -> Result<Json<Applied>, Problem> {
     who.must_administer()?;
-    let changes = blocking(move || (app.hooks.reload)(&who.user).map_err(|errors| Problem::unprocessable(errors.join("\n")))).await?;
+    let changes = blocking(move || {
+        (app.hooks.reload)(&who.user).map_err(|errors| Problem::unprocessable(errors.join("\n")))
+    })
+    .await?;
     Ok(Json(Applied { changes }))
 }

@@ -57,21 +57,36 @@ impl Filter {
             Some("offered") => States::Only(ContactState::Offered),
             Some("connected") => States::Only(ContactState::Connected),
             Some("closed") => States::Only(ContactState::Closed),
-            Some(other) => return Err(Problem::bad_request(format!("{other:?} is no state of a contact"))),
+            Some(other) => {
+                return Err(Problem::bad_request(format!(
+                    "{other:?} is no state of a contact"
+                )));
+            }
         })
     }
 
     fn fits(&self, contact: &Contact) -> bool {
-        let is = |wanted: &Option<String>, found: &Option<std::sync::Arc<str>>| wanted.as_deref().is_none_or(|wanted| found.as_deref() == Some(wanted));
+        let is = |wanted: &Option<String>, found: &Option<std::sync::Arc<str>>| {
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| found.as_deref() == Some(wanted))
+        };
         is(&self.queue, &contact.queue)
             && is(&self.agent, &contact.agent)
-            && self.customer.as_deref().is_none_or(|wanted| contact.customers.iter().any(|id| &*id.0 == wanted))
+            && self
+                .customer
+                .as_deref()
+                .is_none_or(|wanted| contact.customers.iter().any(|id| &*id.0 == wanted))
     }
 }
 
 /// Contacts, newest first, closed ones included. Agents see their own.
 #[utoipa::path(get, path = "/api/v1/contacts", tag = "contacts", params(Filter), responses((status = 200, body = List<ContactView>), (status = "4XX", body = Problem)))]
-pub async fn list(State(app): State<App>, who: Who, Query(mut filter): Query<Filter>) -> Result<Json<List<Value>>, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    who: Who,
+    Query(mut filter): Query<Filter>,
+) -> Result<Json<List<Value>>, Problem> {
     if !who.role.oversees() {
         filter.agent = Some(who.user.to_string());
     }
@@ -87,13 +102,21 @@ pub async fn list(State(app): State<App>, who: Who, Query(mut filter): Query<Fil
             return Ok(Json(List { items, next }));
         }
     }
-    if matches!(states, States::Open) || matches!(states, States::Only(state) if state != ContactState::Closed) {
+    if matches!(states, States::Open)
+        || matches!(states, States::Only(state) if state != ContactState::Closed)
+    {
         return Ok(Json(List { items, next: None }));
     }
     if items.len() == limit {
-        return Ok(Json(List { items, next: Some("c".to_owned()) }));
+        return Ok(Json(List {
+            items,
+            next: Some("c".to_owned()),
+        }));
     }
-    let behind = cursor.filter(|cursor| !cursor.open).map(|cursor| cursor.place).filter(|place| !place.is_empty());
+    let behind = cursor
+        .filter(|cursor| !cursor.open)
+        .map(|cursor| cursor.place)
+        .filter(|place| !place.is_empty());
     let (closed, next) = closed_page(&app, filter, behind, limit - items.len()).await?;
     items.extend(closed);
     Ok(Json(List { items, next }))
@@ -111,15 +134,31 @@ fn parse_cursor(text: &str) -> Result<Cursor, Problem> {
         (_, Some(place)) => (false, place),
         (None, None) => return Err(Problem::bad_request("not a cursor of this list")),
     };
-    let sound = place.is_empty() && !open || place.split_at_checked(16).is_some_and(|(at, _)| u64::from_str_radix(at, 16).is_ok());
-    if sound { Ok(Cursor { open, place: place.to_owned() }) } else { Err(Problem::bad_request("not a cursor of this list")) }
+    let sound = place.is_empty() && !open
+        || place
+            .split_at_checked(16)
+            .is_some_and(|(at, _)| u64::from_str_radix(at, 16).is_ok());
+    if sound {
+        Ok(Cursor {
+            open,
+            place: place.to_owned(),
+        })
+    } else {
+        Err(Problem::bad_request("not a cursor of this list"))
+    }
 }
 
 fn place(at: Time, contact: &Contact) -> String {
     format!("{:016x}{}", at.as_nanos(), contact.id)
 }
 
-fn open_page(app: &App, filter: &Filter, states: &States, cursor: Option<&Cursor>, limit: usize) -> (Vec<Value>, Option<String>) {
+fn open_page(
+    app: &App,
+    filter: &Filter,
+    states: &States,
+    cursor: Option<&Cursor>,
+    limit: usize,
+) -> (Vec<Value>, Option<String>) {
     app.hub.read(|state| {
         let wanted = |contact: &&Contact| match states {
             States::Only(state) => contact.state == *state,
@@ -137,14 +176,31 @@ fn open_page(app: &App, filter: &Filter, states: &States, cursor: Option<&Cursor
         found.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
         let next = (found.len() > limit).then(|| format!("o{}", found[limit - 1].0));
         found.truncate(limit);
-        (found.into_iter().map(|(_, contact)| form(contact)).collect(), next)
+        (
+            found
+                .into_iter()
+                .map(|(_, contact)| form(contact))
+                .collect(),
+            next,
+        )
     })
 }
 
-async fn closed_page(app: &App, filter: Filter, behind: Option<String>, limit: usize) -> Result<(Vec<Value>, Option<String>), Problem> {
+async fn closed_page(
+    app: &App,
+    filter: Filter,
+    behind: Option<String>,
+    limit: usize,
+) -> Result<(Vec<Value>, Option<String>), Problem> {
     let (mut items, mut seen, mut last) = (Vec::new(), BTreeSet::new(), None);
     app.hub.read(|state| {
-        for contact in state.board.closed.iter().rev().filter(|contact| filter.fits(contact)) {
+        for contact in state
+            .board
+            .closed
+            .iter()
+            .rev()
+            .filter(|contact| filter.fits(contact))
+        {
             let place = place(contact.ended.unwrap_or(contact.arrived), contact);
             if behind.as_ref().is_none_or(|behind| place < *behind) && items.len() < limit {
                 seen.insert(contact.id.0.to_string());
@@ -159,12 +215,23 @@ async fn closed_page(app: &App, filter: Filter, behind: Option<String>, limit: u
     let store = app.store.clone();
     let rest = limit - items.len();
     let page = blocking(move || {
-        let wanted = ContactFilter { customer: filter.customer.as_deref(), queue: filter.queue.as_deref(), agent: filter.agent.as_deref(), from: None, to: None };
+        let wanted = ContactFilter {
+            customer: filter.customer.as_deref(),
+            queue: filter.queue.as_deref(),
+            agent: filter.agent.as_deref(),
+            from: None,
+            to: None,
+        };
         store.contacts(&wanted, behind.as_deref(), rest)
     });
     let page = page.await?;
     // One that went into the index between the two looks is in both.
-    items.extend(page.items.iter().filter(|closed| !seen.contains(&closed.last.contact)).map(closed_form));
+    items.extend(
+        page.items
+            .iter()
+            .filter(|closed| !seen.contains(&closed.last.contact))
+            .map(closed_form),
+    );
     Ok((items, page.next.map(|next| format!("c{next}"))))
 }
 
@@ -174,7 +241,9 @@ fn form(contact: &Contact) -> Value {
 
 fn closed_form(closed: &ClosedContact) -> Value {
     let mut form: Value = serde_json::from_str(&closed.json).unwrap_or_default();
-    let personal = closed.personal.as_ref().and_then(|personal| serde_json::from_str::<serde_json::Map<String, Value>>(&personal.json).ok());
+    let personal = closed.personal.as_ref().and_then(|personal| {
+        serde_json::from_str::<serde_json::Map<String, Value>>(&personal.json).ok()
+    });
     if let (Some(form), Some(personal)) = (form.as_object_mut(), personal) {
         form.extend(personal);
     }
@@ -183,7 +252,11 @@ fn closed_form(closed: &ClosedContact) -> Value {
 
 /// One contact, open or closed.
 #[utoipa::path(get, path = "/api/v1/contacts/{id}", tag = "contacts", params(("id" = String, Path)), responses((status = 200, body = ContactView), (status = "4XX", body = Problem)))]
-pub async fn one(State(app): State<App>, who: Who, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn one(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     find(&app, &who, &id).await.map(Json)
 }
 
@@ -193,12 +266,20 @@ async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Problem> {
         Some(form) => form,
         None => {
             let (store, key) = (app.store.clone(), id.to_owned());
-            blocking(move || store.contact(&key)).await?.as_ref().map(closed_form).ok_or_else(missing)?
+            blocking(move || store.contact(&key))
+                .await?
+                .as_ref()
+                .map(closed_form)
+                .ok_or_else(missing)?
         }
     };
     // An agent learns nothing of others' contacts, not even that they exist.
     let own = found.get("agent").and_then(Value::as_str) == Some(&*who.user);
-    if own || who.role.oversees() { Ok(found) } else { Err(missing()) }
+    if own || who.role.oversees() {
+        Ok(found)
+    } else {
+        Err(missing())
+    }
 }
 
 /// The distributor's decisions on a contact.
@@ -221,9 +302,19 @@ pub struct Decision {
 
 /// Why the contact went to its agents.
 #[utoipa::path(get, path = "/api/v1/contacts/{id}/why", tag = "contacts", params(("id" = String, Path)), responses((status = 200, body = Why), (status = "4XX", body = Problem)))]
-pub async fn why(State(app): State<App>, who: Who, Path(id): Path<String>) -> Result<Json<Why>, Problem> {
+pub async fn why(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<Json<Why>, Problem> {
     find(&app, &who, &id).await?;
-    let decisions = match app.gateway.ask(Command::Why { contact: ContactId(id.as_str().into()) }).await {
+    let decisions = match app
+        .gateway
+        .ask(Command::Why {
+            contact: ContactId(id.as_str().into()),
+        })
+        .await
+    {
         Ok(Answer::Why(decisions)) => decisions,
         Ok(Answer::Done | Answer::Ladder(_)) => Vec::new(),
         // The contact exists: it was never offered, or so long ago that memory has let it go.
@@ -232,14 +323,29 @@ pub async fn why(State(app): State<App>, who: Who, Path(id): Path<String>) -> Re
     };
     let decision = |(at, queue, mut decision): (Time, std::sync::Arc<str>, acd::Decision)| {
         let overtaken = std::mem::take(&mut decision.overtaken);
-        let overtaken = overtaken.into_iter().map(|number| contact_name(&app.node, number)).collect();
-        Decision { at: rfc3339(at), queue: queue.to_string(), decision, overtaken }
+        let overtaken = overtaken
+            .into_iter()
+            .map(|number| contact_name(&app.node, number))
+            .collect();
+        Decision {
+            at: rfc3339(at),
+            queue: queue.to_string(),
+            decision,
+            overtaken,
+        }
     };
-    Ok(Json(Why { contact: id, decisions: decisions.into_iter().map(decision).collect() }))
+    Ok(Json(Why {
+        contact: id,
+        decisions: decisions.into_iter().map(decision).collect(),
+    }))
 }
 
 fn contact_name(node: &str, number: acd::ContactId) -> String {
-    format!("{node}-{}-{}", number.0 >> COUNTER_BITS, number.0 & ((1 << COUNTER_BITS) - 1))
+    format!(
+        "{node}-{}-{}",
+        number.0 >> COUNTER_BITS,
+        number.0 & ((1 << COUNTER_BITS) - 1)
+    )
 }
 
 /// The SIP messages of a contact, one line each.
@@ -251,25 +357,47 @@ pub struct Ladder {
 
 /// What was on the wire (supervisors).
 #[utoipa::path(get, path = "/api/v1/contacts/{id}/ladder", tag = "contacts", params(("id" = String, Path)), responses((status = 200, body = Ladder), (status = "4XX", body = Problem)))]
-pub async fn ladder(State(app): State<App>, who: Who, Path(id): Path<String>) -> Result<Json<Ladder>, Problem> {
+pub async fn ladder(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<Json<Ladder>, Problem> {
     who.must_oversee()?;
     find(&app, &who, &id).await?;
-    let messages = match app.gateway.ask(Command::Ladder { contact: ContactId(id.as_str().into()) }).await {
+    let messages = match app
+        .gateway
+        .ask(Command::Ladder {
+            contact: ContactId(id.as_str().into()),
+        })
+        .await
+    {
         Ok(Answer::Ladder(messages)) => messages,
         Ok(Answer::Done | Answer::Why(_)) => Vec::new(),
         Err(problem) if problem.is_not_found() => Vec::new(),
         Err(problem) => return Err(problem),
     };
-    Ok(Json(Ladder { contact: id, messages }))
+    Ok(Json(Ladder {
+        contact: id,
+        messages,
+    }))
 }
 
 /// Hang a contact up: the agent who has it, or a supervisor.
 #[utoipa::path(post, path = "/api/v1/contacts/{id}/hangup", tag = "contacts", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
-pub async fn hangup(State(app): State<App>, who: Who, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+pub async fn hangup(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     let contact = find(&app, &who, &id).await?;
     if contact.get("state").and_then(Value::as_str) == Some("closed") {
         return Err(Problem::conflict("the contact is over"));
     }
-    app.gateway.ask(Command::Hangup { by: who.user, contact: ContactId(id.as_str().into()) }).await?;
+    app.gateway
+        .ask(Command::Hangup {
+            by: who.user,
+            contact: ContactId(id.as_str().into()),
+        })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -56,12 +56,22 @@ pub struct CustomerForm {
 
 /// Customers by id, by phone, or by a part of their name.
 #[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(Filter), responses((status = 200, body = List<CustomerForm>), (status = "4XX", body = Problem)))]
-pub async fn list(State(app): State<App>, _: Who, Query(filter): Query<Filter>) -> Result<Json<List<Customer>>, Problem> {
-    let (store, country, limit) = (app.store.clone(), app.country.clone(), super::limit(filter.limit));
+pub async fn list(
+    State(app): State<App>,
+    _: Who,
+    Query(filter): Query<Filter>,
+) -> Result<Json<List<Customer>>, Problem> {
+    let (store, country, limit) = (
+        app.store.clone(),
+        app.country.clone(),
+        super::limit(filter.limit),
+    );
     let page = blocking(move || {
         if let Some(phone) = &filter.phone {
             // A plus sign in a query string is read as a space.
-            let phone = phone.strip_prefix(' ').map_or_else(|| phone.clone(), |rest| format!("+{rest}"));
+            let phone = phone
+                .strip_prefix(' ')
+                .map_or_else(|| phone.clone(), |rest| format!("+{rest}"));
             let items = store.customers_by_phone(&Number::parse(&phone, &country))?;
             return Ok::<_, store::StoreError>(List { items, next: None });
         }
@@ -70,14 +80,21 @@ pub async fn list(State(app): State<App>, _: Who, Query(filter): Query<Filter>) 
             Some(text) => store.search_customers(text, cursor, limit)?,
             None => store.list_customers(cursor, limit)?,
         };
-        Ok(List { items: page.items, next: page.next })
+        Ok(List {
+            items: page.items,
+            next: page.next,
+        })
     });
     page.await.map(Json)
 }
 
 /// One customer.
 #[utoipa::path(get, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = String, Path)), responses((status = 200, body = CustomerForm), (status = "4XX", body = Problem)))]
-pub async fn one(State(app): State<App>, _: Who, Path(id): Path<String>) -> Result<Json<Customer>, Problem> {
+pub async fn one(
+    State(app): State<App>,
+    _: Who,
+    Path(id): Path<String>,
+) -> Result<Json<Customer>, Problem> {
     let (store, key) = (app.store.clone(), id.clone());
     let found = blocking(move || store.customer(&key)).await?;
     found.map(Json).ok_or_else(|| missing(&id))
@@ -85,8 +102,16 @@ pub async fn one(State(app): State<App>, _: Who, Path(id): Path<String>) -> Resu
 
 /// Add a customer; 409 when the id is taken. On disk when answered.
 #[utoipa::path(post, path = "/api/v1/customers", tag = "customers", request_body = CustomerForm, responses((status = 201, body = CustomerForm), (status = 409, body = Problem), (status = "4XX", body = Problem)))]
-pub async fn add(State(app): State<App>, _: Who, Body(form): Body<CustomerForm>) -> Result<Response, Problem> {
-    let id = if form.id.is_empty() { made_up_id()? } else { form.id };
+pub async fn add(
+    State(app): State<App>,
+    _: Who,
+    Body(form): Body<CustomerForm>,
+) -> Result<Response, Problem> {
+    let id = if form.id.is_empty() {
+        made_up_id()?
+    } else {
+        form.id
+    };
     let customer = Customer {
         id: CustomerId(id.into()),
         name: form.name,
@@ -102,20 +127,37 @@ pub async fn add(State(app): State<App>, _: Who, Body(form): Body<CustomerForm>)
     let added = blocking(move || {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         if store.customer(&customer.id.0)?.is_some() {
-            return Err(Problem::conflict(format!("there is a customer {} already", customer.id.0)));
+            return Err(Problem::conflict(format!(
+                "there is a customer {} already",
+                customer.id.0
+            )));
         }
         store.put_customers(std::slice::from_ref(&customer))?;
         Ok(customer)
     });
     let customer = added.await?;
     let place = format!("/api/v1/customers/{}", customer.id.0);
-    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(customer)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, place)],
+        Json(customer),
+    )
+        .into_response())
 }
 
 /// Change some fields (RFC 7396 merge patch: null empties a field). On disk when answered.
 #[utoipa::path(patch, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = String, Path)), request_body(content = Object), responses((status = 200, body = CustomerForm), (status = "4XX", body = Problem)))]
-pub async fn change(State(app): State<App>, _: Who, Path(id): Path<String>, Body(patch): Body<serde_json::Map<String, Value>>) -> Result<Json<Customer>, Problem> {
-    let (store, turn, country) = (app.store.clone(), app.customers.clone(), app.country.clone());
+pub async fn change(
+    State(app): State<App>,
+    _: Who,
+    Path(id): Path<String>,
+    Body(patch): Body<serde_json::Map<String, Value>>,
+) -> Result<Json<Customer>, Problem> {
+    let (store, turn, country) = (
+        app.store.clone(),
+        app.customers.clone(),
+        app.country.clone(),
+    );
     let changed = blocking(move || {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let old = store.customer(&id)?.ok_or_else(|| missing(&id))?;
@@ -127,18 +169,27 @@ pub async fn change(State(app): State<App>, _: Who, Path(id): Path<String>, Body
 }
 
 fn patched(old: Customer, patch: serde_json::Map<String, Value>) -> Result<Customer, Problem> {
-    let mut form = serde_json::to_value(&old).map_err(|error| Problem::unprocessable(error.to_string()))?;
+    let mut form =
+        serde_json::to_value(&old).map_err(|error| Problem::unprocessable(error.to_string()))?;
     let fields = form.as_object_mut().expect("a customer is an object");
     for (name, value) in patch {
         if name == "id" && value.as_str() != Some(&old.id.0) {
             return Err(Problem::unprocessable("a customer keeps its id"));
         }
-        let Some(field) = fields.get_mut(&name) else { return Err(Problem::unprocessable(format!("a customer has no field {name:?}"))) };
+        let Some(field) = fields.get_mut(&name) else {
+            return Err(Problem::unprocessable(format!(
+                "a customer has no field {name:?}"
+            )));
+        };
         match (field, value) {
             (field, Value::Null) => *field = empty(field),
             (Value::Object(field), Value::Object(changes)) => {
                 for (key, value) in changes {
-                    if value.is_null() { field.remove(&key) } else { field.insert(key, value) };
+                    if value.is_null() {
+                        field.remove(&key)
+                    } else {
+                        field.insert(key, value)
+                    };
                 }
             }
             (field, value) => *field = value,
@@ -151,7 +202,9 @@ fn empty(value: &Value) -> Value {
     match value {
         Value::Array(_) => Value::Array(Vec::new()),
         Value::Object(_) => Value::Object(serde_json::Map::new()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::String(String::new()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Value::String(String::new())
+        }
     }
 }
 
@@ -165,14 +218,27 @@ pub struct Removal {
 
 /// Remove a customer (supervisors).
 #[utoipa::path(delete, path = "/api/v1/customers/{id}", tag = "customers", params(("id" = String, Path), Removal), responses((status = 204), (status = "4XX", body = Problem)))]
-pub async fn remove(State(app): State<App>, who: Who, Path(id): Path<String>, Query(removal): Query<Removal>) -> Result<StatusCode, Problem> {
+pub async fn remove(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+    Query(removal): Query<Removal>,
+) -> Result<StatusCode, Problem> {
     who.must_oversee()?;
     let (store, turn, key) = (app.store.clone(), app.customers.clone(), id.clone());
     let found = blocking(move || {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if removal.erase { store.erase_customer(&key).map(|erased| erased.found) } else { store.delete_customer(&key) }
+        if removal.erase {
+            store.erase_customer(&key).map(|erased| erased.found)
+        } else {
+            store.delete_customer(&key)
+        }
     });
-    if found.await? { Ok(StatusCode::NO_CONTENT) } else { Err(missing(&id)) }
+    if found.await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(missing(&id))
+    }
 }
 
 fn missing(id: &str) -> Problem {
@@ -183,16 +249,21 @@ fn missing(id: &str) -> Problem {
 fn sound(mut customer: Customer, country: &str) -> Result<Customer, Problem> {
     for phone in &mut customer.phones {
         let number = Number::parse(phone, country);
-        *phone = number.e164.ok_or_else(|| Problem::unprocessable(format!("phones: {phone:?} is no phone number")))?;
+        *phone = number.e164.ok_or_else(|| {
+            Problem::unprocessable(format!("phones: {phone:?} is no phone number"))
+        })?;
     }
     customer.phones.sort_unstable();
     customer.phones.dedup();
-    customer.check().map_err(|error| Problem::unprocessable(error.to_string()))?;
+    customer
+        .check()
+        .map_err(|error| Problem::unprocessable(error.to_string()))?;
     Ok(customer)
 }
 
 fn made_up_id() -> Result<String, Problem> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|_| Problem::unavailable("no chance to be had from the system"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|_| Problem::unavailable("no chance to be had from the system"))?;
     Ok(format!("C{:016x}", u64::from_le_bytes(bytes)))
 }

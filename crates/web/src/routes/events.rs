@@ -28,7 +28,11 @@ pub struct Wanted {
 
 /// Events on disk after a sequence, one CloudEvent a line (supervisors). Fewer than `limit` lines: that was all.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(Wanted), responses((status = 200, content_type = "application/x-ndjson", body = String), (status = "4XX", body = Problem)))]
-pub async fn list(State(app): State<App>, who: Who, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
+pub async fn list(
+    State(app): State<App>,
+    who: Who,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Problem> {
     who.must_oversee()?;
     let (log, node) = (app.log.clone(), app.node.clone());
     let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
@@ -42,5 +46,9 @@ pub async fn list(State(app): State<App>, who: Who, Query(wanted): Query<Wanted>
         }
         Ok::<_, store::StoreError>(text)
     });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], text.await?).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        text.await?,
+    )
+        .into_response())
 }

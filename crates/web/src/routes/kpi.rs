@@ -19,9 +19,9 @@ use crate::view;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
-    /// RFC 3339; the start of today unless given. Intervals (of agents: days) that begin at or after it.
+    /// RFC 3339, or a date of the centre's time zone; the start of today unless given. Intervals (of agents: days) that begin at or after it.
     from: Option<String>,
-    /// RFC 3339; now unless given. Intervals that begin before it.
+    /// As `from`; now unless given. Intervals that begin before it.
     to: Option<String>,
     /// `queue` (default), `agent`, `group`, `interval` or `centre`.
     by: Option<String>,
@@ -58,15 +58,33 @@ struct Span {
 
 /// KPIs of a span (KPI.md), eight days back at most; older ones are a replay of the log (`cordboard report`).
 #[utoipa::path(get, path = "/api/v1/kpi", tag = "kpi", params(Wanted), responses((status = 200, body = Kpi), (status = "4XX", body = Problem)))]
-pub async fn kpi(State(app): State<App>, who: Who, Query(wanted): Query<Wanted>) -> Result<Json<Kpi>, Problem> {
+pub async fn kpi(
+    State(app): State<App>,
+    who: Who,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Kpi>, Problem> {
     let now = app.now();
     let time = |text: &Option<String>, name: &str| {
-        let parse = |text: &String| parse_time(text).ok_or_else(|| Problem::bad_request(format!("{name}: {text:?} is no RFC 3339 time")));
+        let parse = |text: &String| {
+            let found = parse_time(text).or_else(|| start_of(text, &app.zone));
+            found.ok_or_else(|| {
+                Problem::bad_request(format!("{name}: {text:?} is no RFC 3339 time and no date"))
+            })
+        };
         text.as_ref().map(parse).transpose()
     };
-    let ids: Option<Vec<&str>> = wanted.definition.as_deref().map(|ids| ids.split(',').collect());
-    if let Some(unknown) = ids.iter().flatten().find(|id| definitions::definition(id).is_none()) {
-        return Err(Problem::bad_request(format!("definition: there is no {unknown:?}")));
+    let ids: Option<Vec<&str>> = wanted
+        .definition
+        .as_deref()
+        .map(|ids| ids.split(',').collect());
+    if let Some(unknown) = ids
+        .iter()
+        .flatten()
+        .find(|id| definitions::definition(id).is_none())
+    {
+        return Err(Problem::bad_request(format!(
+            "definition: there is no {unknown:?}"
+        )));
     }
     let by = wanted.by.as_deref().unwrap_or("queue");
     let to = time(&wanted.to, "to")?.unwrap_or(now);
@@ -76,31 +94,83 @@ pub async fn kpi(State(app): State<App>, who: Who, Query(wanted): Query<Wanted>)
         rows(&state.fold, by, &Span { from, to, now }, &who).map(|rows| (from, rows))
     })?;
     for row in &mut rows {
-        row.values.retain(|id, _| ids.as_ref().is_none_or(|ids| ids.contains(id)));
+        row.values
+            .retain(|id, _| ids.as_ref().is_none_or(|ids| ids.contains(id)));
     }
-    let known = definitions::DEFINITIONS.iter().chain([&definitions::SELF_SERVICE]);
-    let known = known.filter(|one| ids.as_ref().is_none_or(|ids| ids.contains(&one.id))).map(|one| (one.id, one.text));
-    Ok(Json(Kpi { from: rfc3339(from), to: rfc3339(to), by: by.to_owned(), definitions: known.collect(), rows }))
+    let known = definitions::DEFINITIONS
+        .iter()
+        .chain([&definitions::SELF_SERVICE]);
+    let known = known
+        .filter(|one| ids.as_ref().is_none_or(|ids| ids.contains(&one.id)))
+        .map(|one| (one.id, one.text));
+    Ok(Json(Kpi {
+        from: rfc3339(from),
+        to: rfc3339(to),
+        by: by.to_owned(),
+        definitions: known.collect(),
+        rows,
+    }))
+}
+
+/// The start of a date in the centre's zone.
+fn start_of(date: &str, zone: &jiff::tz::TimeZone) -> Option<Time> {
+    let date: jiff::civil::Date = date.parse().ok()?;
+    let start = date.to_zoned(zone.clone()).ok()?.timestamp();
+    u64::try_from(start.as_nanosecond())
+        .ok()
+        .map(Time::from_nanos)
 }
 
 fn rows(fold: &Fold, by: &str, span: &Span, who: &Who) -> Result<Vec<Row>, Problem> {
     let Span { from, to, now } = *span;
-    let queue = |key: String, totals: metrics::QueueTotals| Row { key, values: view::queue_kpis(&totals), totals: form(&totals) };
-    let agent = |key: &str, totals: metrics::AgentTotals| Row { key: key.to_owned(), values: view::agent_kpis(&totals), totals: agent_form(&totals) };
+    let queue = |key: String, totals: metrics::QueueTotals| Row {
+        key,
+        values: view::queue_kpis(&totals),
+        totals: form(&totals),
+    };
+    let agent = |key: &str, totals: metrics::AgentTotals| Row {
+        key: key.to_owned(),
+        values: view::agent_kpis(&totals),
+        totals: agent_form(&totals),
+    };
     Ok(match by {
-        "queue" => fold.queues().filter_map(|name| Some(queue(name.to_string(), fold.queue_between(name, from, to)?))).collect(),
-        "interval" => fold.intervals(from, to).into_iter().map(|(start, totals)| queue(rfc3339(start), totals)).collect(),
+        "queue" => fold
+            .queues()
+            .filter_map(|name| Some(queue(name.to_string(), fold.queue_between(name, from, to)?)))
+            .collect(),
+        "interval" => fold
+            .intervals(from, to)
+            .into_iter()
+            .map(|(start, totals)| queue(rfc3339(start), totals))
+            .collect(),
         "agent" => {
-            let own = fold.agents().filter(|id| who.role.oversees() || **id == who.user);
-            own.filter_map(|id| Some(agent(id, fold.agent_between(id, from, to, now)?))).collect()
+            let own = fold
+                .agents()
+                .filter(|id| who.role.oversees() || **id == who.user);
+            own.filter_map(|id| Some(agent(id, fold.agent_between(id, from, to, now)?)))
+                .collect()
         }
-        "group" => fold.groups().filter_map(|name| Some(agent(name, fold.group_between(name, from, to, now)?))).collect(),
+        "group" => fold
+            .groups()
+            .filter_map(|name| Some(agent(name, fold.group_between(name, from, to, now)?)))
+            .collect(),
         "centre" => {
             let totals = fold.centre_between(from, to);
-            let values = BTreeMap::from([(definitions::SELF_SERVICE.id, definitions::self_service(&totals))]);
-            vec![Row { key: "centre".to_owned(), values, totals: centre_form(&totals) }]
+            let values = BTreeMap::from([(
+                definitions::SELF_SERVICE.id,
+                definitions::self_service(&totals),
+            )]);
+            vec![Row {
+                key: "centre".to_owned(),
+                values,
+                totals: centre_form(&totals),
+            }]
         }
-        other => return Err(Problem::bad_request(format!("by: {other:?} is none of queue, agent, group, interval, centre"))),
+        other => {
+            return Err(Problem::bad_request(format!(
+                "by: {other:?} is none of queue, agent, group, interval, centre"
+            )));
+        }
     })
 }
 
@@ -116,7 +186,15 @@ fn agent_form(totals: &metrics::AgentTotals) -> Value {
 
 fn centre_form(totals: &metrics::CentreTotals) -> Value {
     use metrics::totals::{DIRECTIONS, OUTCOMES};
-    let by_outcome = |direction: usize| -> BTreeMap<&str, u64> { OUTCOMES.iter().map(|(outcome, word)| (*word, totals.closed[direction][*outcome as usize])).collect() };
-    let closed: BTreeMap<&str, BTreeMap<&str, u64>> = DIRECTIONS.iter().map(|(direction, word)| (*word, by_outcome(*direction as usize))).collect();
+    let by_outcome = |direction: usize| -> BTreeMap<&str, u64> {
+        OUTCOMES
+            .iter()
+            .map(|(outcome, word)| (*word, totals.closed[direction][*outcome as usize]))
+            .collect()
+    };
+    let closed: BTreeMap<&str, BTreeMap<&str, u64>> = DIRECTIONS
+        .iter()
+        .map(|(direction, word)| (*word, by_outcome(*direction as usize)))
+        .collect();
     serde_json::json!({ "closed": closed, "ivr_entered": totals.ivr_entered, "self_served": totals.self_served })
 }

@@ -44,14 +44,22 @@ fn limit(asked: Option<usize>) -> usize {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Cordboard", description = "Call-centre CTI engine. Errors are RFC 9457 problem+json; lists page by cursor.", license(name = "MIT OR Apache-2.0")),
+    info(
+        title = "Cordboard",
+        description = "Call-centre CTI engine. Errors are RFC 9457 problem+json; lists page by cursor.",
+        license(name = "MIT OR Apache-2.0")
+    ),
     components(schemas(Problem))
 )]
 struct Document;
 
 fn documented() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(session::sign_in, session::sign_out, session::who_am_i))
+        .routes(routes!(
+            session::sign_in,
+            session::sign_out,
+            session::who_am_i
+        ))
         .routes(routes!(queues::list))
         .routes(routes!(queues::one))
         .routes(routes!(agents::list))
@@ -64,7 +72,11 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(contacts::ladder))
         .routes(routes!(contacts::hangup))
         .routes(routes!(customers::list, customers::add))
-        .routes(routes!(customers::one, customers::change, customers::remove))
+        .routes(routes!(
+            customers::one,
+            customers::change,
+            customers::remove
+        ))
         .routes(routes!(events::list))
         .routes(routes!(crate::stream::stream))
         .routes(routes!(kpi::kpi))
@@ -78,7 +90,10 @@ fn documented() -> OpenApiRouter<App> {
 /// Every route of the API.
 pub fn router() -> Router<App> {
     let (router, _) = documented().split_for_parts();
-    router.route("/api/v1/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()))
+    router.route(
+        "/api/v1/openapi.json",
+        get(async || ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()),
+    )
 }
 
 /// The OpenAPI 3.1 document.
@@ -88,8 +103,14 @@ pub fn openapi() -> &'static str {
         let mut document = documented().into_openapi();
         document.info.version = env!("CARGO_PKG_VERSION").to_owned();
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("token", scheme);
-        document.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", scheme);
+        document.security = Some(vec![SecurityRequirement::new(
+            "token",
+            Vec::<String>::new(),
+        )]);
         document.to_json().unwrap_or_default()
     })
 }

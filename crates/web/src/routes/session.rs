@@ -42,14 +42,32 @@ pub struct Me {
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", request_body = SignIn, security(()), responses(
     (status = 200, body = SignedIn), (status = 401, body = Problem), (status = 429, body = Problem, description = "this source guesses"), (status = "4XX", body = Problem)
 ))]
-pub async fn sign_in(State(app): State<App>, Peer(source): Peer, Body(body): Body<SignIn>) -> Result<Response, Problem> {
+pub async fn sign_in(
+    State(app): State<App>,
+    Peer(source): Peer,
+    Body(body): Body<SignIn>,
+) -> Result<Response, Problem> {
     if body.user.len() > WORD_MAX || body.password.len() > WORD_MAX {
-        return Err(Problem::unprocessable(format!("user and password have at most {WORD_MAX} bytes")));
+        return Err(Problem::unprocessable(format!(
+            "user and password have at most {WORD_MAX} bytes"
+        )));
     }
     let (token, role) = app.sign_in(&body.user, &body.password, source).await?;
-    let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}", SESSION_LASTS.as_secs());
+    let cookie = format!(
+        "{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
+        SESSION_LASTS.as_secs()
+    );
     let name = name_of(&app, &body.user);
-    Ok(([(header::SET_COOKIE, cookie)], Json(SignedIn { token, role, user: body.user, name })).into_response())
+    Ok((
+        [(header::SET_COOKIE, cookie)],
+        Json(SignedIn {
+            token,
+            role,
+            user: body.user,
+            name,
+        }),
+    )
+        .into_response())
 }
 
 /// Sign out: the token ends here and now.
@@ -64,9 +82,15 @@ pub async fn sign_out(State(app): State<App>, who: Who) -> Result<Response, Prob
 #[utoipa::path(get, path = "/api/v1/session", tag = "session", responses((status = 200, body = Me), (status = "4XX", body = Problem)))]
 pub async fn who_am_i(State(app): State<App>, who: Who) -> Json<Me> {
     let name = name_of(&app, &who.user);
-    Json(Me { user: who.user.to_string(), role: who.role, name })
+    Json(Me {
+        user: who.user.to_string(),
+        role: who.role,
+        name,
+    })
 }
 
 fn name_of(app: &App, user: &str) -> String {
-    app.accounts().find(user).map_or_else(|| user.to_owned(), |account| account.name.clone())
+    app.accounts()
+        .find(user)
+        .map_or_else(|| user.to_owned(), |account| account.name.clone())
 }

@@ -1,6 +1,6 @@
 //! A whole web server over a real store and log in a temporary directory; the engine's part is played by the test.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)] // shared by tests, each of which uses a part
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -30,7 +30,12 @@ pub struct World {
 }
 
 pub fn now() -> Time {
-    Time::from_nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64)
+    Time::from_nanos(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos() as u64,
+    )
 }
 
 pub fn contact(n: u64) -> ContactId {
@@ -44,7 +49,10 @@ fn account(id: &str, name: &str, role: Role, queues: &[&str]) -> Account {
         role,
         group: "day".into(),
         skills: BTreeMap::from([("mandarin".into(), 8)]),
-        queues: queues.iter().map(|queue| Arc::from(*queue)).collect::<BTreeSet<_>>(),
+        queues: queues
+            .iter()
+            .map(|queue| Arc::from(*queue))
+            .collect::<BTreeSet<_>>(),
         password: Password::Demo(format!("demo-{id}").into()),
         takes_calls: role == Role::Agent,
     }
@@ -80,11 +88,19 @@ impl World {
             "n1".into(),
             Board::default(),
             Fold::new(zone.clone()),
-            Box::new(move |sequence| drop(delivered_to.send(sequence))),
-            Box::new(move |count| drop(audience_to.send(count))),
+            Box::new(move |sequence| {
+                let _ = delivered_to.send(sequence);
+            }),
+            Box::new(move |count| {
+                let _ = audience_to.send(count);
+            }),
         );
         for record in log.reader(&store).read(0, usize::MAX).unwrap() {
-            hub.publish(&[Event::from_record(&record.json, record.personal.as_ref().map(|personal| &*personal.json)).unwrap()]);
+            hub.publish(&[Event::from_record(
+                &record.json,
+                record.personal.as_ref().map(|personal| &*personal.json),
+            )
+            .unwrap()]);
         }
         let log = LogWriter::spawn(log, &store, |_| {}, |_| {}).unwrap();
         let (gateway, asks) = web::gateway();
@@ -102,33 +118,76 @@ impl World {
             counters: Arc::new(Mutex::new(Counters::default())),
             clock: Arc::new(now),
             accounts: accounts(),
-            labels: Labels { queues: vec!["support".into(), "sales".into()], agents: vec![("1001".into(), "day".into())] },
+            labels: Labels {
+                queues: vec!["support".into(), "sales".into()],
+                agents: vec![("1001".into(), "day".into())],
+            },
             metrics_token: None,
             hooks: Hooks {
                 effective: Box::new(|| serde_json::json!({"http": {"port": 8080}})),
-                reload: Box::new(|by| if by == "admin" { Ok(vec!["queue support: ring 20s → 25s".into()]) } else { Err(vec![]) }),
+                reload: Box::new(|by| {
+                    if by == "admin" {
+                        Ok(vec!["queue support: ring 20s → 25s".into()])
+                    } else {
+                        Err(vec![])
+                    }
+                }),
                 troubles: Box::new(move || told.lock().unwrap().clone()),
             },
         };
         let app = App::new(setup);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind(listen)).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind(listen))
+            .unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(web::serve(listener, app.clone(), std::future::pending()));
-        World { address, app, hub, store, log, delivered, audience, asks, troubles, sequence: opened.last_sequence, runtime, _dir: None }
+        World {
+            address,
+            app,
+            hub,
+            store,
+            log,
+            delivered,
+            audience,
+            asks,
+            troubles,
+            sequence: opened.last_sequence,
+            runtime,
+            _dir: None,
+        }
     }
 
     /// Commits an event and publishes it, as the server does after the commit.
     pub fn tell(&mut self, at: Time, kind: EventKind) -> u64 {
         self.sequence += 1;
         let person = match &kind {
-            EventKind::ContactArrived { ani: Some(ani), .. } | EventKind::ContactOffered { ani: Some(ani), .. } => Some(format!("tel:{ani}").into()),
+            EventKind::ContactArrived { ani: Some(ani), .. }
+            | EventKind::ContactOffered { ani: Some(ani), .. } => Some(format!("tel:{ani}").into()),
             _ => None,
         };
-        let event = Event { sequence: self.sequence, at, person, kind };
+        let event = Event {
+            sequence: self.sequence,
+            at,
+            person,
+            kind,
+        };
         let open = event.record();
-        let personal = open.personal.map(|(person, json)| store::Personal { person, json: json.into() });
-        let record = Record { kind: RecordKind::Event, sequence: event.sequence, at: at.as_nanos(), json: open.json.into(), personal };
+        let personal = open.personal.map(|(person, json)| store::Personal {
+            person,
+            json: json.into(),
+        });
+        let record = Record {
+            kind: RecordKind::Event,
+            sequence: event.sequence,
+            at: at.as_nanos(),
+            json: open.json.into(),
+            personal,
+        };
         self.log.append(vec![record]).unwrap();
         assert!(self.log.flush(Duration::from_secs(10)));
         self.hub.publish(&[event]);
@@ -136,7 +195,10 @@ impl World {
     }
 
     /// Answers the next command.
-    pub fn answer(&self, check: impl Fn(Command) -> Result<Answer, Refusal> + Send + 'static) -> std::thread::JoinHandle<()> {
+    pub fn answer(
+        &self,
+        check: impl Fn(Command) -> Result<Answer, Refusal> + Send + 'static,
+    ) -> std::thread::JoinHandle<()> {
         let asks = self.asks.clone();
         std::thread::spawn(move || {
             let ask = asks.recv_timeout(Duration::from_secs(20)).unwrap();
@@ -145,7 +207,15 @@ impl World {
     }
 
     pub fn queue(&mut self, at: Time, name: &str) {
-        self.tell(at, EventKind::QueueChanged { queue: name.into(), change: "added".into(), target_ms: 20_000, short_abandon_ms: 5_000 });
+        self.tell(
+            at,
+            EventKind::QueueChanged {
+                queue: name.into(),
+                change: "added".into(),
+                target_ms: 20_000,
+                short_abandon_ms: 5_000,
+            },
+        );
     }
 
     pub fn arrives(&mut self, at: Time, n: u64, ani: &str, queue: &str) {
@@ -162,8 +232,24 @@ impl World {
         };
         self.tell(at, arrived);
         let customers = vec![crm::CustomerId("C1001".into())];
-        self.tell(at, EventKind::ContactIdentified { contact: id.clone(), customers, class: Some("A".into()), took_ms: 1, late: false });
-        let queued = EventKind::ContactQueued { contact: id, queue: queue.into(), visit: 1, skills: BTreeMap::new(), priority: 0, position: 1 };
+        self.tell(
+            at,
+            EventKind::ContactIdentified {
+                contact: id.clone(),
+                customers,
+                class: Some("A".into()),
+                took_ms: 1,
+                late: false,
+            },
+        );
+        let queued = EventKind::ContactQueued {
+            contact: id,
+            queue: queue.into(),
+            visit: 1,
+            skills: BTreeMap::new(),
+            priority: 0,
+            position: 1,
+        };
         self.tell(at, queued);
     }
 
@@ -182,7 +268,10 @@ impl World {
             agent: Some("1002".into()),
             outcome: outcome.into(),
         };
-        let last_contacts = vec![last("n1-0-7", "2026-11-20T08:15:02.000Z", "answered"), last("n1-0-3", "2026-11-02T02:01:44.000Z", "abandoned_in_queue")];
+        let last_contacts = vec![
+            last("n1-0-7", "2026-11-20T08:15:02.000Z", "answered"),
+            last("n1-0-3", "2026-11-02T02:01:44.000Z", "abandoned_in_queue"),
+        ];
         let offered = EventKind::ContactOffered {
             contact: contact(n),
             queue: queue.into(),
@@ -193,7 +282,10 @@ impl World {
             ring_ms: 20_000,
             dnis: "1000".into(),
             ani: Some(ani.into()),
-            pop: Some(crm::Pop { customers: vec![customer], last_contacts }),
+            pop: Some(crm::Pop {
+                customers: vec![customer],
+                last_contacts,
+            }),
             flow_data: Some(BTreeMap::from([("topic".to_owned(), "billing".to_owned())])),
         };
         self.tell(at, offered)
@@ -213,7 +305,14 @@ impl World {
     }
 
     pub fn abandoned(&mut self, at: Time, n: u64, queue: &str, wait_ms: u64) {
-        let abandoned = EventKind::ContactAbandoned { contact: contact(n), queue: Some(queue.into()), visit: 1, stage: Stage::Queue, wait_ms, short: wait_ms < 5_000 };
+        let abandoned = EventKind::ContactAbandoned {
+            contact: contact(n),
+            queue: Some(queue.into()),
+            visit: 1,
+            stage: Stage::Queue,
+            wait_ms,
+            short: wait_ms < 5_000,
+        };
         self.tell(at, abandoned);
     }
 
@@ -237,10 +336,27 @@ impl World {
     }
 
     pub fn left(&mut self, at: Time, n: u64, queue: &str, exit: Exit) {
-        self.tell(at, EventKind::ContactLeftQueue { contact: contact(n), queue: queue.into(), visit: 1, exit, wait_ms: 30_000 });
+        self.tell(
+            at,
+            EventKind::ContactLeftQueue {
+                contact: contact(n),
+                queue: queue.into(),
+                visit: 1,
+                exit,
+                wait_ms: 30_000,
+            },
+        );
     }
 
-    pub fn agent(&mut self, at: Time, agent: &str, state: AgentState, was: AgentState, was_ms: u64, of: Option<(u64, &str)>) {
+    pub fn agent(
+        &mut self,
+        at: Time,
+        agent: &str,
+        state: AgentState,
+        was: AgentState,
+        was_ms: u64,
+        of: Option<(u64, &str)>,
+    ) {
         let kind = EventKind::AgentState {
             agent: agent.into(),
             group: "day".into(),
