@@ -59,7 +59,11 @@ Put the lines in the agent's table in agents.toml, then send SIGHUP to the engin
 fn skill(text: &str) -> Result<(String, u8), String> {
     let wrong = || format!("`{text}` is not SKILL=LEVEL with a level of 1 to 10");
     let (name, level) = text.split_once('=').ok_or_else(wrong)?;
-    let level = level.parse().ok().filter(|level| (1..=10).contains(level)).ok_or_else(wrong)?;
+    let level = level
+        .parse()
+        .ok()
+        .filter(|level| (1..=10).contains(level))
+        .ok_or_else(wrong)?;
     Ok((name.to_owned(), level))
 }
 
@@ -67,13 +71,34 @@ fn skill(text: &str) -> Result<(String, u8), String> {
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::List { config, json } => list(config, json),
-        Command::Add { id, name, role, skill, group, write, config } => {
+        Command::Add {
+            id,
+            name,
+            role,
+            skill,
+            group,
+            write,
+            config,
+        } => {
             let (origin, compiled) = configuration(config)?;
-            if compiled.accounts.contains_key(id.as_str()) || compiled.engine.routes.contains_key(id.as_str()) {
+            if compiled.accounts.contains_key(id.as_str())
+                || compiled.engine.routes.contains_key(id.as_str())
+            {
                 bail!("`{id}` is taken");
             }
-            let text = block(&id, &name, &role, &skill, group.as_deref(), &lines(&id, &compiled)?);
-            if write { append(&origin, &text) } else { print(&text) }
+            let text = block(
+                &id,
+                &name,
+                &role,
+                &skill,
+                group.as_deref(),
+                &lines(&id, &compiled)?,
+            );
+            if write {
+                append(&origin, &text)
+            } else {
+                print(&text)
+            }
         }
         Command::Passwd { id, config } => {
             let (_, compiled) = configuration(config)?;
@@ -89,7 +114,10 @@ fn configuration(config: ConfigArgs) -> anyhow::Result<(Origin, Compiled)> {
     let (origin, overrides) = config.resolve();
     let loaded = load(&origin, &overrides);
     let Some(compiled) = loaded.compiled else {
-        loaded.diagnostics.iter().for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
+        loaded
+            .diagnostics
+            .iter()
+            .for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
         bail!("the configuration has {} errors", loaded.diagnostics.len());
     };
     Ok((origin, compiled))
@@ -100,10 +128,21 @@ fn list(config: ConfigArgs, json: bool) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for account in compiled.accounts.values() {
         let role = serde_json::to_value(account.role)?;
-        let (phone, desk) = (compiled.engine.sip.users.contains_key(&account.id), account.password != Password::None);
-        let fixed = compiled.engine.agents.get(&account.id).and_then(|agent| agent.contact.clone());
+        let (phone, desk) = (
+            compiled.engine.sip.users.contains_key(&account.id),
+            account.password != Password::None,
+        );
+        let fixed = compiled
+            .engine
+            .agents
+            .get(&account.id)
+            .and_then(|agent| agent.contact.clone());
         if json {
-            writeln!(out, "{}", serde_json::json!({"id": account.id, "name": account.name, "role": role, "group": account.group, "registers": phone, "signs_in": desk, "contact": fixed}))?;
+            writeln!(
+                out,
+                "{}",
+                serde_json::json!({"id": account.id, "name": account.name, "role": role, "group": account.group, "registers": phone, "signs_in": desk, "contact": fixed})
+            )?;
         } else {
             let can = match (phone, desk) {
                 (true, true) => "phone and desk",
@@ -111,8 +150,18 @@ fn list(config: ConfigArgs, json: bool) -> anyhow::Result<ExitCode> {
                 (false, true) => "desk",
                 (false, false) => "no credentials",
             };
-            let fixed = fixed.map(|contact| format!("  {contact}")).unwrap_or_default();
-            writeln!(out, "{:<12} {:<10} {:<10} {:<16} {}{fixed}", account.id, role.as_str().unwrap_or_default(), account.group, can, account.name)?;
+            let fixed = fixed
+                .map(|contact| format!("  {contact}"))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "{:<12} {:<10} {:<10} {:<16} {}{fixed}",
+                account.id,
+                role.as_str().unwrap_or_default(),
+                account.group,
+                can,
+                account.name
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -124,7 +173,10 @@ fn password() -> anyhow::Result<String> {
         eprint!("password (it will be seen): ");
     }
     let mut line = String::new();
-    stdin.lock().read_line(&mut line).context("no password on stdin")?;
+    stdin
+        .lock()
+        .read_line(&mut line)
+        .context("no password on stdin")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
     if password.chars().count() < 8 {
         bail!("a password has 8 characters or more");
@@ -134,14 +186,31 @@ fn password() -> anyhow::Result<String> {
 
 fn lines(id: &str, compiled: &Compiled) -> anyhow::Result<String> {
     let hashes = credential::hash(id, &compiled.settings.realm, &password()?)?;
-    Ok(format!("password_argon2 = \"{}\"\nha1_md5 = \"{}\"\nha1_sha256 = \"{}\"\n", hashes.argon2, hashes.ha1_md5, hashes.ha1_sha256))
+    Ok(format!(
+        "password_argon2 = \"{}\"\nha1_md5 = \"{}\"\nha1_sha256 = \"{}\"\n",
+        hashes.argon2, hashes.ha1_md5, hashes.ha1_sha256
+    ))
 }
 
-fn block(id: &str, name: &str, role: &str, skills: &[(String, u8)], group: Option<&str>, credentials: &str) -> String {
+fn block(
+    id: &str,
+    name: &str,
+    role: &str,
+    skills: &[(String, u8)],
+    group: Option<&str>,
+    credentials: &str,
+) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let mut text = format!("[[agent]]\nid = {}\nname = {}\nrole = \"{role}\"\n", quote(id), quote(name));
+    let mut text = format!(
+        "[[agent]]\nid = {}\nname = {}\nrole = \"{role}\"\n",
+        quote(id),
+        quote(name)
+    );
     if !skills.is_empty() {
-        let skills: Vec<String> = skills.iter().map(|(skill, level)| format!("{} = {level}", quote(skill))).collect();
+        let skills: Vec<String> = skills
+            .iter()
+            .map(|(skill, level)| format!("{} = {level}", quote(skill)))
+            .collect();
         text.push_str(&format!("skills = {{ {} }}\n", skills.join(", ")));
     }
     if let Some(group) = group {
@@ -156,10 +225,17 @@ fn print(text: &str) -> anyhow::Result<ExitCode> {
 }
 
 fn append(origin: &Origin, text: &str) -> anyhow::Result<ExitCode> {
-    let Origin::Dir(dir) = origin else { bail!("the demo centre is built in: give --config DIR") };
+    let Origin::Dir(dir) = origin else {
+        bail!("the demo centre is built in: give --config DIR")
+    };
     let path = dir.join("agents.toml");
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path).with_context(|| path.display().to_string())?;
-    file.write_all(format!("\n{text}").as_bytes()).with_context(|| path.display().to_string())?;
+    let mut file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .with_context(|| path.display().to_string())?;
+    file.write_all(format!("\n{text}").as_bytes())
+        .with_context(|| path.display().to_string())?;
     eprintln!("appended to {}", path.display());
     Ok(ExitCode::SUCCESS)
 }

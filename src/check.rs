@@ -11,7 +11,11 @@ pub fn run(origin: &Origin, overrides: &[Override], json: bool) -> anyhow::Resul
     let mut out = std::io::stdout().lock();
     for diagnostic in &loaded.diagnostics {
         if json {
-            let severity = if diagnostic.severity == server::config::Severity::Error { "error" } else { "warning" };
+            let severity = if diagnostic.severity == server::config::Severity::Error {
+                "error"
+            } else {
+                "warning"
+            };
             let line = serde_json::json!({
                 "severity": severity, "file": diagnostic.file, "line": diagnostic.line, "column": diagnostic.column,
                 "message": diagnostic.message, "hint": diagnostic.hint,
@@ -31,7 +35,11 @@ pub fn run(origin: &Origin, overrides: &[Override], json: bool) -> anyhow::Resul
                 engine.queues.len(),
                 engine.routes.len(),
                 engine.sip.trunks.len(),
-                if warnings > 0 { format!("; {warnings} warnings") } else { String::new() }
+                if warnings > 0 {
+                    format!("; {warnings} warnings")
+                } else {
+                    String::new()
+                }
             );
             Ok(ExitCode::SUCCESS)
         }

@@ -74,11 +74,19 @@ impl At {
         let (origin, overrides) = self.config.resolve();
         let loaded = load(&origin, &overrides);
         let Some(compiled) = loaded.compiled else {
-            loaded.diagnostics.iter().for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
+            loaded
+                .diagnostics
+                .iter()
+                .for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
             bail!("the configuration is wrong");
         };
         let path = self.data_dir.unwrap_or(compiled.settings.data_dir);
-        let dir = DataDir::open(&path).with_context(|| format!("{}: a running engine takes customers over /api/v1/customers", path.display()))?;
+        let dir = DataDir::open(&path).with_context(|| {
+            format!(
+                "{}: a running engine takes customers over /api/v1/customers",
+                path.display()
+            )
+        })?;
         Ok((Store::open(&dir)?, compiled.settings.country.to_string()))
     }
 }
@@ -93,7 +101,11 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Export { at } => export(&at.open()?.0),
         Command::Show { phone, json, at } => {
             let (store, country) = at.open()?;
-            show(&store.customers_by_phone(&Number::parse(&phone, &country))?, &phone, json)
+            show(
+                &store.customers_by_phone(&Number::parse(&phone, &country))?,
+                &phone,
+                json,
+            )
         }
         Command::Erase { phone, at } => {
             let (store, country) = at.open()?;
@@ -104,8 +116,15 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn import(store: &Store, path: &Path, country: &str) -> anyhow::Result<ExitCode> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    let bar = if io::stderr().is_terminal() { ProgressBar::new(file.metadata().map_or(0, |metadata| metadata.len())) } else { ProgressBar::hidden() };
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent}% {bytes}/{total_bytes} {eta}").expect("a constant template"));
+    let bar = if io::stderr().is_terminal() {
+        ProgressBar::new(file.metadata().map_or(0, |metadata| metadata.len()))
+    } else {
+        ProgressBar::hidden()
+    };
+    bar.set_style(
+        ProgressStyle::with_template("{bar:40} {percent}% {bytes}/{total_bytes} {eta}")
+            .expect("a constant template"),
+    );
     let mut customers = crm::read_customers(BufReader::new(file), country);
     let (mut taken, mut faults) = (0usize, 0usize);
     let mut batch = Vec::with_capacity(BATCH);
@@ -133,7 +152,11 @@ fn import(store: &Store, path: &Path, country: &str) -> anyhow::Result<ExitCode>
         eprintln!("… and {} more faults", faults - FAULTS_TOLD);
     }
     eprintln!("{taken} customers taken, {faults} faults");
-    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if faults == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// All customers, page by page.
@@ -151,15 +174,24 @@ fn all(store: &Store, mut each: impl FnMut(Customer)) -> anyhow::Result<()> {
 
 fn export(store: &Store) -> anyhow::Result<ExitCode> {
     let mut attributes = BTreeSet::new();
-    all(store, |customer| attributes.extend(customer.attributes.into_keys()))?;
+    all(store, |customer| {
+        attributes.extend(customer.attributes.into_keys())
+    })?;
     let mut cursor = Some(None::<String>);
     let mut failed = None;
     let pages = std::iter::from_fn(|| {
-        let page = store.list_customers(cursor.take()?.as_deref(), PAGE).map_err(|error| failed = Some(error)).ok()?;
+        let page = store
+            .list_customers(cursor.take()?.as_deref(), PAGE)
+            .map_err(|error| failed = Some(error))
+            .ok()?;
         cursor = page.next.map(Some);
         Some(page.items)
     });
-    let written = crm::write_customers(BufWriter::new(io::stdout().lock()), &attributes, pages.flatten())?;
+    let written = crm::write_customers(
+        BufWriter::new(io::stdout().lock()),
+        &attributes,
+        pages.flatten(),
+    )?;
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -174,7 +206,14 @@ fn show(customers: &[Customer], phone: &str, json: bool) -> anyhow::Result<ExitC
             writeln!(out, "{}", serde_json::to_string(customer)?)?;
             continue;
         }
-        writeln!(out, "{}  {}  class {}  {}", customer.id.0, customer.name, or_dash(&customer.class), or_dash(&customer.language))?;
+        writeln!(
+            out,
+            "{}  {}  class {}  {}",
+            customer.id.0,
+            customer.name,
+            or_dash(&customer.class),
+            or_dash(&customer.language)
+        )?;
         writeln!(out, "  phones      {}", customer.phones.join(", "))?;
         writeln!(out, "  tags        {}", or_dash(&customer.tags.join(", ")))?;
         writeln!(out, "  notes       {}", or_dash(&customer.notes))?;
@@ -201,6 +240,13 @@ fn erase(store: &Store, number: &Number) -> anyhow::Result<ExitCode> {
     }
     // A number of nobody may have called too.
     keys += usize::from(store.erase_person(&format!("tel:{}", number.key()))?);
-    eprintln!("{} customers removed, {keys} keys destroyed", customers.len());
-    Ok(if customers.is_empty() && keys == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    eprintln!(
+        "{} customers removed, {keys} keys destroyed",
+        customers.len()
+    );
+    Ok(if customers.is_empty() && keys == 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -37,7 +37,10 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     let (origin, overrides) = config.resolve();
     let loaded = load(&origin, &overrides);
     let Some(compiled) = loaded.compiled else {
-        loaded.diagnostics.iter().for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
+        loaded
+            .diagnostics
+            .iter()
+            .for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
         bail!("the configuration or a flow is wrong");
     };
     let roots = match (paths.is_empty(), &compiled.settings.ivr_dir) {
@@ -61,10 +64,21 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     for report in &reports {
         print(&mut out, report)?;
     }
-    let (tests, failed): (usize, usize) = (reports.iter().map(|report| report.tests.len()).sum(), reports.iter().map(Report::failed).sum());
+    let (tests, failed): (usize, usize) = (
+        reports.iter().map(|report| report.tests.len()).sum(),
+        reports.iter().map(Report::failed).sum(),
+    );
     let broken = reports.iter().filter(|report| !report.passed()).count();
-    writeln!(out, "flow tests: {tests} run, {} passed, {failed} failed", tests - failed)?;
-    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    writeln!(
+        out,
+        "flow tests: {tests} run, {} passed, {failed} failed",
+        tests - failed
+    )?;
+    Ok(if broken == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -72,9 +86,17 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         files.push(path.to_owned());
         return Ok(());
     }
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(path).with_context(|| path.display().to_string())?.flatten().map(|entry| entry.path()).collect();
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(path)
+        .with_context(|| path.display().to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     entries.sort();
-    files.extend(entries.into_iter().filter(|entry| entry.to_string_lossy().ends_with(".test.toml")));
+    files.extend(
+        entries
+            .into_iter()
+            .filter(|entry| entry.to_string_lossy().ends_with(".test.toml")),
+    );
     Ok(())
 }
 
@@ -87,7 +109,11 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
         match &test.failure {
             None => writeln!(out, "ok    {file}: {}", test.name)?,
             Some(failure) => {
-                writeln!(out, "FAIL  {file}:{}: {}: {}", failure.line, test.name, failure.message)?;
+                writeln!(
+                    out,
+                    "FAIL  {file}:{}: {}: {}",
+                    failure.line, test.name, failure.message
+                )?;
                 for line in &failure.happened {
                     writeln!(out, "        {line}")?;
                 }
@@ -96,11 +122,23 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
     }
     for coverage in &report.coverage {
         let (states, branches) = (&coverage.states, &coverage.branches);
-        writeln!(out, "      {}: {}/{} states, {}/{} branches", coverage.flow, states.hit, states.all, branches.hit, branches.all)?;
+        writeln!(
+            out,
+            "      {}: {}/{} states, {}/{} branches",
+            coverage.flow, states.hit, states.all, branches.hit, branches.all
+        )?;
         let missed: Vec<&String> = states.missed.iter().chain(&branches.missed).collect();
         if !missed.is_empty() {
-            let told: Vec<&str> = missed.iter().take(MISSED_TOLD).map(|name| name.as_str()).collect();
-            let more = if missed.len() > MISSED_TOLD { format!(" and {} more", missed.len() - MISSED_TOLD) } else { String::new() };
+            let told: Vec<&str> = missed
+                .iter()
+                .take(MISSED_TOLD)
+                .map(|name| name.as_str())
+                .collect();
+            let more = if missed.len() > MISSED_TOLD {
+                format!(" and {} more", missed.len() - MISSED_TOLD)
+            } else {
+                String::new()
+            };
             writeln!(out, "        not walked: {}{more}", told.join(", "))?;
         }
     }

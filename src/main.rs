@@ -17,11 +17,17 @@ use server::config::{Origin, Override};
 
 /// A call-centre CTI engine: SIP, IVR, skill-based routing, screen pop, and numbers that add up.
 #[derive(Parser)]
-#[command(name = "cordboard", version, about, arg_required_else_help = true, after_help = "Examples:
+#[command(
+    name = "cordboard",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "Examples:
   cordboard demo                              the demo centre on loopback; prints what to dial
   cordboard serve --config /etc/cordboard     run a centre
   cordboard check --config /etc/cordboard     every error of its files, with file:line:column
-  cordboard serve --set sip.port=15060        a setting over the files (CORDBOARD__SIP__PORT=15060 does the same)")]
+  cordboard serve --set sip.port=15060        a setting over the files (CORDBOARD__SIP__PORT=15060 does the same)"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -19,9 +19,17 @@ pub fn serve(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCod
 /// The demo centre, in a data directory that is gone afterwards unless one is given.
 pub fn demo(data_dir: Option<PathBuf>, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
     let throw_away = ThrowAway::unless(data_dir.as_deref())?;
-    let path = throw_away.as_ref().map(|dir| dir.0.clone()).or(data_dir).unwrap_or_default();
+    let path = throw_away
+        .as_ref()
+        .map(|dir| dir.0.clone())
+        .or(data_dir)
+        .unwrap_or_default();
     let mut all = overrides;
-    all.push(Override { label: "--data-dir".to_owned(), path: vec!["data_dir".to_owned()], value: path.display().to_string() });
+    all.push(Override {
+        label: "--data-dir".to_owned(),
+        path: vec!["data_dir".to_owned()],
+        value: path.display().to_string(),
+    });
     run(Origin::Demo, all)
 }
 
@@ -49,10 +57,15 @@ impl Drop for ThrowAway {
 
 fn run(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
     let loaded = load(&origin, &overrides);
-    loaded.diagnostics.iter().for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
+    loaded
+        .diagnostics
+        .iter()
+        .for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
     let errors = loaded.errors();
     let Some(compiled) = loaded.compiled else {
-        bail!("the configuration has {errors} errors (`cordboard check` lists them); nothing was started");
+        bail!(
+            "the configuration has {errors} errors (`cordboard check` lists them); nothing was started"
+        );
     };
     talk(&compiled)?;
     let told = compiled.clone();
@@ -64,7 +77,14 @@ fn run(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
     }
     welcome(&told, &running.ready);
     let finished = running.until_stopped()?;
-    eprintln!("{}", if finished { "stopped: every call has ended, the log is complete" } else { "stopped: some calls were ended, the log is complete" });
+    eprintln!(
+        "{}",
+        if finished {
+            "stopped: every call has ended, the log is complete"
+        } else {
+            "stopped: some calls were ended, the log is complete"
+        }
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -72,16 +92,29 @@ fn run(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
 fn talk(compiled: &Compiled) -> anyhow::Result<()> {
     use tracing_subscriber::EnvFilter;
     let given = std::env::var("RUST_LOG").unwrap_or_else(|_| compiled.settings.log_level.clone());
-    let filter = EnvFilter::try_new(&given).map_err(|error| anyhow::anyhow!("log.level \"{given}\": {error}"))?;
+    let filter = EnvFilter::try_new(&given)
+        .map_err(|error| anyhow::anyhow!("log.level \"{given}\": {error}"))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    let done = if compiled.settings.log_json { subscriber.json().try_init() } else { subscriber.try_init() };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour);
+    let done = if compiled.settings.log_json {
+        subscriber.json().try_init()
+    } else {
+        subscriber.try_init()
+    };
     done.map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// What to dial, who signs in, which pages there are.
 fn welcome(compiled: &Compiled, ready: &Ready) {
-    let mut text = format!("\nCordboard {} · node {} · data in {}\n\n", ready.version, ready.node, ready.data_dir.display());
+    let mut text = format!(
+        "\nCordboard {} · node {} · data in {}\n\n",
+        ready.version,
+        ready.node,
+        ready.data_dir.display()
+    );
     text += &format!("SIP   udp/tcp {}\n", ready.sip_udp);
     text += &format!("HTTP  http://{}/\n\ndial\n", ready.http);
     for (number, route) in &compiled.engine.routes {
@@ -97,7 +130,11 @@ fn welcome(compiled: &Compiled, ready: &Ready) {
     let agents = compiled.engine.agents.len();
     text += &format!("  and the extensions of {agents} agents\n\nsign in (phone and desk)\n");
     for account in compiled.accounts.values().take(ACCOUNTS_TOLD) {
-        let password = if account.password == Password::Demo { credential::demo_password(&account.id) } else { "its own password".to_owned() };
+        let password = if account.password == Password::Demo {
+            credential::demo_password(&account.id)
+        } else {
+            "its own password".to_owned()
+        };
         text += &format!("  {:<8} {:<16} {}\n", account.id, password, account.name);
     }
     if compiled.accounts.len() > ACCOUNTS_TOLD {

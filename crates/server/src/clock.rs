@@ -17,9 +17,14 @@ pub struct Clock {
 impl Clock {
     /// Starts at the wall clock's time, or right after `after` (the log's last time) when the wall clock is behind it.
     pub fn start(after: Time) -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
         let wall = Time::ZERO + wall;
-        Clock { origin: wall.max(after + Duration::from_nanos(1)), started: Instant::now() }
+        Clock {
+            origin: wall.max(after + Duration::from_nanos(1)),
+            started: Instant::now(),
+        }
     }
 
     /// The engine's time now.
@@ -29,7 +34,10 @@ impl Clock {
 
     /// How far the engine's time ran ahead of the wall clock at start; zero unless the wall clock was set back since the last run.
     pub fn ahead(&self) -> Duration {
-        let wall = Time::ZERO + SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let wall = Time::ZERO
+            + SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or(Duration::ZERO);
         self.now() - wall
     }
 

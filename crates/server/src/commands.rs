@@ -17,10 +17,12 @@ use crate::publish::lock;
 /// Commands whose answers are awaited. Who asked has given up long before there are so many; the oldest are then forgotten.
 const AWAITED_MAX: usize = 4_096;
 
+type Waiting = oneshot::Sender<Result<Answer, Refusal>>;
+
 /// Who waits for which answer.
 #[derive(Clone, Default)]
 pub struct Awaited {
-    waiting: Arc<Mutex<HashMap<Token, oneshot::Sender<Result<Answer, Refusal>>>>>,
+    waiting: Arc<Mutex<HashMap<Token, Waiting>>>,
 }
 
 impl Awaited {
@@ -32,7 +34,7 @@ impl Awaited {
         }
     }
 
-    fn add(&self, token: Token, reply: oneshot::Sender<Result<Answer, Refusal>>) {
+    fn add(&self, token: Token, reply: Waiting) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() >= AWAITED_MAX {
             waiting.retain(|_, reply| !reply.is_closed());

@@ -49,7 +49,15 @@ pub struct Wiring {
 /// When the system gives no thread.
 pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
     let now = wiring.clock.now();
-    let turn = Turn { engine, wiring, now, entries: Vec::new(), counts: Vec::new(), answers: VecDeque::new(), held: VecDeque::new() };
+    let turn = Turn {
+        engine,
+        wiring,
+        now,
+        entries: Vec::new(),
+        counts: Vec::new(),
+        answers: VecDeque::new(),
+        held: VecDeque::new(),
+    };
     fatal::spawn("engine", move || turn.run())
 }
 
@@ -82,7 +90,10 @@ impl Turn {
     /// Waits for an input or a deadline, then handles what is there. False at the end.
     fn wait(&mut self) -> bool {
         let first = match self.engine.poll_timeout() {
-            Some((at, _)) => self.wiring.inbox.recv_deadline(self.wiring.clock.instant(at)),
+            Some((at, _)) => self
+                .wiring
+                .inbox
+                .recv_deadline(self.wiring.clock.instant(at)),
             None => self.wiring.inbox.recv().map_err(RecvTimeoutError::from),
         };
         let mut next = match first {
@@ -108,7 +119,11 @@ impl Turn {
 
     fn deadlines(&mut self) {
         self.now = self.now.max(self.wiring.clock.now());
-        if self.engine.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+        if self
+            .engine
+            .poll_timeout()
+            .is_some_and(|(at, _)| at <= self.now)
+        {
             self.engine.handle_timeout(self.now);
             self.act();
         }
@@ -137,7 +152,8 @@ impl Turn {
                 Output::Reply(reply) => self.entries.push(Entry::Reply(reply)),
                 Output::LookUp { look_up, number } => {
                     if !self.wiring.look_ups.ask(look_up, number) {
-                        self.answers.push_back(Input::LookedUp { look_up, pop: None });
+                        self.answers
+                            .push_back(Input::LookedUp { look_up, pop: None });
                     }
                 }
                 Output::Count(count) => self.counts.push(count),
@@ -180,7 +196,8 @@ impl Turn {
             Transport::Tls | Transport::Ws | Transport::Wss => false,
         };
         if !sent {
-            self.answers.push_back(Input::Sip(sip::Input::Unreachable { peer }));
+            self.answers
+                .push_back(Input::Sip(sip::Input::Unreachable { peer }));
         }
     }
 
@@ -190,8 +207,14 @@ impl Turn {
         if self.counts.is_empty() && refused == 0 && dropped == 0 {
             return;
         }
-        let mut counters = self.wiring.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        self.counts.drain(..).for_each(|count| counters.apply(&count));
+        let mut counters = self
+            .wiring
+            .counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.counts
+            .drain(..)
+            .for_each(|count| counters.apply(&count));
         (0..refused).for_each(|_| counters.apply(&Count::OverloadRejected { reason: "queue" }));
         (0..dropped).for_each(|_| counters.apply(&Count::SipRefused { what: "inbox_full" }));
     }

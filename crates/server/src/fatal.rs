@@ -12,7 +12,10 @@ const PANICKED: i32 = 101;
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub fn spawn(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name.to_owned()).spawn(move || {
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
             tracing::error!(thread = name, "panicked: the process ends");

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use clock::Time;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use engine::api::{AcdRecord, Reply};
 use engine::Event;
+use engine::api::{AcdRecord, Reply};
 use store::{LogHandle, Personal, Record, RecordKind};
 
 use crate::fatal;
@@ -23,7 +23,10 @@ const BATCHES_MAX: usize = 4_096;
 #[derive(Debug)]
 pub enum Entry {
     Event(Event),
-    Acd { at: Time, record: AcdRecord },
+    Acd {
+        at: Time,
+        record: AcdRecord,
+    },
     /// To be told when everything before it is on disk.
     Reply(Reply),
 }
@@ -48,9 +51,20 @@ impl Journal {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(log: LogHandle, news: Sender<News>, last_sequence: u64) -> io::Result<(Journal, JoinHandle<()>)> {
+pub fn spawn(
+    log: LogHandle,
+    news: Sender<News>,
+    last_sequence: u64,
+) -> io::Result<(Journal, JoinHandle<()>)> {
     let (sender, receiver) = bounded(BATCHES_MAX);
-    let thread = fatal::spawn("journal", move || Writer { log, news, sequence: last_sequence }.run(&receiver))?;
+    let thread = fatal::spawn("journal", move || {
+        Writer {
+            log,
+            news,
+            sequence: last_sequence,
+        }
+        .run(&receiver)
+    })?;
     Ok((Journal { sender }, thread))
 }
 
@@ -97,8 +111,17 @@ impl Writer {
 
 fn event_record(event: &Event) -> Record {
     let record = event.record();
-    let personal = record.personal.map(|(person, json)| Personal { person, json: json.into() });
-    Record { kind: RecordKind::Event, sequence: event.sequence, at: event.at.as_nanos(), json: record.json.into(), personal }
+    let personal = record.personal.map(|(person, json)| Personal {
+        person,
+        json: json.into(),
+    });
+    Record {
+        kind: RecordKind::Event,
+        sequence: event.sequence,
+        at: event.at.as_nanos(),
+        json: record.json.into(),
+        personal,
+    }
 }
 
 fn acd_record(sequence: u64, at: Time, record: &AcdRecord) -> Record {
@@ -106,6 +129,14 @@ fn acd_record(sequence: u64, at: Time, record: &AcdRecord) -> Record {
         AcdRecord::Input(_) | AcdRecord::Timeout => RecordKind::AcdInput,
         AcdRecord::Decision { .. } => RecordKind::AcdDecision,
     };
-    let json: Arc<str> = serde_json::to_string(record).expect("a distributor's record is plain data with string keys").into();
-    Record { kind, sequence, at: at.as_nanos(), json, personal: None }
+    let json: Arc<str> = serde_json::to_string(record)
+        .expect("a distributor's record is plain data with string keys")
+        .into();
+    Record {
+        kind,
+        sequence,
+        at: at.as_nanos(),
+        json,
+        personal: None,
+    }
 }

@@ -11,6 +11,7 @@
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod durable;
 pub mod edge;
 pub mod engine_thread;
 pub mod fatal;
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod live;
 pub mod look_up;
 pub mod media_thread;
+pub mod outside;
 pub mod people;
 pub mod prompts;
 pub mod publish;

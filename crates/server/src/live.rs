@@ -17,7 +17,10 @@ pub struct Fixed {
 impl Fixed {
     /// Puts it into a compiled configuration.
     pub fn put_into(&self, compiled: &mut Compiled) {
-        let told = std::net::SocketAddr::new(compiled.settings.sip_public.unwrap_or(self.sip.ip()), self.sip.port());
+        let told = std::net::SocketAddr::new(
+            compiled.settings.sip_public.unwrap_or(self.sip.ip()),
+            self.sip.port(),
+        );
         compiled.engine.sip.udp = Some(told);
         compiled.engine.sip.tcp = Some(told);
         compiled.engine.acd.seed = self.acd_seed;
@@ -45,8 +48,23 @@ pub struct Refused(pub Vec<String>);
 
 impl Live {
     /// The configuration that the run began with.
-    pub fn new(origin: Origin, overrides: Vec<Override>, fixed: Fixed, current: Arc<Compiled>, door: Door, clock: Clock) -> Self {
-        Live { origin, overrides, fixed, current: Mutex::new(current), door, clock, told: Mutex::default() }
+    pub fn new(
+        origin: Origin,
+        overrides: Vec<Override>,
+        fixed: Fixed,
+        current: Arc<Compiled>,
+        door: Door,
+        clock: Clock,
+    ) -> Self {
+        Live {
+            origin,
+            overrides,
+            fixed,
+            current: Mutex::new(current),
+            door,
+            clock,
+            told: Mutex::default(),
+        }
     }
 
     /// Adds somebody who must know of a new configuration.
@@ -66,13 +84,24 @@ impl Live {
     pub fn reload(&self, by: &str) -> Result<Vec<String>, Refused> {
         let loaded = config::load(&self.origin, &self.overrides);
         let Some(mut compiled) = loaded.compiled else {
-            return Err(Refused(loaded.diagnostics.iter().map(|diagnostic| render(diagnostic, None)).collect()));
+            return Err(Refused(
+                loaded
+                    .diagnostics
+                    .iter()
+                    .map(|diagnostic| render(diagnostic, None))
+                    .collect(),
+            ));
         };
         self.fixed.put_into(&mut compiled);
         let mut current = lock(&self.current);
         let mut summary = difference::difference(&current.effective, &compiled.effective);
         summary.extend(credentials_changed(&current, &compiled));
-        if current.engine.flows.names().ne(compiled.engine.flows.names()) {
+        if current
+            .engine
+            .flows
+            .names()
+            .ne(compiled.engine.flows.names())
+        {
             summary.push("flows: changed".to_owned());
         }
         let later = difference::needs_restart(&current.effective, &compiled.effective);
@@ -80,7 +109,11 @@ impl Live {
             summary.push(format!("at the next start only: {}", later.join(", ")));
         }
         let compiled = Arc::new(compiled);
-        let input = engine::Input::Configure { config: Arc::new(compiled.engine.clone()), by: by.into(), summary: summary.clone() };
+        let input = engine::Input::Configure {
+            config: Arc::new(compiled.engine.clone()),
+            by: by.into(),
+            summary: summary.clone(),
+        };
         self.door.send(self.clock.now(), input);
         lock(&self.told).iter().for_each(|told| told(&compiled));
         *current = compiled;
@@ -91,8 +124,14 @@ impl Live {
 /// Secrets are not in what is compared and shown; that they changed is told all the same.
 fn credentials_changed(before: &Compiled, after: &Compiled) -> Vec<String> {
     let changed = |id: &Arc<str>| {
-        before.accounts.get(id).is_some_and(|old| Some(&old.password) != after.accounts.get(id).map(|new| &new.password))
-            || before.engine.sip.users.get(id) != after.engine.sip.users.get(id)
+        before.accounts.get(id).is_some_and(|old| {
+            Some(&old.password) != after.accounts.get(id).map(|new| &new.password)
+        }) || before.engine.sip.users.get(id) != after.engine.sip.users.get(id)
     };
-    after.accounts.keys().filter(|id| before.accounts.contains_key(*id) && changed(id)).map(|id| format!("agent {id}: credentials changed")).collect()
+    after
+        .accounts
+        .keys()
+        .filter(|id| before.accounts.contains_key(*id) && changed(id))
+        .map(|id| format!("agent {id}: credentials changed"))
+        .collect()
 }

@@ -31,7 +31,11 @@ impl LookUps {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(find: impl Fn(&crm::Number) -> Option<crm::Pop> + Send + 'static, door: Door, clock: Clock) -> io::Result<LookUps> {
+pub fn spawn(
+    find: impl Fn(&crm::Number) -> Option<crm::Pop> + Send + 'static,
+    door: Door,
+    clock: Clock,
+) -> io::Result<LookUps> {
     let (sender, receiver) = bounded::<(u64, crm::Number)>(WAITING_MAX);
     fatal::spawn("look-up", move || {
         while let Ok((look_up, number)) = receiver.recv() {

@@ -36,7 +36,10 @@ const RECOVERY: &str = "recovery";
 #[derive(Debug)]
 pub enum News {
     /// From the journal: on their way to the disk.
-    Written { events: Vec<Event>, replies: Vec<Reply> },
+    Written {
+        events: Vec<Event>,
+        replies: Vec<Reply>,
+    },
     /// From the log: on disk up to this event.
     Committed { sequence: u64 },
     /// Keep the state of the folds now, and say when that is done.
@@ -49,13 +52,34 @@ pub enum News {
 ///
 /// # Errors
 /// When the log cannot be read, holds an event that this version does not know, or the index cannot be written.
-pub fn restore(node: &str, snapshots: &Snapshots, log: &LogReader, store: &Store, zone: &jiff::tz::TimeZone) -> anyhow::Result<(Board, Fold, Recovery)> {
-    let latest = |name| snapshots.latest_snapshot(name).ok().flatten().map(|(_, bytes)| bytes);
-    let fold = latest(FOLD).and_then(|bytes| Fold::from_snapshot(&bytes, zone.clone()).ok()).unwrap_or_else(|| Fold::new(zone.clone()));
-    let board: Board = latest(BOARD).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    let mut recovery: Recovery = latest(RECOVERY).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+pub fn restore(
+    node: &str,
+    snapshots: &Snapshots,
+    log: &LogReader,
+    store: &Store,
+    zone: &jiff::tz::TimeZone,
+) -> anyhow::Result<(Board, Fold, Recovery)> {
+    let latest = |name| {
+        snapshots
+            .latest_snapshot(name)
+            .ok()
+            .flatten()
+            .map(|(_, bytes)| bytes)
+    };
+    let fold = latest(FOLD)
+        .and_then(|bytes| Fold::from_snapshot(&bytes, zone.clone()).ok())
+        .unwrap_or_else(|| Fold::new(zone.clone()));
+    let board: Board = latest(BOARD)
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let mut recovery: Recovery = latest(RECOVERY)
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
     // Each fold passes over what it knows already.
-    let after = fold.sequence().min(board.sequence()).min(recovery.sequence());
+    let after = fold
+        .sequence()
+        .min(board.sequence())
+        .min(recovery.sequence());
     // A hub that nobody hears: the same fold as in a run.
     let hub = Hub::new(node.into(), board, fold, Box::new(|_| {}), Box::new(|_| {}));
     let mut batch = Vec::with_capacity(REPLAY_BATCH);
@@ -63,7 +87,9 @@ pub fn restore(node: &str, snapshots: &Snapshots, log: &LogReader, store: &Store
         let record = record?;
         if record.kind == RecordKind::Event {
             let personal = record.personal.as_ref().map(|personal| &*personal.json);
-            let event = Event::from_record(&record.json, personal).map_err(|error| anyhow::anyhow!("event {} of the log: {error}", record.sequence))?;
+            let event = Event::from_record(&record.json, personal).map_err(|error| {
+                anyhow::anyhow!("event {} of the log: {error}", record.sequence)
+            })?;
             recovery.apply(&event);
             batch.push(event);
         }
@@ -99,9 +125,24 @@ pub fn snapshot(news: &Sender<News>, patience: Duration) -> bool {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn spawn(receiver: Receiver<News>, hub: Arc<Hub>, recovery: Recovery, snapshots: Snapshots, awaited: Awaited) -> io::Result<JoinHandle<()>> {
+pub fn spawn(
+    receiver: Receiver<News>,
+    hub: Arc<Hub>,
+    recovery: Recovery,
+    snapshots: Snapshots,
+    awaited: Awaited,
+) -> io::Result<JoinHandle<()>> {
     let committed = recovery.sequence();
-    let publisher = Publisher { hub, recovery, snapshots, awaited, pending: VecDeque::new(), replies: VecDeque::new(), committed, kept: committed };
+    let publisher = Publisher {
+        hub,
+        recovery,
+        snapshots,
+        awaited,
+        pending: VecDeque::new(),
+        replies: VecDeque::new(),
+        committed,
+        kept: committed,
+    };
     fatal::spawn("publish", move || publisher.run(&receiver))
 }
 
@@ -133,7 +174,10 @@ impl Publisher {
                 }
                 News::Stop => return,
             }
-            while let Some(reply) = self.replies.pop_front_if(|reply| reply.after <= self.committed) {
+            while let Some(reply) = self
+                .replies
+                .pop_front_if(|reply| reply.after <= self.committed)
+            {
                 self.awaited.answer(reply);
             }
             if self.committed >= self.kept + SNAPSHOT_EVENTS {
@@ -145,7 +189,9 @@ impl Publisher {
     /// What the log had to leave out (`Trouble`) is published with what came after it: the engine did act on it.
     fn committed(&mut self, sequence: u64) {
         self.committed = self.committed.max(sequence);
-        let ready = self.pending.partition_point(|event| event.sequence <= self.committed);
+        let ready = self
+            .pending
+            .partition_point(|event| event.sequence <= self.committed);
         let events: Vec<Event> = self.pending.drain(..ready).collect();
         for event in &events {
             self.recovery.apply(event);
@@ -163,9 +209,15 @@ impl Publisher {
     fn write_snapshots(&self) -> anyhow::Result<()> {
         // Copied under the hub's lock, written outside it.
         let (board, fold) = self.hub.snapshot();
-        self.snapshots.write_snapshot(board.sequence(), BOARD, &serde_json::to_vec(&board)?)?;
-        self.snapshots.write_snapshot(fold.sequence(), FOLD, &serde_json::to_vec(&fold)?)?;
-        self.snapshots.write_snapshot(self.recovery.sequence(), RECOVERY, &serde_json::to_vec(&self.recovery)?)?;
+        self.snapshots
+            .write_snapshot(board.sequence(), BOARD, &serde_json::to_vec(&board)?)?;
+        self.snapshots
+            .write_snapshot(fold.sequence(), FOLD, &serde_json::to_vec(&fold)?)?;
+        self.snapshots.write_snapshot(
+            self.recovery.sequence(),
+            RECOVERY,
+            &serde_json::to_vec(&self.recovery)?,
+        )?;
         Ok(())
     }
 }

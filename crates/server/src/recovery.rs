@@ -42,7 +42,12 @@ impl Recovery {
         self.sequence = event.sequence;
         self.last = self.last.max(event.at);
         match &event.kind {
-            EventKind::ContactArrived { contact, direction, entry, .. } => {
+            EventKind::ContactArrived {
+                contact,
+                direction,
+                entry,
+                ..
+            } => {
                 let open = OpenContact {
                     contact: contact.clone(),
                     direction: *direction,
@@ -58,15 +63,27 @@ impl Recovery {
             EventKind::ContactClosed { contact, .. } => {
                 self.open.remove(contact);
             }
-            EventKind::AgentState { agent, state, reason, .. } => self.agent(event.at, agent, *state, reason.as_ref()),
+            EventKind::AgentState {
+                agent,
+                state,
+                reason,
+                ..
+            } => self.agent(event.at, agent, *state, reason.as_ref()),
             other => self.contact(event.at, other),
         }
     }
 
     fn contact(&mut self, at: Time, kind: &EventKind) {
         match kind {
-            EventKind::ContactIdentified { contact, customers, .. } => self.change(contact, |open| open.customers = customers.clone()),
-            EventKind::ContactQueued { contact, queue, visit, .. } => self.change(contact, |open| {
+            EventKind::ContactIdentified {
+                contact, customers, ..
+            } => self.change(contact, |open| open.customers = customers.clone()),
+            EventKind::ContactQueued {
+                contact,
+                queue,
+                visit,
+                ..
+            } => self.change(contact, |open| {
                 open.visit = Some((queue.clone(), *visit, at));
                 open.agent = None;
             }),
@@ -75,8 +92,13 @@ impl Recovery {
                 open.agent = Some(agent.clone());
                 open.answered = open.answered.or(Some(at));
             }),
-            EventKind::ContactAbandoned { contact, .. } | EventKind::ContactLeftQueue { contact, .. } => self.change(contact, |open| open.visit = None),
-            EventKind::IvrStep { contact, .. } => self.change(contact, |open| open.entered_ivr = true),
+            EventKind::ContactAbandoned { contact, .. }
+            | EventKind::ContactLeftQueue { contact, .. } => {
+                self.change(contact, |open| open.visit = None)
+            }
+            EventKind::IvrStep { contact, .. } => {
+                self.change(contact, |open| open.entered_ivr = true)
+            }
             EventKind::NodeStarted { .. }
             | EventKind::ContactArrived { .. }
             | EventKind::ContactOffered { .. }
@@ -100,15 +122,27 @@ impl Recovery {
 
     fn agent(&mut self, at: Time, id: &Name, state: AgentState, reason: Option<&Name>) {
         // A restart logs everybody out in the log; what they had asked for stands.
-        let restarted = state == AgentState::LoggedOut && reason.is_some_and(|reason| &**reason == "restart");
+        let restarted =
+            state == AgentState::LoggedOut && reason.is_some_and(|reason| &**reason == "restart");
         let asked = match state {
             AgentState::LoggedOut if restarted => None,
             AgentState::LoggedOut => Some(acd::Availability::LoggedOut),
-            AgentState::NotReady => Some(acd::Availability::NotReady { reason: reason.cloned().unwrap_or_else(|| "unknown".into()) }),
-            AgentState::Ready | AgentState::Unreachable | AgentState::Reserved => Some(acd::Availability::Ready),
-            AgentState::Connected | AgentState::Held | AgentState::WrapUp | AgentState::Occupied => None,
+            AgentState::NotReady => Some(acd::Availability::NotReady {
+                reason: reason.cloned().unwrap_or_else(|| "unknown".into()),
+            }),
+            AgentState::Ready | AgentState::Unreachable | AgentState::Reserved => {
+                Some(acd::Availability::Ready)
+            }
+            AgentState::Connected
+            | AgentState::Held
+            | AgentState::WrapUp
+            | AgentState::Occupied => None,
         };
-        let agent = self.agents.entry(id.clone()).or_insert(Agent { state, since: at, asked: acd::Availability::LoggedOut });
+        let agent = self.agents.entry(id.clone()).or_insert(Agent {
+            state,
+            since: at,
+            asked: acd::Availability::LoggedOut,
+        });
         (agent.state, agent.since) = (state, at);
         if let Some(asked) = asked {
             agent.asked = asked;
@@ -122,8 +156,17 @@ impl Recovery {
             next_sequence: self.sequence + 1,
             open: self.open.values().cloned().collect(),
             last_time: self.last.max(last),
-            agents: self.agents.iter().filter(|(_, agent)| agent.asked != acd::Availability::LoggedOut).map(|(id, agent)| (id.clone(), agent.asked.clone())).collect(),
-            agent_states: self.agents.iter().map(|(id, agent)| (id.clone(), agent.state, agent.since)).collect(),
+            agents: self
+                .agents
+                .iter()
+                .filter(|(_, agent)| agent.asked != acd::Availability::LoggedOut)
+                .map(|(id, agent)| (id.clone(), agent.asked.clone()))
+                .collect(),
+            agent_states: self
+                .agents
+                .iter()
+                .map(|(id, agent)| (id.clone(), agent.state, agent.since))
+                .collect(),
         }
     }
 }
@@ -133,7 +176,12 @@ mod tests {
     use super::*;
 
     fn apply(recovery: &mut Recovery, seconds: u64, kind: EventKind) {
-        let event = Event { sequence: recovery.sequence() + 1, at: Time::from_secs(seconds), kind, person: None };
+        let event = Event {
+            sequence: recovery.sequence() + 1,
+            at: Time::from_secs(seconds),
+            kind,
+            person: None,
+        };
         recovery.apply(&event);
     }
 
@@ -167,27 +215,72 @@ mod tests {
                 dnis: "2000".into(),
             };
             apply(&mut recovery, u64::from(n), kind);
-            let kind = EventKind::ContactQueued { contact: contact(n), queue: "support".into(), visit: 1, skills: BTreeMap::new(), priority: 0, position: 1 };
+            let kind = EventKind::ContactQueued {
+                contact: contact(n),
+                queue: "support".into(),
+                visit: 1,
+                skills: BTreeMap::new(),
+                priority: 0,
+                position: 1,
+            };
             apply(&mut recovery, u64::from(n), kind);
         }
         apply(&mut recovery, 3, state("1001", AgentState::Ready, None));
         apply(&mut recovery, 4, state("1001", AgentState::Connected, None));
-        apply(&mut recovery, 4, state("1002", AgentState::NotReady, Some("lunch")));
-        let kind = EventKind::ContactAnswered { contact: contact(1), queue: Some("support".into()), visit: 1, agent: "1001".into(), group: "all".into(), wait_ms: 3000, rang_ms: 0 };
+        apply(
+            &mut recovery,
+            4,
+            state("1002", AgentState::NotReady, Some("lunch")),
+        );
+        let kind = EventKind::ContactAnswered {
+            contact: contact(1),
+            queue: Some("support".into()),
+            visit: 1,
+            agent: "1001".into(),
+            group: "all".into(),
+            wait_ms: 3000,
+            rang_ms: 0,
+        };
         apply(&mut recovery, 4, kind);
 
-        let restored: Recovery = serde_json::from_slice(&serde_json::to_vec(&recovery).unwrap()).unwrap();
+        let restored: Recovery =
+            serde_json::from_slice(&serde_json::to_vec(&recovery).unwrap()).unwrap();
         assert_eq!(restored, recovery);
         let start = restored.start(2, Time::from_secs(9));
-        assert_eq!((start.boot, start.next_sequence, start.last_time), (2, recovery.sequence() + 1, Time::from_secs(9)));
+        assert_eq!(
+            (start.boot, start.next_sequence, start.last_time),
+            (2, recovery.sequence() + 1, Time::from_secs(9))
+        );
         assert_eq!(start.open.len(), 2);
-        assert_eq!((start.open[0].visit.clone(), start.open[0].answered), (None, Some(Time::from_secs(4))));
-        assert_eq!(start.open[1].visit, Some(("support".into(), 1, Time::from_secs(2))));
-        let lunch = acd::Availability::NotReady { reason: "lunch".into() };
-        assert_eq!(start.agents, [("1001".into(), acd::Availability::Ready), ("1002".into(), lunch)]);
+        assert_eq!(
+            (start.open[0].visit.clone(), start.open[0].answered),
+            (None, Some(Time::from_secs(4)))
+        );
+        assert_eq!(
+            start.open[1].visit,
+            Some(("support".into(), 1, Time::from_secs(2)))
+        );
+        let lunch = acd::Availability::NotReady {
+            reason: "lunch".into(),
+        };
+        assert_eq!(
+            start.agents,
+            [
+                ("1001".into(), acd::Availability::Ready),
+                ("1002".into(), lunch)
+            ]
+        );
 
-        apply(&mut recovery, 9, state("1001", AgentState::LoggedOut, Some("restart")));
-        assert_eq!(recovery.start(3, Time::ZERO).agents[0], ("1001".into(), acd::Availability::Ready), "a restart is nobody's wish");
+        apply(
+            &mut recovery,
+            9,
+            state("1001", AgentState::LoggedOut, Some("restart")),
+        );
+        assert_eq!(
+            recovery.start(3, Time::ZERO).agents[0],
+            ("1001".into(), acd::Availability::Ready),
+            "a restart is nobody's wish"
+        );
         apply(&mut recovery, 9, state("1001", AgentState::LoggedOut, None));
         assert_eq!(recovery.start(3, Time::ZERO).agents.len(), 1);
     }

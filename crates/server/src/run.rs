@@ -1,6 +1,5 @@
 //! All of it put together: started in the order in which things need each other, stopped in the reverse.
 
-use std::io::BufReader;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,22 +13,21 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use engine::{Engine, Input};
 use media::Learn;
 use metrics::Counters;
-use store::{DataDir, Log, LogHandle, LogWriter, Snapshots, Store};
+use store::{Log, LogHandle, LogWriter, Store};
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::config::{Compiled, Import, Origin, Override};
+use crate::config::{Compiled, Origin, Override};
 use crate::edge::door::Door;
 use crate::edge::{tcp, udp};
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
-use crate::{commands, engine_thread, fatal, journal, limits, look_up, people, prompts, publish};
+use crate::{
+    commands, durable, engine_thread, fatal, journal, limits, look_up, outside, people, prompts,
+    publish,
+};
 
-/// Sample customers of the demo, in the binary.
-const DEMO_CUSTOMERS: &str = include_str!("../../../config/demo-customers.csv");
-/// Customers by one transaction.
-const IMPORT_BATCH: usize = 5_000;
 /// How often a pair of UDP and TCP ports is tried when the system picks.
 const PORT_TRIES: usize = 16;
 /// How long the log and the snapshot may take at the end.
@@ -80,51 +78,66 @@ pub struct Ready {
     pub pid: u32,
 }
 
-struct Durable {
-    store: Store,
-    log: Log,
-    opened: store::Opened,
-    snapshots: Snapshots,
-    board: web::Board,
-    fold: metrics::Fold,
-    recovery: crate::recovery::Recovery,
-}
-
 /// Starts everything; when this returns, everything listens.
 ///
 /// # Errors
 /// Whatever keeps it from starting: a port that is taken, a data directory that is held or damaged, prompts that cannot be read.
-pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -> anyhow::Result<Running> {
+pub fn start(
+    mut compiled: Compiled,
+    origin: Origin,
+    overrides: Vec<Override>,
+) -> anyhow::Result<Running> {
     let files = limits::raise_open_files();
     tracing::debug!(files, "open files allowed");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(IO_THREADS).thread_name("io").enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .thread_name("io")
+        .enable_all()
+        .build()?;
     // Ports first: a second engine on the same ports must not touch the data.
     let (udp_socket, tcp_listener, sip) = bind_sip(&runtime, compiled.settings.sip)?;
-    let http_listener = runtime.block_on(TcpListener::bind(compiled.settings.http)).with_context(|| format!("HTTP {}", compiled.settings.http))?;
+    let http_listener = runtime
+        .block_on(TcpListener::bind(compiled.settings.http))
+        .with_context(|| format!("HTTP {}", compiled.settings.http))?;
     let http = http_listener.local_addr()?;
 
-    let durable = open(&compiled)?;
+    let durable = durable::open(&compiled)?;
     let clock = Clock::start(Time::from_nanos(durable.opened.last_at));
     if clock.ahead() > Duration::from_secs(1) {
         tracing::warn!(ahead = ?clock.ahead(), "the wall clock is behind the log; times run ahead of it until it has caught up");
     }
-    let fixed = Fixed { sip, acd_seed: u64::from_be_bytes(random()?) };
+    let fixed = Fixed {
+        sip,
+        acd_seed: u64::from_be_bytes(random()?),
+    };
     fixed.put_into(&mut compiled);
 
     let (door, inbox) = Door::new();
     let counters = Arc::new(Mutex::new(Counters::default()));
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
     let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
-    let start = durable.recovery.start(durable.opened.boot, Time::from_nanos(durable.opened.last_at));
+    let start = durable.recovery.start(
+        durable.opened.boot,
+        Time::from_nanos(durable.opened.last_at),
+    );
     let last_sequence = durable.opened.last_sequence;
     if start.next_sequence != last_sequence + 1 {
-        bail!("the log ends with event {last_sequence}, but its fold with {}", start.next_sequence - 1);
+        bail!(
+            "the log ends with event {last_sequence}, but its fold with {}",
+            start.next_sequence - 1
+        );
     }
-    let hub = hub(&compiled, durable.board, durable.fold, &door, clock);
+    let hub = outside::hub(&compiled, durable.board, durable.fold, &door, clock);
     let awaited = commands::Awaited::default();
     let (news, hears) = publish::channel();
     let log = log_writer(durable.log, &durable.store, news.clone(), &counters)?;
-    let publisher = publish::spawn(hears, hub.clone(), durable.recovery, durable.snapshots, awaited.clone())?;
+    let publisher = publish::spawn(
+        hears,
+        hub.clone(),
+        durable.recovery,
+        durable.snapshots,
+        awaited.clone(),
+    )?;
     let (journal, journal_thread) = journal::spawn(log.clone(), news.clone(), last_sequence)?;
     let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
     let (drained_tell, drained) = bounded(1);
@@ -162,15 +175,32 @@ pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -
         rtp: (rtp.first != 0).then(|| format!("{}-{}", rtp.first, rtp.last)),
         node: compiled.settings.node.to_string(),
         boot: durable.opened.boot,
-        data_dir: std::path::absolute(&compiled.settings.data_dir).unwrap_or_else(|_| compiled.settings.data_dir.clone()),
+        data_dir: std::path::absolute(&compiled.settings.data_dir)
+            .unwrap_or_else(|_| compiled.settings.data_dir.clone()),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
     };
     let (gateway, asks) = web::gateway();
     commands::spawn(asks, awaited, door.clone(), clock)?;
     let draining: Arc<AtomicBool> = Arc::default();
-    let live = Arc::new(Live::new(origin, overrides, fixed, Arc::new(compiled), door.clone(), clock));
-    let app = web::App::new(web_setup(&live, &durable.store, &log, gateway, hub, counters, clock, &draining));
+    let live = Arc::new(Live::new(
+        origin,
+        overrides,
+        fixed,
+        Arc::new(compiled),
+        door.clone(),
+        clock,
+    ));
+    let app = web::App::new(outside::web_setup(
+        &live,
+        &durable.store,
+        &log,
+        gateway,
+        hub,
+        counters,
+        clock,
+        &draining,
+    ));
     live.tell({
         let app = app.clone();
         move |compiled| app.configure(people::accounts(compiled), people::labels(compiled))
@@ -183,8 +213,28 @@ pub fn start(mut compiled: Compiled, origin: Origin, overrides: Vec<Override>) -
     let web = runtime.spawn(web::serve(http_listener, app, async move {
         let _ = leaving.await;
     }));
-    let threads = Threads { udp, engine, journal: journal_thread, publisher };
-    Ok(Running { ready, live, draining, clock, door, drained, stop, log, news, threads, media, leave, web, runtime })
+    let threads = Threads {
+        udp,
+        engine,
+        journal: journal_thread,
+        publisher,
+    };
+    Ok(Running {
+        ready,
+        live,
+        draining,
+        clock,
+        door,
+        drained,
+        stop,
+        log,
+        news,
+        threads,
+        media,
+        leave,
+        web,
+        runtime,
+    })
 }
 
 /// Threads of tokio: TCP and HTTP are little work beside signalling and media.
@@ -197,9 +247,13 @@ impl Running {
     /// When what is known could not be made durable.
     pub fn until_stopped(self) -> anyhow::Result<bool> {
         let live = self.live.clone();
-        self.runtime.block_on(async move { wait_for_stop(&live).await })?;
+        self.runtime
+            .block_on(async move { wait_for_stop(&live).await })?;
         let within = self.live.current().settings.drain;
-        eprintln!("draining: no new calls; those in progress have {} s (a second signal ends at once)", within.as_secs());
+        eprintln!(
+            "draining: no new calls; those in progress have {} s (a second signal ends at once)",
+            within.as_secs()
+        );
         let finished = self.drain(within);
         self.stop()?;
         Ok(finished)
@@ -210,7 +264,10 @@ impl Running {
         self.draining.store(true, Ordering::Release);
         self.door.send(self.clock.now(), Input::Drain { within });
         // The engine ends what is left by itself at the deadline; this is for an engine that does not.
-        let finished = self.drained.recv_timeout(within + Duration::from_secs(5)).is_ok();
+        let finished = self
+            .drained
+            .recv_timeout(within + Duration::from_secs(5))
+            .is_ok();
         std::thread::sleep(LINGER);
         finished
     }
@@ -222,15 +279,26 @@ impl Running {
     pub fn stop(self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Release);
         self.door.stop();
-        let Threads { udp, engine, journal, publisher } = self.threads;
-        let joined = |thread: JoinHandle<()>, name: &str| thread.join().map_err(|_| anyhow::anyhow!("the {name} thread panicked"));
+        let Threads {
+            udp,
+            engine,
+            journal,
+            publisher,
+        } = self.threads;
+        let joined = |thread: JoinHandle<()>, name: &str| {
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("the {name} thread panicked"))
+        };
         joined(engine, "engine")?;
         joined(udp, "UDP")?;
         joined(journal, "journal")?;
         let written = self.log.close(CLOSE_PATIENCE);
         // The last events are published before the streams end, and closed contacts are indexed before the snapshot.
         let _ = self.leave.send(());
-        let served = self.runtime.block_on(async { tokio::time::timeout(CLOSE_PATIENCE, self.web).await });
+        let served = self
+            .runtime
+            .block_on(async { tokio::time::timeout(CLOSE_PATIENCE, self.web).await });
         if !matches!(served, Ok(Ok(Ok(())))) {
             tracing::warn!("HTTP did not end well");
         }
@@ -250,7 +318,10 @@ impl Running {
 }
 
 /// Binds UDP and TCP on the same port; with port 0 the system picks one that both have.
-fn bind_sip(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> anyhow::Result<(Arc<UdpSocket>, TcpListener, SocketAddr)> {
+fn bind_sip(
+    runtime: &tokio::runtime::Runtime,
+    address: SocketAddr,
+) -> anyhow::Result<(Arc<UdpSocket>, TcpListener, SocketAddr)> {
     let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
     let mut last = None;
     for _ in 0..tries {
@@ -258,7 +329,9 @@ fn bind_sip(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> anyhow::R
         let bound = socket.local_addr()?;
         match runtime.block_on(tcp::bind(bound)) {
             Ok(listener) => return Ok((Arc::new(socket), listener, bound)),
-            Err(error) => last = Some(anyhow::Error::from(error).context(format!("SIP over TCP {bound}"))),
+            Err(error) => {
+                last = Some(anyhow::Error::from(error).context(format!("SIP over TCP {bound}")))
+            }
         }
     }
     Err(last.unwrap_or_else(|| anyhow::anyhow!("no SIP port")))
@@ -266,46 +339,9 @@ fn bind_sip(runtime: &tokio::runtime::Runtime, address: SocketAddr) -> anyhow::R
 
 fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
     Ok(bytes)
-}
-
-fn open(compiled: &Compiled) -> anyhow::Result<Durable> {
-    let settings = &compiled.settings;
-    let dir = DataDir::open(&settings.data_dir)?;
-    let store = Store::open(&dir)?;
-    let (log, opened) = Log::open(&dir, store::Options::new(&*settings.node))?;
-    let snapshots = Snapshots::open(&dir)?;
-    let (board, fold, recovery) = publish::restore(&settings.node, &snapshots, &log.reader(&store), &store, &settings.time_zone)?;
-    if let Some(import) = &settings.first_import
-        && store.customers_count()? == 0
-    {
-        first_import(&store, import, &settings.country)?;
-    }
-    crm::warm_up();
-    Ok(Durable { store, log, opened, snapshots, board, fold, recovery })
-}
-
-fn first_import(store: &Store, import: &Import, country: &str) -> anyhow::Result<()> {
-    let customers: Vec<_> = match import {
-        Import::Demo => crm::read_customers(DEMO_CUSTOMERS.as_bytes(), country).collect(),
-        Import::File(path) => {
-            let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-            crm::read_customers(BufReader::new(file), country).collect()
-        }
-    };
-    let mut good = Vec::with_capacity(customers.len());
-    for customer in customers {
-        match customer {
-            Ok(customer) => good.push(customer),
-            Err(error) => tracing::warn!(%error, "a customer of the first import was left out"),
-        }
-    }
-    for batch in good.chunks(IMPORT_BATCH) {
-        store.put_customers(batch)?;
-    }
-    tracing::info!(customers = good.len(), "first import");
-    Ok(())
 }
 
 fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Result<MediaThreads> {
@@ -327,86 +363,54 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
     let events = move |event| {
         door.offer(clock.now(), Input::Media(event));
     };
-    Ok(MediaThreads::spawn(config, Arc::new(prompts), events, move || clock.now())?)
+    Ok(MediaThreads::spawn(
+        config,
+        Arc::new(prompts),
+        events,
+        move || clock.now(),
+    )?)
 }
 
 /// What cannot be played is told and left out: a missing prompt is silence, not a centre that does not start.
 fn load_prompts(compiled: &Compiled) -> media::Prompts {
-    let Some(dir) = &compiled.settings.ivr_dir else { return media::Prompts::default() };
+    let Some(dir) = &compiled.settings.ivr_dir else {
+        return media::Prompts::default();
+    };
     let (prompts, faults) = prompts::load(&dir.join("prompts"));
-    faults.iter().for_each(|fault| tracing::warn!("prompt left out: {fault}"));
+    faults
+        .iter()
+        .for_each(|fault| tracing::warn!("prompt left out: {fault}"));
     prompts
 }
 
-fn log_writer(log: Log, store: &Store, news: Sender<News>, counters: &Arc<Mutex<Counters>>) -> anyhow::Result<LogHandle> {
+fn log_writer(
+    log: Log,
+    store: &Store,
+    news: Sender<News>,
+    counters: &Arc<Mutex<Counters>>,
+) -> anyhow::Result<LogHandle> {
     let counts = counters.clone();
     let on_commit = move |committed: store::Committed| {
         publish::lock(&counts).events_sequence = committed.sequence;
-        let _ = news.send(News::Committed { sequence: committed.sequence });
+        let _ = news.send(News::Committed {
+            sequence: committed.sequence,
+        });
     };
     let counts = counters.clone();
     let on_trouble = move |trouble: Option<&store::Trouble>| {
         publish::lock(&counts).store_failing = trouble.is_some();
         match trouble {
-            Some(trouble) => tracing::error!(tries = trouble.tries, queued_bytes = trouble.queued_bytes, lost = trouble.lost, "the event log cannot be written: {}", trouble.message),
+            Some(trouble) => tracing::error!(
+                tries = trouble.tries,
+                queued_bytes = trouble.queued_bytes,
+                lost = trouble.lost,
+                "the event log cannot be written: {}",
+                trouble.message
+            ),
             None => tracing::info!("the event log can be written again"),
         }
     };
     Ok(LogWriter::spawn(log, store, on_commit, on_trouble)?)
-}
-
-fn hub(compiled: &Compiled, board: web::Board, fold: metrics::Fold, door: &Door, clock: Clock) -> Arc<web::Hub> {
-    let (delivery, audience) = (door.clone(), door.clone());
-    let delivered = move |sequence| {
-        delivery.offer(clock.now(), Input::Delivered { sequence });
-    };
-    let audience = move |count| {
-        audience.offer(clock.now(), Input::Audience { count });
-    };
-    web::Hub::new(compiled.settings.node.clone(), board, fold, Box::new(delivered), Box::new(audience))
-}
-
-fn web_setup(
-    live: &Arc<Live>,
-    store: &Store,
-    log: &LogHandle,
-    gateway: web::Gateway,
-    hub: Arc<web::Hub>,
-    counters: Arc<Mutex<Counters>>,
-    clock: Clock,
-    draining: &Arc<AtomicBool>,
-) -> web::Setup {
-    let compiled = live.current();
-    let settings = &compiled.settings;
-    let (shown, reloaded, draining, watched) = (live.clone(), live.clone(), draining.clone(), log.clone());
-    let troubles = move || {
-        let mut troubles = Vec::new();
-        if draining.load(Ordering::Acquire) {
-            troubles.push("draining: no new calls".to_owned());
-        }
-        troubles.extend(watched.trouble().map(|trouble| format!("the event log cannot be written: {}", trouble.message)));
-        troubles
-    };
-    web::Setup {
-        node: settings.node.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        zone: settings.time_zone.clone(),
-        country: settings.country.clone(),
-        store: store.clone(),
-        log: log.reader(),
-        gateway,
-        hub,
-        counters,
-        clock: Arc::new(move || clock.now()),
-        accounts: people::accounts(&compiled),
-        labels: people::labels(&compiled),
-        metrics_token: settings.metrics_token.as_deref().map(Into::into),
-        hooks: web::Hooks {
-            effective: Box::new(move || shown.current().effective.clone()),
-            reload: Box::new(move |by| reloaded.reload(by).map_err(|refused| refused.0)),
-            troubles: Box::new(troubles),
-        },
-    }
 }
 
 fn look_up_in(store: Store) -> impl Fn(&crm::Number) -> Option<crm::Pop> + Send + 'static {
@@ -438,24 +442,30 @@ const GRANTS_WAITING: usize = 64;
 
 fn snapshot_now_and_then(news: Sender<News>, stop: Arc<AtomicBool>) -> std::io::Result<()> {
     // A thread that only waits: a snapshot is work of the publisher's.
-    std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
-        let mut waited = Duration::ZERO;
-        while !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(500));
-            waited += Duration::from_millis(500);
-            if waited >= SNAPSHOT_EVERY {
-                waited = Duration::ZERO;
-                publish::snapshot(&news, CLOSE_PATIENCE);
+    std::thread::Builder::new()
+        .name("snapshots".to_owned())
+        .spawn(move || {
+            let mut waited = Duration::ZERO;
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(500));
+                waited += Duration::from_millis(500);
+                if waited >= SNAPSHOT_EVERY {
+                    waited = Duration::ZERO;
+                    publish::snapshot(&news, CLOSE_PATIENCE);
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads the configuration. From then on a second signal ends the process.
 async fn wait_for_stop(live: &Arc<Live>) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt, mut hang_up) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    let (mut terminate, mut interrupt, mut hang_up) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
+    );
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -481,7 +491,9 @@ async fn wait_for_stop(live: &Arc<Live>) -> anyhow::Result<()> {
 fn reload(live: &Live) {
     match live.reload("signal") {
         Ok(summary) if summary.is_empty() => eprintln!("configuration: nothing changed"),
-        Ok(summary) => summary.iter().for_each(|line| eprintln!("configuration: {line}")),
+        Ok(summary) => summary
+            .iter()
+            .for_each(|line| eprintln!("configuration: {line}")),
         Err(refused) => {
             refused.0.iter().for_each(|line| eprintln!("{line}"));
             eprintln!("configuration: {refused}; nothing changed");

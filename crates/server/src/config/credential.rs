@@ -17,7 +17,11 @@ pub struct Hashes {
 /// # Errors
 /// When the system gives no random salt.
 pub fn hash(user: &str, realm: &str, password: &str) -> anyhow::Result<Hashes> {
-    Ok(Hashes { argon2: argon2id(password)?, ha1_md5: ha1_md5(user, realm, password), ha1_sha256: ha1_sha256(user, realm, password) })
+    Ok(Hashes {
+        argon2: argon2id(password)?,
+        ha1_md5: ha1_md5(user, realm, password),
+        ha1_sha256: ha1_sha256(user, realm, password),
+    })
 }
 
 /// The PHC string of a password with the crate's recommended costs (19 MiB, 2 passes).
@@ -45,10 +49,12 @@ pub fn ha1_sha256(user: &str, realm: &str, password: &str) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The demo centre's password of an account.
@@ -63,7 +69,10 @@ mod tests {
     #[test]
     fn ha1_of_rfc_7616() {
         // Section 3.9.1 gives the responses; these HA1 values lead to them.
-        assert_eq!(ha1_md5("Mufasa", "http-auth@example.org", "Circle of Life"), "3d78807defe7de2157e2b0b6573a855f");
+        assert_eq!(
+            ha1_md5("Mufasa", "http-auth@example.org", "Circle of Life"),
+            "3d78807defe7de2157e2b0b6573a855f"
+        );
         assert_eq!(
             ha1_sha256("Mufasa", "http-auth@example.org", "Circle of Life"),
             "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232"

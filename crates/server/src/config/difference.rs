@@ -10,7 +10,9 @@ pub fn difference(before: &Value, after: &Value) -> Vec<String> {
     for section in ["cordboard", "queue", "agent", "trunk", "route"] {
         match (&before[section], &after[section]) {
             (Value::Array(old), Value::Array(new)) => elements(section, old, new, &mut lines),
-            (old, new) => values("", old, new, &mut |path, old, new| lines.push(format!("{path}: {} → {}", show(old), show(new)))),
+            (old, new) => values("", old, new, &mut |path, old, new| {
+                lines.push(format!("{path}: {} → {}", show(old), show(new)))
+            }),
         }
     }
     lines
@@ -19,8 +21,23 @@ pub fn difference(before: &Value, after: &Value) -> Vec<String> {
 /// Settings of the node that take effect only at a restart, and changed.
 pub fn needs_restart(before: &Value, after: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    for path in ["/node", "/data_dir", "/bind", "/sip/port", "/sip/bind", "/http", "/rtp/first", "/rtp/last", "/rtp/bind", "/rtp/threads", "/log"] {
-        let (old, new) = (before["cordboard"].pointer(path), after["cordboard"].pointer(path));
+    for path in [
+        "/node",
+        "/data_dir",
+        "/bind",
+        "/sip/port",
+        "/sip/bind",
+        "/http",
+        "/rtp/first",
+        "/rtp/last",
+        "/rtp/bind",
+        "/rtp/threads",
+        "/log",
+    ] {
+        let (old, new) = (
+            before["cordboard"].pointer(path),
+            after["cordboard"].pointer(path),
+        );
         if old != new {
             found.push(path.trim_start_matches('/').replace('/', "."));
         }
@@ -39,15 +56,29 @@ fn key_of(section: &str, element: &Value) -> String {
 }
 
 fn elements(section: &str, old: &[Value], new: &[Value], lines: &mut Vec<String>) {
-    let index = |list: &[Value]| -> BTreeMap<String, Value> { list.iter().map(|element| (key_of(section, element), element.clone())).collect() };
+    let index = |list: &[Value]| -> BTreeMap<String, Value> {
+        list.iter()
+            .map(|element| (key_of(section, element), element.clone()))
+            .collect()
+    };
     let (old, new) = (index(old), index(new));
     for (key, element) in &new {
         match old.get(key) {
             None => lines.push(format!("{section} {key}: added")),
-            Some(before) => values("", before, element, &mut |path, old, new| lines.push(format!("{section} {key}: {path} {} → {}", show(old), show(new)))),
+            Some(before) => values("", before, element, &mut |path, old, new| {
+                lines.push(format!(
+                    "{section} {key}: {path} {} → {}",
+                    show(old),
+                    show(new)
+                ))
+            }),
         }
     }
-    lines.extend(old.keys().filter(|key| !new.contains_key(*key)).map(|key| format!("{section} {key}: removed")));
+    lines.extend(
+        old.keys()
+            .filter(|key| !new.contains_key(*key))
+            .map(|key| format!("{section} {key}: removed")),
+    );
 }
 
 fn values(path: &str, old: &Value, new: &Value, told: &mut dyn FnMut(&str, &Value, &Value)) {
@@ -57,8 +88,17 @@ fn values(path: &str, old: &Value, new: &Value, told: &mut dyn FnMut(&str, &Valu
             keys.sort();
             keys.dedup();
             for key in keys {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                values(&inner, a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), told);
+                let inner = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                values(
+                    &inner,
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                    told,
+                );
             }
         }
         (a, b) if a != b => told(path, a, b),

@@ -17,8 +17,15 @@ pub struct FlowSet {
 }
 
 /// Loads the flows of a directory (`*.toml`, not their `*.test.toml`); a configuration without one has none.
-pub fn load(dir: Option<&Path>, queues: &BTreeSet<String>, numbers: &BTreeSet<String>, diagnostics: &mut Vec<Diagnostic>) -> FlowSet {
-    let Some(dir) = dir else { return FlowSet::default() };
+pub fn load(
+    dir: Option<&Path>,
+    queues: &BTreeSet<String>,
+    numbers: &BTreeSet<String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> FlowSet {
+    let Some(dir) = dir else {
+        return FlowSet::default();
+    };
     let files = match files(dir) {
         Ok(files) => files,
         Err(error) => {
@@ -34,11 +41,25 @@ pub fn load(dir: Option<&Path>, queues: &BTreeSet<String>, numbers: &BTreeSet<St
         }
     };
     let prompts = prompts(&dir.join("prompts"));
-    let has_prompt = |lang: Lang, name: &str| prompts.get(lang_dir(lang)).is_some_and(|names| names.contains(name));
-    let (flows, found) = Flows::load(&files, &Surroundings { has_prompt: &has_prompt, queues, numbers });
+    let has_prompt = |lang: Lang, name: &str| {
+        prompts
+            .get(lang_dir(lang))
+            .is_some_and(|names| names.contains(name))
+    };
+    let (flows, found) = Flows::load(
+        &files,
+        &Surroundings {
+            has_prompt: &has_prompt,
+            queues,
+            numbers,
+        },
+    );
     diagnostics.extend(found);
     let names = flows.names().map(Into::into).collect();
-    FlowSet { flows: Arc::new(flows), names }
+    FlowSet {
+        flows: Arc::new(flows),
+        names,
+    }
 }
 
 /// The flow files of a directory, by name.
@@ -46,13 +67,23 @@ pub fn load(dir: Option<&Path>, queues: &BTreeSet<String>, numbers: &BTreeSet<St
 /// # Errors
 /// When the directory or a file cannot be read.
 pub fn files(dir: &Path) -> std::io::Result<Vec<(PathBuf, String)>> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?.collect::<Result<Vec<_>, _>>()?.into_iter().map(|entry| entry.path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .map(|entry| entry.path())
+        .collect();
     paths.retain(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         name.ends_with(".toml") && !name.ends_with(".test.toml")
     });
     paths.sort();
-    paths.into_iter().map(|path| std::fs::read_to_string(&path).map(|text| (path, text))).collect()
+    paths
+        .into_iter()
+        .map(|path| std::fs::read_to_string(&path).map(|text| (path, text)))
+        .collect()
 }
 
 fn lang_dir(lang: Lang) -> &'static str {
@@ -76,15 +107,23 @@ fn prompts(dir: &Path) -> BTreeMap<String, BTreeSet<String>> {
 const PROMPT_DEPTH_MAX: usize = 4;
 
 fn collect(dir: &Path, prefix: &str, depth: usize, names: &mut BTreeSet<String>) {
-    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
-        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            continue;
+        };
         if path.is_dir() {
             if depth > 0 {
                 collect(&path, &format!("{prefix}{stem}/"), depth - 1, names);
             }
-        } else if path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| PROMPT_EXTENSIONS.contains(&extension)) {
+        } else if path
+            .extension()
+            .and_then(|extension| extension.to_str())
+            .is_some_and(|extension| PROMPT_EXTENSIONS.contains(&extension))
+        {
             names.insert(format!("{prefix}{stem}"));
         }
     }

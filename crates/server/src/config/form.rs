@@ -62,7 +62,10 @@ impl Default for Sip {
             tls_port: 5061,
             bind: None,
             public: None,
-            digest: Placed { value: vec![Digest::Sha256, Digest::Md5], span: 0..0 },
+            digest: Placed {
+                value: vec![Digest::Sha256, Digest::Md5],
+                span: 0..0,
+            },
             realm: "cordboard".to_owned(),
             expires_min: Length::secs(60),
             expires_max: Length::secs(3600),
@@ -96,7 +99,11 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Self {
-        Http { port: 8080, bind: None, metrics_token: None }
+        Http {
+            port: 8080,
+            bind: None,
+            metrics_token: None,
+        }
     }
 }
 
@@ -119,7 +126,19 @@ pub struct Rtp {
 
 impl Default for Rtp {
     fn default() -> Self {
-        Rtp { first: Placed { value: 10_000, span: 0..0 }, last: Placed { value: 31_999, span: 0..0 }, bind: None, public: None, threads: 0 }
+        Rtp {
+            first: Placed {
+                value: 10_000,
+                span: 0..0,
+            },
+            last: Placed {
+                value: 31_999,
+                span: 0..0,
+            },
+            bind: None,
+            public: None,
+            threads: 0,
+        }
     }
 }
 
@@ -148,8 +167,14 @@ pub struct Media {
 impl Default for Media {
     fn default() -> Self {
         Media {
-            codecs: Placed { value: vec![Codec::Pcma, Codec::Pcmu], span: 0..0 },
-            ptime: Placed { value: Length::millis(20), span: 0..0 },
+            codecs: Placed {
+                value: vec![Codec::Pcma, Codec::Pcmu],
+                span: 0..0,
+            },
+            ptime: Placed {
+                value: Length::millis(20),
+                span: 0..0,
+            },
             timeout: Length::secs(0),
         }
     }
@@ -180,8 +205,14 @@ pub struct Locale {
 impl Default for Locale {
     fn default() -> Self {
         Locale {
-            country: Placed { value: "CN".to_owned(), span: 0..0 },
-            time_zone: Placed { value: "Asia/Shanghai".to_owned(), span: 0..0 },
+            country: Placed {
+                value: "CN".to_owned(),
+                span: 0..0,
+            },
+            time_zone: Placed {
+                value: "Asia/Shanghai".to_owned(),
+                span: 0..0,
+            },
             language: Language::ZhCn,
         }
     }
@@ -248,7 +279,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Log { level: "info".to_owned(), json: false }
+        Log {
+            level: "info".to_owned(),
+            json: false,
+        }
     }
 }
 
@@ -306,7 +340,10 @@ pub struct Queue {
 }
 
 fn default_ring() -> Placed<Length> {
-    Placed { value: Length::secs(20), span: 0..0 }
+    Placed {
+        value: Length::secs(20),
+        span: 0..0,
+    }
 }
 fn default_wrap_up() -> Length {
     Length::secs(10)

@@ -3,6 +3,10 @@
 //! The way: [`read`] (text to form, against the schema) → [`compile`] (forms to [`Compiled`], checks across files). An absent `cordboard.toml` or
 //! `trunks.toml` is the built-in one; without a directory all four are, which is the demo centre.
 
+mod check;
+mod check_agents;
+mod check_centre;
+mod check_routes;
 pub mod compile;
 pub mod credential;
 pub mod difference;
@@ -18,9 +22,9 @@ use std::path::{Path, PathBuf};
 
 use ivr::Diagnostic;
 
-pub use ivr::Severity;
 pub use compile::{Account, Compiled, Import, Password, RtpSettings, Settings};
 pub use form::Role;
+pub use ivr::Severity;
 pub use source::{Override, render};
 
 use compile::{Base, Sources};
@@ -29,7 +33,10 @@ use source::Source;
 
 /// The built-in files: those of `config/` when this was compiled.
 const BUILT_IN: [(&str, &str); 4] = [
-    (read::CENTRE, include_str!("../../../../config/cordboard.toml")),
+    (
+        read::CENTRE,
+        include_str!("../../../../config/cordboard.toml"),
+    ),
     (read::QUEUES, include_str!("../../../../config/queues.toml")),
     (read::AGENTS, include_str!("../../../../config/agents.toml")),
     (read::TRUNKS, include_str!("../../../../config/trunks.toml")),
@@ -67,7 +74,10 @@ pub struct Loaded {
 impl Loaded {
     /// How many of the diagnostics are errors.
     pub fn errors(&self) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count()
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == Severity::Error)
+            .count()
     }
 }
 
@@ -85,14 +95,32 @@ pub fn load(origin: &Origin, overrides: &[Override]) -> Loaded {
         Origin::Demo => (Path::new("config"), true),
         Origin::Dir(dir) => (dir.as_path(), false),
     };
-    let base = Base { dir, ivr_dir: ivr_dir(&forms, &sources, dir, built_in, &mut diagnostics) };
-    let queues: BTreeSet<String> = forms.queues.queue.iter().map(|queue| queue.name.value.clone()).collect();
-    let flows = flows::load(base.ivr_dir.as_deref(), &queues, &numbers(&forms), &mut diagnostics);
+    let base = Base {
+        dir,
+        ivr_dir: ivr_dir(&forms, &sources, dir, built_in, &mut diagnostics),
+    };
+    let queues: BTreeSet<String> = forms
+        .queues
+        .queue
+        .iter()
+        .map(|queue| queue.name.value.clone())
+        .collect();
+    let flows = flows::load(
+        base.ivr_dir.as_deref(),
+        &queues,
+        &numbers(&forms),
+        &mut diagnostics,
+    );
     let compiled = compile::compile(&forms, &sources, &flows, &base, &mut diagnostics);
     diagnostics.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     diagnostics.dedup();
-    let broken = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    Loaded { compiled: (!broken).then_some(compiled), diagnostics }
+    let broken = diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error);
+    Loaded {
+        compiled: (!broken).then_some(compiled),
+        diagnostics,
+    }
 }
 
 fn sources(origin: &Origin, overrides: &[Override], diagnostics: &mut Vec<Diagnostic>) -> Sources {
@@ -110,16 +138,33 @@ fn sources(origin: &Origin, overrides: &[Override], diagnostics: &mut Vec<Diagno
     }
     let mut source = |name: &str| {
         let mut source = text(origin, name, diagnostics);
-        overrides.iter().filter(|over| read::file_of(over) == name).for_each(|over| source.put_over(over.clone()));
+        overrides
+            .iter()
+            .filter(|over| read::file_of(over) == name)
+            .for_each(|over| source.put_over(over.clone()));
         source
     };
-    Sources { centre: source(read::CENTRE), queues: source(read::QUEUES), agents: source(read::AGENTS), trunks: source(read::TRUNKS) }
+    Sources {
+        centre: source(read::CENTRE),
+        queues: source(read::QUEUES),
+        agents: source(read::AGENTS),
+        trunks: source(read::TRUNKS),
+    }
 }
 
 fn text(origin: &Origin, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Source {
-    let built_in = BUILT_IN.iter().find(|(file, _)| *file == name).map_or("", |(_, text)| *text);
+    let built_in = BUILT_IN
+        .iter()
+        .find(|(file, _)| *file == name)
+        .map_or("", |(_, text)| *text);
     let dir = match origin {
-        Origin::Demo => return Source::new(PathBuf::from(format!("built-in {name}")), built_in.to_owned(), true),
+        Origin::Demo => {
+            return Source::new(
+                PathBuf::from(format!("built-in {name}")),
+                built_in.to_owned(),
+                true,
+            );
+        }
         Origin::Dir(dir) => dir,
     };
     let file = dir.join(name);
@@ -127,11 +172,26 @@ fn text(origin: &Origin, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Sourc
         Ok(text) => Source::new(file, text, false),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let whole = name == read::CENTRE || name == read::TRUNKS;
-            Source::new(PathBuf::from(format!("built-in {name}")), if whole { built_in.to_owned() } else { String::new() }, true)
+            Source::new(
+                PathBuf::from(format!("built-in {name}")),
+                if whole {
+                    built_in.to_owned()
+                } else {
+                    String::new()
+                },
+                true,
+            )
         }
         Err(error) => {
             let message = format!("cannot be read: {error}");
-            diagnostics.push(Diagnostic { severity: Severity::Error, file: file.clone(), line: 0, column: 0, message, hint: None });
+            diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                file: file.clone(),
+                line: 0,
+                column: 0,
+                message,
+                hint: None,
+            });
             Source::new(file, String::new(), false)
         }
     }
@@ -139,26 +199,71 @@ fn text(origin: &Origin, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Sourc
 
 /// What a flow may transfer to.
 fn numbers(forms: &Forms) -> BTreeSet<String> {
-    let agents = forms.agents.agent.iter().filter(|agent| matches!(agent.role, Role::Agent | Role::Supervisor)).map(|agent| agent.id.value.clone());
-    let queues = forms.queues.queue.iter().filter_map(|queue| queue.number.as_ref()).map(|number| number.value.clone());
-    agents.chain(queues).chain(forms.trunks.route.iter().map(|route| route.number.value.clone())).collect()
+    let agents = forms
+        .agents
+        .agent
+        .iter()
+        .filter(|agent| matches!(agent.role, Role::Agent | Role::Supervisor))
+        .map(|agent| agent.id.value.clone());
+    let queues = forms
+        .queues
+        .queue
+        .iter()
+        .filter_map(|queue| queue.number.as_ref())
+        .map(|number| number.value.clone());
+    agents
+        .chain(queues)
+        .chain(
+            forms
+                .trunks
+                .route
+                .iter()
+                .map(|route| route.number.value.clone()),
+        )
+        .collect()
 }
 
 /// `ivr.dir`, else `ivr-scripts` beside the configuration directory if there is one.
-fn ivr_dir(forms: &Forms, sources: &Sources, dir: &Path, built_in: bool, diagnostics: &mut Vec<Diagnostic>) -> Option<PathBuf> {
+fn ivr_dir(
+    forms: &Forms,
+    sources: &Sources,
+    dir: &Path,
+    built_in: bool,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<PathBuf> {
     if let Some(given) = &forms.centre.ivr.dir {
-        let found = if given.is_absolute() { given.value.clone() } else { dir.join(&given.value) };
+        let found = if given.is_absolute() {
+            given.value.clone()
+        } else {
+            dir.join(&given.value)
+        };
         if !found.is_dir() {
             let message = format!("there is no directory {}", found.display());
-            diagnostics.push(sources.centre.diagnostic(Severity::Error, &given.span, message, Some("relative to the configuration directory".to_owned())));
+            diagnostics.push(sources.centre.diagnostic(
+                Severity::Error,
+                &given.span,
+                message,
+                Some("relative to the configuration directory".to_owned()),
+            ));
             return None;
         }
         return Some(found);
     }
-    let beside = |dir: &Path| dir.parent().map(|parent| parent.join("ivr-scripts")).filter(|found| found.is_dir());
+    let beside = |dir: &Path| {
+        dir.parent()
+            .map(|parent| parent.join("ivr-scripts"))
+            .filter(|found| found.is_dir())
+    };
     // The demo may be started from anywhere: then its flows are those of the checkout that the binary was built from.
-    let of_checkout = || Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivr-scripts")).filter(|found| found.is_dir());
-    let dir_of_path = if dir.is_absolute() { dir.to_path_buf() } else { std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf()) };
+    let of_checkout = || {
+        Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivr-scripts"))
+            .filter(|found| found.is_dir())
+    };
+    let dir_of_path = if dir.is_absolute() {
+        dir.to_path_buf()
+    } else {
+        std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf())
+    };
     beside(&dir_of_path).or_else(|| if built_in { of_checkout() } else { None })
 }
 

@@ -21,20 +21,37 @@ impl Override {
     /// # Errors
     /// A sentence when there is no `=` or the path is empty.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (path, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not KEY=VALUE, e.g. sip.port=15060"))?;
+        let (path, value) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not KEY=VALUE, e.g. sip.port=15060"))?;
         let path: Vec<String> = path.trim().split('.').map(str::to_owned).collect();
         if path.iter().any(String::is_empty) {
-            return Err(format!("`{text}` has an empty key; write e.g. sip.port=15060"));
+            return Err(format!(
+                "`{text}` has an empty key; write e.g. sip.port=15060"
+            ));
         }
-        Ok(Override { label: format!("--set {}", path.join(".")), path, value: value.trim().to_owned() })
+        Ok(Override {
+            label: format!("--set {}", path.join(".")),
+            path,
+            value: value.trim().to_owned(),
+        })
     }
 
     /// From the environment: `CORDBOARD__SIP__PORT=15060` is `sip.port`. Other variables are none of ours.
     pub fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Vec<Self> {
         let mut found: Vec<Self> = variables
             .filter_map(|(name, value)| {
-                let path: Vec<String> = name.strip_prefix("CORDBOARD__")?.to_lowercase().split("__").map(str::to_owned).collect();
-                Some(Override { label: name, path, value })
+                let path: Vec<String> = name
+                    .strip_prefix("CORDBOARD__")?
+                    .to_lowercase()
+                    .split("__")
+                    .map(str::to_owned)
+                    .collect();
+                Some(Override {
+                    label: name,
+                    path,
+                    value,
+                })
             })
             .collect();
         found.sort_by(|a, b| a.label.cmp(&b.label));
@@ -68,7 +85,13 @@ impl Source {
     /// A file's text.
     pub fn new(file: PathBuf, text: String, built_in: bool) -> Self {
         let end = text.len() + VALUE_KEY.len();
-        Source { file, built_in, text, overrides: Vec::new(), end }
+        Source {
+            file,
+            built_in,
+            text,
+            overrides: Vec::new(),
+            end,
+        }
     }
 
     /// The file's own text.
@@ -80,32 +103,72 @@ impl Source {
     pub fn put_over(&mut self, over: Override) {
         let range = self.end..self.end + over.value.len();
         self.end = range.end + VALUE_KEY.len();
-        let padded = format!("{}{VALUE_KEY}{}", " ".repeat(range.start - VALUE_KEY.len()), over.value);
-        self.overrides.push(Applied { range, over, padded });
+        let padded = format!(
+            "{}{VALUE_KEY}{}",
+            " ".repeat(range.start - VALUE_KEY.len()),
+            over.value
+        );
+        self.overrides.push(Applied {
+            range,
+            over,
+            padded,
+        });
     }
 
     /// The overrides in the order given, each with its padded value and its span.
     pub fn overrides(&self) -> impl Iterator<Item = (&Override, &str, Range<usize>)> {
-        self.overrides.iter().map(|applied| (&applied.over, applied.padded.as_str(), applied.range.clone()))
+        self.overrides.iter().map(|applied| {
+            (
+                &applied.over,
+                applied.padded.as_str(),
+                applied.range.clone(),
+            )
+        })
     }
 
     /// What an override at this span says, as it was written.
     pub fn override_text(&self, span: &Range<usize>) -> Option<&str> {
-        self.override_at(span.start).map(|applied| applied.over.value.as_str())
+        self.override_at(span.start)
+            .map(|applied| applied.over.value.as_str())
     }
 
     fn override_at(&self, offset: usize) -> Option<&Applied> {
-        self.overrides.iter().find(|applied| applied.range.start <= offset && offset <= applied.range.end)
+        self.overrides
+            .iter()
+            .find(|applied| applied.range.start <= offset && offset <= applied.range.end)
     }
 
     /// A message about the text at `span`.
-    pub fn diagnostic(&self, severity: Severity, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) -> Diagnostic {
+    pub fn diagnostic(
+        &self,
+        severity: Severity,
+        span: &Range<usize>,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) -> Diagnostic {
         let message = message.into();
-        if let Some(applied) = self.override_at(span.start).filter(|_| span.start >= self.text.len()) {
-            return Diagnostic { severity, file: PathBuf::from(&applied.over.label), line: 0, column: 0, message, hint };
+        if let Some(applied) = self
+            .override_at(span.start)
+            .filter(|_| span.start >= self.text.len())
+        {
+            return Diagnostic {
+                severity,
+                file: PathBuf::from(&applied.over.label),
+                line: 0,
+                column: 0,
+                message,
+                hint,
+            };
         }
         let (line, column) = position(&self.text, span.start);
-        Diagnostic { severity, file: self.file.clone(), line, column, message, hint }
+        Diagnostic {
+            severity,
+            file: self.file.clone(),
+            line,
+            column,
+            message,
+            hint,
+        }
     }
 }
 
@@ -113,13 +176,21 @@ impl Source {
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
     (line, column)
 }
 
 /// One line for people: `agents.toml:3:1: error: … (hint)`.
 pub fn render(diagnostic: &Diagnostic, relative_to: Option<&Path>) -> String {
-    let file = relative_to.and_then(|base| diagnostic.file.strip_prefix(base).ok()).unwrap_or(&diagnostic.file);
+    let file = relative_to
+        .and_then(|base| diagnostic.file.strip_prefix(base).ok())
+        .unwrap_or(&diagnostic.file);
     let mut text = file.display().to_string();
     if diagnostic.line > 0 {
         text.push_str(&format!(":{}:{}", diagnostic.line, diagnostic.column));
@@ -149,11 +220,18 @@ mod tests {
     #[test]
     fn overrides_from_both_ways() {
         let over = Override::parse("sip.port=15060").unwrap();
-        assert_eq!((over.path.join("."), over.value.as_str()), ("sip.port".to_owned(), "15060"));
+        assert_eq!(
+            (over.path.join("."), over.value.as_str()),
+            ("sip.port".to_owned(), "15060")
+        );
         assert!(Override::parse("sip.port").is_err());
         assert!(Override::parse("=3").is_err());
         let found = Override::from_environment(
-            [("CORDBOARD__SIP__PORT".to_owned(), "1".to_owned()), ("HOME".to_owned(), "/root".to_owned())].into_iter(),
+            [
+                ("CORDBOARD__SIP__PORT".to_owned(), "1".to_owned()),
+                ("HOME".to_owned(), "/root".to_owned()),
+            ]
+            .into_iter(),
         );
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, ["sip", "port"]);

@@ -10,9 +10,19 @@ fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn check(files: &[(&str, &str)], sets: &[&str]) -> (Option<Compiled>, Vec<String>) {
     let dir = dir(files);
-    let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+    let overrides: Vec<Override> = sets
+        .iter()
+        .map(|set| Override::parse(set).unwrap())
+        .collect();
     let loaded = load(&Origin::Dir(dir.path().to_path_buf()), &overrides);
-    (loaded.compiled, loaded.diagnostics.iter().map(|diagnostic| render(diagnostic, Some(dir.path()))).collect())
+    (
+        loaded.compiled,
+        loaded
+            .diagnostics
+            .iter()
+            .map(|diagnostic| render(diagnostic, Some(dir.path())))
+            .collect(),
+    )
 }
 
 const SMALL_AGENTS: &str = r#"
@@ -40,15 +50,31 @@ answer = "on_queue"
 
 #[test]
 fn the_smallest_useful_forms_are_valid() {
-    let (compiled, told) = check(&[("agents.toml", SMALL_AGENTS), ("queues.toml", SMALL_QUEUES)], &[]);
+    let (compiled, told) = check(
+        &[("agents.toml", SMALL_AGENTS), ("queues.toml", SMALL_QUEUES)],
+        &[],
+    );
     assert_eq!(told, Vec::<String>::new());
     let compiled = compiled.unwrap();
-    assert_eq!(compiled.engine.routes.get("2000"), Some(&engine::Route::Queue("support".into())));
-    assert_eq!(compiled.engine.routes.get("9196"), Some(&engine::Route::Echo));
-    assert_eq!(compiled.engine.routes.get("1000"), None, "there is no flow, so the built-in route gives way");
+    assert_eq!(
+        compiled.engine.routes.get("2000"),
+        Some(&engine::Route::Queue("support".into()))
+    );
+    assert_eq!(
+        compiled.engine.routes.get("9196"),
+        Some(&engine::Route::Echo)
+    );
+    assert_eq!(
+        compiled.engine.routes.get("1000"),
+        None,
+        "there is no flow, so the built-in route gives way"
+    );
     assert_eq!(compiled.engine.sip.trunks[0].max_calls, 20_000);
     assert!(compiled.engine.acd.agents[0].fixed);
-    assert_eq!(compiled.engine.acd.agents[0].wrap_up, Some(std::time::Duration::ZERO));
+    assert_eq!(
+        compiled.engine.acd.agents[0].wrap_up,
+        Some(std::time::Duration::ZERO)
+    );
 }
 
 #[test]
@@ -56,18 +82,29 @@ fn agents_alone_are_a_whole_configuration() {
     let (compiled, told) = check(&[("agents.toml", "[[agent]]\nid = \"9196\"\n")], &[]);
     assert_eq!(told, Vec::<String>::new());
     let compiled = compiled.unwrap();
-    assert_eq!(compiled.engine.routes.get("9196"), Some(&engine::Route::Agent("9196".into())), "built-in numbers give way");
+    assert_eq!(
+        compiled.engine.routes.get("9196"),
+        Some(&engine::Route::Agent("9196".into())),
+        "built-in numbers give way"
+    );
 }
 
 #[test]
 fn the_demo_centre_is_valid() {
     let loaded = load(&Origin::Demo, &[]);
-    let told: Vec<String> = loaded.diagnostics.iter().map(|diagnostic| render(diagnostic, None)).collect();
+    let told: Vec<String> = loaded
+        .diagnostics
+        .iter()
+        .map(|diagnostic| render(diagnostic, None))
+        .collect();
     assert_eq!(told, Vec::<String>::new());
     let compiled = loaded.compiled.unwrap();
     assert_eq!(compiled.accounts["1001"].password, Password::Demo);
     let credentials = &compiled.engine.sip.users["1001"];
-    assert_eq!(credentials.md5.as_deref(), Some(credential::ha1_md5("1001", "cordboard", "demo-1001").as_str()));
+    assert_eq!(
+        credentials.md5.as_deref(),
+        Some(credential::ha1_md5("1001", "cordboard", "demo-1001").as_str())
+    );
     for number in ["2000", "2001", "1001", "1004", "1900", "9196", "9197"] {
         assert!(compiled.engine.routes.contains_key(number), "{number}");
     }
@@ -78,10 +115,22 @@ fn the_demo_centre_is_valid() {
 fn every_error_of_every_file_is_told_at_once() {
     let (compiled, told) = check(
         &[
-            ("cordboard.toml", "nod = \"x\"\n[sip]\nport = 70000\ndigest = [\"MD6\"]\n[limits]\ndrain = \"soon\"\n[rtp]\nfirst = \"10000\"\n"),
-            ("agents.toml", "[[agent]]\nid = \"1001\"\nrolle = \"agent\"\n[[agent]]\nid = \"1001\"\nskills = { support = 11 }\npassword = \"x\"\n[[agent]]\nname = \"nobody\"\n"),
-            ("queues.toml", "[[queue]]\nname = \"support\"\nnumber = \"1001\"\nanswer = \"on_que\"\nskills = { suport = 1 }\nmusic = \"music/none\"\n"),
-            ("trunks.toml", "[[trunk]]\nname = \"t\"\naddresses = [\"127.0.0.1\", \"localhost\"]\n[[route]]\nnumber = \"5\"\nqueue = \"suport\"\n[[route]]\nnumber = \"6\"\n"),
+            (
+                "cordboard.toml",
+                "nod = \"x\"\n[sip]\nport = 70000\ndigest = [\"MD6\"]\n[limits]\ndrain = \"soon\"\n[rtp]\nfirst = \"10000\"\n",
+            ),
+            (
+                "agents.toml",
+                "[[agent]]\nid = \"1001\"\nrolle = \"agent\"\n[[agent]]\nid = \"1001\"\nskills = { support = 11 }\npassword = \"x\"\n[[agent]]\nname = \"nobody\"\n",
+            ),
+            (
+                "queues.toml",
+                "[[queue]]\nname = \"support\"\nnumber = \"1001\"\nanswer = \"on_que\"\nskills = { suport = 1 }\nmusic = \"music/none\"\n",
+            ),
+            (
+                "trunks.toml",
+                "[[trunk]]\nname = \"t\"\naddresses = [\"127.0.0.1\", \"localhost\"]\n[[route]]\nnumber = \"5\"\nqueue = \"suport\"\n[[route]]\nnumber = \"6\"\n",
+            ),
         ],
         &["http.prt=1", "rtp.last=many"],
     );
@@ -114,16 +163,37 @@ fn every_error_of_every_file_is_told_at_once() {
 
 #[test]
 fn syntax_errors_have_places() {
-    let (_, told) = check(&[("agents.toml", "[[agent]]\nid = \n[[agent]]\nid = \"2\"\nname = \"x\n")], &[]);
-    assert!(told.iter().any(|line| line.starts_with("agents.toml:2:")), "{told:?}");
-    assert!(told.iter().any(|line| line.starts_with("agents.toml:5:")), "{told:?}");
+    let (_, told) = check(
+        &[(
+            "agents.toml",
+            "[[agent]]\nid = \n[[agent]]\nid = \"2\"\nname = \"x\n",
+        )],
+        &[],
+    );
+    assert!(
+        told.iter().any(|line| line.starts_with("agents.toml:2:")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|line| line.starts_with("agents.toml:5:")),
+        "{told:?}"
+    );
 }
 
 #[test]
 fn overrides_reach_every_setting() {
     let (compiled, told) = check(
         &[("agents.toml", SMALL_AGENTS), ("queues.toml", SMALL_QUEUES)],
-        &["sip.port=15060", "node=7", "queue.support.ring=5s", "agent.1001.skills.support=9", "trunk.loopback.max_calls=7", "bind=127.0.0.2", "sip.digest=[\"MD5\"]", "data_dir=/tmp/x"],
+        &[
+            "sip.port=15060",
+            "node=7",
+            "queue.support.ring=5s",
+            "agent.1001.skills.support=9",
+            "trunk.loopback.max_calls=7",
+            "bind=127.0.0.2",
+            "sip.digest=[\"MD5\"]",
+            "data_dir=/tmp/x",
+        ],
     );
     assert_eq!(told, Vec::<String>::new());
     let compiled = compiled.unwrap();
@@ -133,16 +203,34 @@ fn overrides_reach_every_setting() {
     assert_eq!(compiled.engine.acd.agents[0].skills["support"], 9);
     assert_eq!(compiled.engine.sip.trunks[0].max_calls, 7);
     let (_, told) = check(&[("queues.toml", SMALL_QUEUES)], &["queue.sales.ring=5s"]);
-    assert!(told.iter().any(|line| line == "--set queue.sales.ring: error: there is no queue `sales`"), "{told:?}");
+    assert!(
+        told.iter()
+            .any(|line| line == "--set queue.sales.ring: error: there is no queue `sales`"),
+        "{told:?}"
+    );
 }
 
 #[test]
 fn demo_passwords_stay_on_loopback() {
     let (_, told) = check(&[("agents.toml", SMALL_AGENTS)], &["http.bind=0.0.0.0"]);
-    assert!(told.iter().any(|line| line.contains("demo passwords are refused because HTTP would listen beyond loopback")), "{told:?}");
-    let (compiled, told) = check(&[("agents.toml", SMALL_AGENTS), ("cordboard.toml", "bind = \"192.0.2.1\"\n")], &[]);
+    assert!(
+        told.iter().any(|line| line
+            .contains("demo passwords are refused because HTTP would listen beyond loopback")),
+        "{told:?}"
+    );
+    let (compiled, told) = check(
+        &[
+            ("agents.toml", SMALL_AGENTS),
+            ("cordboard.toml", "bind = \"192.0.2.1\"\n"),
+        ],
+        &[],
+    );
     assert_eq!(told, Vec::<String>::new());
-    assert_eq!(compiled.unwrap().accounts["1001"].password, Password::None, "only the demo's file gives demo passwords");
+    assert_eq!(
+        compiled.unwrap().accounts["1001"].password,
+        Password::None,
+        "only the demo's file gives demo passwords"
+    );
 }
 
 #[test]
@@ -150,24 +238,57 @@ fn six_thousand_agents_load_at_once() {
     use std::fmt::Write as _;
     let mut agents = String::new();
     for n in 0..6000 {
-        let _ = write!(agents, "[[agent]]\nid = \"a{n}\"\nname = \"Agent {n}\"\nskills = {{ s{} = 5, support = {} }}\nauto_ready = true\nwrap_up = \"0s\"\ncontact = \"sip:a{n}@127.0.0.1:7000\"\n", n % 50, n % 10 + 1);
+        let _ = write!(
+            agents,
+            "[[agent]]\nid = \"a{n}\"\nname = \"Agent {n}\"\nskills = {{ s{} = 5, support = {} }}\nauto_ready = true\nwrap_up = \"0s\"\ncontact = \"sip:a{n}@127.0.0.1:7000\"\n",
+            n % 50,
+            n % 10 + 1
+        );
     }
     let started = std::time::Instant::now();
-    let (compiled, told) = check(&[("agents.toml", &agents), ("queues.toml", SMALL_QUEUES)], &[]);
+    let (compiled, told) = check(
+        &[("agents.toml", &agents), ("queues.toml", SMALL_QUEUES)],
+        &[],
+    );
     assert_eq!(told, Vec::<String>::new());
     assert_eq!(compiled.unwrap().engine.acd.agents.len(), 6000);
-    assert!(started.elapsed().as_secs_f64() < 3.0, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed().as_secs_f64() < 3.0,
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]
 fn a_reload_says_what_changes() {
-    let one = check(&[("agents.toml", SMALL_AGENTS), ("queues.toml", SMALL_QUEUES)], &[]).0.unwrap();
-    let two = check(&[("agents.toml", "[[agent]]\nid = \"1002\"\n"), ("queues.toml", SMALL_QUEUES)], &["queue.support.ring=5s", "sip.port=1"]).0.unwrap();
+    let one = check(
+        &[("agents.toml", SMALL_AGENTS), ("queues.toml", SMALL_QUEUES)],
+        &[],
+    )
+    .0
+    .unwrap();
+    let two = check(
+        &[
+            ("agents.toml", "[[agent]]\nid = \"1002\"\n"),
+            ("queues.toml", SMALL_QUEUES),
+        ],
+        &["queue.support.ring=5s", "sip.port=1"],
+    )
+    .0
+    .unwrap();
     assert_eq!(
         difference::difference(&one.effective, &two.effective),
-        ["sip.port: 5060 → 1", "queue support: ring 20s → 5s", "agent 1002: added", "agent 1001: removed"]
+        [
+            "sip.port: 5060 → 1",
+            "queue support: ring 20s → 5s",
+            "agent 1002: added",
+            "agent 1001: removed"
+        ]
     );
-    assert_eq!(difference::needs_restart(&one.effective, &two.effective), ["sip.port"]);
+    assert_eq!(
+        difference::needs_restart(&one.effective, &two.effective),
+        ["sip.port"]
+    );
     assert!(difference::difference(&one.effective, &one.effective).is_empty());
 }
 
@@ -182,6 +303,11 @@ fn published_schemas_are_current() {
             std::fs::create_dir_all(&dir).unwrap();
             std::fs::write(&path, &text).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{} is stale: run UPDATE_SCHEMAS=1 cargo test -p server schemas", path.display());
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap_or_default(),
+            text,
+            "{} is stale: run UPDATE_SCHEMAS=1 cargo test -p server schemas",
+            path.display()
+        );
     }
 }

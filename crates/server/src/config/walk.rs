@@ -21,8 +21,15 @@ pub struct Fault {
 }
 
 /// Checks a table; what is wrong is reported and removed. `raw` gives the text of an override, which may be taken as a string where one is wanted.
-pub fn walk(schema: &Json, table: &mut DeTable<'_>, raw: &dyn Fn(&Range<usize>) -> Option<String>) -> Vec<Fault> {
-    let mut walk = Walk { faults: Vec::new(), raw };
+pub fn walk(
+    schema: &Json,
+    table: &mut DeTable<'_>,
+    raw: &dyn Fn(&Range<usize>) -> Option<String>,
+) -> Vec<Fault> {
+    let mut walk = Walk {
+        faults: Vec::new(),
+        raw,
+    };
     walk.table(schema, table, 0..0, "");
     walk.faults
 }
@@ -34,20 +41,41 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn fault(&mut self, span: Range<usize>, message: String, hint: Option<String>) -> bool {
-        self.faults.push(Fault { span, message, hint });
+        self.faults.push(Fault {
+            span,
+            message,
+            hint,
+        });
         false
     }
 
     /// False when the table as a whole cannot be used.
-    fn table(&mut self, schema: &Json, table: &mut DeTable<'_>, span: Range<usize>, path: &str) -> bool {
+    fn table(
+        &mut self,
+        schema: &Json,
+        table: &mut DeTable<'_>,
+        span: Range<usize>,
+        path: &str,
+    ) -> bool {
         let properties = schema.get("properties").and_then(Json::as_object);
-        let additional = schema.get("additionalProperties").filter(|more| more.is_object());
-        let required = |key: &str| schema.get("required").and_then(Json::as_array).is_some_and(|keys| keys.iter().any(|k| k == key));
+        let additional = schema
+            .get("additionalProperties")
+            .filter(|more| more.is_object());
+        let required = |key: &str| {
+            schema
+                .get("required")
+                .and_then(Json::as_array)
+                .is_some_and(|keys| keys.iter().any(|k| k == key))
+        };
         let mut wrong = Vec::new();
         let mut whole = true;
         for (key, value) in table.iter_mut() {
             let name: &str = key.get_ref();
-            let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let inner = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
             match properties.and_then(|known| known.get(name)).or(additional) {
                 Some(of) => {
                     if !self.value(of, value, &inner) {
@@ -56,9 +84,15 @@ impl Walk<'_> {
                     }
                 }
                 None => {
-                    let known = properties.map(|known| known.keys().map(String::as_str).collect()).unwrap_or_default();
+                    let known = properties
+                        .map(|known| known.keys().map(String::as_str).collect())
+                        .unwrap_or_default();
                     let hint = hint_for_key(name, known);
-                    self.fault(key.span(), format!("unknown key `{name}`{}", within(path)), Some(hint));
+                    self.fault(
+                        key.span(),
+                        format!("unknown key `{name}`{}", within(path)),
+                        Some(hint),
+                    );
                     wrong.push(name.to_owned());
                 }
             }
@@ -66,10 +100,20 @@ impl Walk<'_> {
         for key in wrong {
             table.remove(key.as_str());
         }
-        for key in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
+        for key in schema
+            .get("required")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+        {
             let told = !whole;
             if !table.contains_key(key) && !told {
-                whole = self.fault(span.clone(), format!("`{key}` is missing{}", within(path)), None);
+                whole = self.fault(
+                    span.clone(),
+                    format!("`{key}` is missing{}", within(path)),
+                    None,
+                );
             }
         }
         whole
@@ -86,8 +130,16 @@ impl Walk<'_> {
             *value.get_mut() = DeValue::String(text.into());
         }
         let Some(branch) = wanted.iter().find(|branch| fits(branch, value.get_ref())) else {
-            let expected: Vec<&str> = wanted.iter().map(|branch| type_name(branch)).filter(|name| *name != "null").collect();
-            let message = format!("`{path}` must be {}, but this is {}", expected.join(" or "), kind(value.get_ref()));
+            let expected: Vec<&str> = wanted
+                .iter()
+                .map(|branch| type_name(branch))
+                .filter(|name| *name != "null")
+                .collect();
+            let message = format!(
+                "`{path}` must be {}, but this is {}",
+                expected.join(" or "),
+                kind(value.get_ref())
+            );
             return self.fault(span, message, example(schema));
         };
         match value.get_mut() {
@@ -96,7 +148,9 @@ impl Walk<'_> {
                 self.text(schema, branch, &text, span, path)
             }
             DeValue::Integer(number) => {
-                let number = i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()).unwrap_or(i128::MAX);
+                let number =
+                    i128::from_str_radix(&number.as_str().replace('_', ""), number.radix())
+                        .unwrap_or(i128::MAX);
                 self.number(branch, number, span, path)
             }
             DeValue::Array(items) => {
@@ -109,7 +163,9 @@ impl Walk<'_> {
     }
 
     fn array(&mut self, schema: &Json, items: &mut DeArray<'_>, path: &str) {
-        let Some(of) = schema.get("items") else { return };
+        let Some(of) = schema.get("items") else {
+            return;
+        };
         let mut kept = DeArray::new();
         for mut item in std::mem::replace(items, DeArray::new()) {
             if self.value(of, &mut item, path) {
@@ -120,8 +176,16 @@ impl Walk<'_> {
     }
 
     fn number(&mut self, schema: &Json, number: i128, span: Range<usize>, path: &str) -> bool {
-        let bound = |key: &str| schema.get(key).and_then(Json::as_f64).map(|bound| bound as i128);
-        let (low, high) = (bound("minimum").unwrap_or(i128::MIN), bound("maximum").unwrap_or(i128::MAX));
+        let bound = |key: &str| {
+            schema
+                .get(key)
+                .and_then(Json::as_f64)
+                .map(|bound| bound as i128)
+        };
+        let (low, high) = (
+            bound("minimum").unwrap_or(i128::MIN),
+            bound("maximum").unwrap_or(i128::MAX),
+        );
         if number < low || number > high {
             let range = match (bound("minimum"), bound("maximum")) {
                 (Some(low), Some(high)) => format!("{low} to {high}"),
@@ -129,26 +193,46 @@ impl Walk<'_> {
                 (None, Some(high)) => format!("{high} or less"),
                 (None, None) => String::new(),
             };
-            return self.fault(span, format!("`{path}` must be {range}, but this is {number}"), None);
+            return self.fault(
+                span,
+                format!("`{path}` must be {range}, but this is {number}"),
+                None,
+            );
         }
         true
     }
 
-    fn text(&mut self, schema: &Json, branch: &Json, text: &str, span: Range<usize>, path: &str) -> bool {
+    fn text(
+        &mut self,
+        schema: &Json,
+        branch: &Json,
+        text: &str,
+        span: Range<usize>,
+        path: &str,
+    ) -> bool {
         let choices = choices(schema);
         if !choices.is_empty() && !choices.contains(&text) {
             let hint = near(text, &choices).map(|near| format!("did you mean \"{near}\"?"));
-            let message = format!("`{path}` must be one of {}, but this is \"{text}\"", quoted(&choices));
+            let message = format!(
+                "`{path}` must be one of {}, but this is \"{text}\"",
+                quoted(&choices)
+            );
             return self.fault(span, message, hint);
         }
         match branch.get("format").and_then(Json::as_str) {
             Some(LENGTH_FORMAT) => match text.parse::<Length>() {
                 Ok(_) => true,
-                Err(message) => self.fault(span, format!("`{path}`: {message}"), Some("write \"20s\", \"500ms\", \"5m\" or \"1h\"".to_owned())),
+                Err(message) => self.fault(
+                    span,
+                    format!("`{path}`: {message}"),
+                    Some("write \"20s\", \"500ms\", \"5m\" or \"1h\"".to_owned()),
+                ),
             },
-            Some("ip") if text.parse::<IpAddr>().is_err() => {
-                self.fault(span, format!("`{path}` must be an IP address, but this is \"{text}\""), Some("e.g. \"127.0.0.1\"; names are not looked up".to_owned()))
-            }
+            Some("ip") if text.parse::<IpAddr>().is_err() => self.fault(
+                span,
+                format!("`{path}` must be an IP address, but this is \"{text}\""),
+                Some("e.g. \"127.0.0.1\"; names are not looked up".to_owned()),
+            ),
             _ => true,
         }
     }
@@ -170,22 +254,41 @@ pub fn near<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     known
         .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), *candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(word.chars().count()) / 3).max(1))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word, &candidate.to_lowercase()),
+                *candidate,
+            )
+        })
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.chars().count().max(word.chars().count()) / 3).max(1)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 fn within(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!(" in `{path}`") }
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(" in `{path}`")
+    }
 }
 
 fn quoted(words: &[&str]) -> String {
-    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+    words
+        .iter()
+        .map(|word| format!("\"{word}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn branches(schema: &Json) -> Vec<&Json> {
-    match schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Json::as_array) {
+    match schema
+        .get("anyOf")
+        .or_else(|| schema.get("oneOf"))
+        .and_then(Json::as_array)
+    {
         Some(branches) => branches.iter().collect(),
         None => vec![schema],
     }
@@ -196,9 +299,21 @@ fn choices(schema: &Json) -> Vec<&str> {
     branches(schema)
         .into_iter()
         .flat_map(|branch| {
-            let listed = branch.get("enum").and_then(Json::as_array).into_iter().flatten();
-            let nested = branch.get("oneOf").and_then(Json::as_array).into_iter().flatten().filter_map(|one| one.get("const"));
-            listed.chain(branch.get("const")).chain(nested).filter_map(Json::as_str)
+            let listed = branch
+                .get("enum")
+                .and_then(Json::as_array)
+                .into_iter()
+                .flatten();
+            let nested = branch
+                .get("oneOf")
+                .and_then(Json::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|one| one.get("const"));
+            listed
+                .chain(branch.get("const"))
+                .chain(nested)
+                .filter_map(Json::as_str)
         })
         .collect()
 }
@@ -254,5 +369,12 @@ fn kind(value: &DeValue<'_>) -> String {
 
 fn example(schema: &Json) -> Option<String> {
     let examples = schema.get("examples").and_then(Json::as_array)?;
-    Some(format!("e.g. {}", examples.iter().map(Json::to_string).collect::<Vec<_>>().join(", ")))
+    Some(format!(
+        "e.g. {}",
+        examples
+            .iter()
+            .map(Json::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    ))
 }

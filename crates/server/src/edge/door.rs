@@ -45,7 +45,10 @@ pub struct TurnedAway {
 impl TurnedAway {
     /// New work refused and messages dropped since the last call.
     pub fn take(&self) -> (u64, u64) {
-        (self.refused.swap(0, Ordering::Relaxed), self.dropped.swap(0, Ordering::Relaxed))
+        (
+            self.refused.swap(0, Ordering::Relaxed),
+            self.dropped.swap(0, Ordering::Relaxed),
+        )
     }
 }
 
@@ -54,7 +57,9 @@ impl TurnedAway {
 pub enum Admission {
     Taken,
     /// Answer 503 with this Retry-After, in seconds.
-    Refused { retry_after: u32 },
+    Refused {
+        retry_after: u32,
+    },
     /// Gone; retransmission is the sender's.
     Dropped,
 }
@@ -63,7 +68,13 @@ impl Door {
     /// A door and what comes through it.
     pub fn new() -> (Self, Receiver<Work>) {
         let (sender, receiver) = bounded(INBOX_MAX);
-        (Door { sender, turned_away: Arc::default() }, receiver)
+        (
+            Door {
+                sender,
+                turned_away: Arc::default(),
+            },
+            receiver,
+        )
     }
 
     /// Counts of what did not come in.
@@ -76,12 +87,17 @@ impl Door {
         let waiting = self.sender.len();
         if new_work && waiting >= NEW_WORK_MAX {
             self.turned_away.refused.fetch_add(1, Ordering::Relaxed);
-            return Admission::Refused { retry_after: retry_after(at) };
+            return Admission::Refused {
+                retry_after: retry_after(at),
+            };
         }
         if waiting >= SIP_MAX {
             return self.dropped();
         }
-        match self.sender.try_send(Work::Input { at, input: engine::Input::Sip(input) }) {
+        match self.sender.try_send(Work::Input {
+            at,
+            input: engine::Input::Sip(input),
+        }) {
             Ok(()) => Admission::Taken,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped(),
         }
@@ -101,7 +117,9 @@ impl Door {
     pub fn offer(&self, at: Time, input: engine::Input) -> bool {
         match self.sender.try_send(Work::Input { at, input }) {
             Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped() == Admission::Taken,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped() == Admission::Taken
+            }
         }
     }
 

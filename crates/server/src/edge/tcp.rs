@@ -46,10 +46,22 @@ pub struct Connections {
 }
 
 enum Order {
-    Send { peer: Peer, bytes: Bytes },
-    Accepted { stream: TcpStream, remote: SocketAddr },
-    Opened { flow: FlowId, stream: TcpStream, waiting: mpsc::Receiver<Bytes> },
-    Gone { flow: FlowId },
+    Send {
+        peer: Peer,
+        bytes: Bytes,
+    },
+    Accepted {
+        stream: TcpStream,
+        remote: SocketAddr,
+    },
+    Opened {
+        flow: FlowId,
+        stream: TcpStream,
+        waiting: mpsc::Receiver<Bytes>,
+    },
+    Gone {
+        flow: FlowId,
+    },
 }
 
 impl Connections {
@@ -71,7 +83,14 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub fn spawn(listener: TcpListener, door: Door, clock: Clock) -> Connections {
     let (orders, taken) = mpsc::channel(KEEPER_QUEUE);
     tokio::spawn(accept(listener, orders.clone()));
-    let keeper = Keeper { door, clock, orders: orders.clone(), flows: HashMap::new(), by_remote: HashMap::new(), last_flow: 0 };
+    let keeper = Keeper {
+        door,
+        clock,
+        orders: orders.clone(),
+        flows: HashMap::new(),
+        by_remote: HashMap::new(),
+        last_flow: 0,
+    };
     tokio::spawn(keeper.run(taken));
     Connections { orders }
 }
@@ -80,7 +99,11 @@ async fn accept(listener: TcpListener, orders: mpsc::Sender<Order>) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
-                if orders.send(Order::Accepted { stream, remote }).await.is_err() {
+                if orders
+                    .send(Order::Accepted { stream, remote })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -110,7 +133,11 @@ impl Keeper {
             match order {
                 Order::Send { peer, bytes } => self.send(peer, bytes),
                 Order::Accepted { stream, remote } => self.accepted(stream, remote),
-                Order::Opened { flow, stream, waiting } => self.opened(flow, stream, waiting),
+                Order::Opened {
+                    flow,
+                    stream,
+                    waiting,
+                } => self.opened(flow, stream, waiting),
                 Order::Gone { flow } => self.gone(flow),
             }
         }
@@ -137,12 +164,29 @@ impl Keeper {
         self.start(flow, stream, waiting, StreamFramer::opened(MESSAGE_MAX));
     }
 
-    fn start(&mut self, flow: FlowId, stream: TcpStream, waiting: mpsc::Receiver<Bytes>, framer: StreamFramer) {
-        let Some(Flow { remote, writer }) = self.flows.get(&flow) else { return };
+    fn start(
+        &mut self,
+        flow: FlowId,
+        stream: TcpStream,
+        waiting: mpsc::Receiver<Bytes>,
+        framer: StreamFramer,
+    ) {
+        let Some(Flow { remote, writer }) = self.flows.get(&flow) else {
+            return;
+        };
         let _ = stream.set_nodelay(true);
         let (read, write) = stream.into_split();
-        let peer = Peer { transport: Transport::Tcp, remote: *remote, flow: Some(flow) };
-        let reader = Reader { peer, door: self.door.clone(), clock: self.clock, answers: writer.clone() };
+        let peer = Peer {
+            transport: Transport::Tcp,
+            remote: *remote,
+            flow: Some(flow),
+        };
+        let reader = Reader {
+            peer,
+            door: self.door.clone(),
+            clock: self.clock,
+            answers: writer.clone(),
+        };
         let orders = self.orders.clone();
         tokio::spawn(async move {
             // Whichever ends first ends the connection: a reader at the peer's close, a writer at a peer that does not read.
@@ -155,14 +199,18 @@ impl Keeper {
     }
 
     fn send(&mut self, peer: Peer, bytes: Bytes) {
-        let flow = peer.flow.or_else(|| self.by_remote.get(&peer.remote).copied());
+        let flow = peer
+            .flow
+            .or_else(|| self.by_remote.get(&peer.remote).copied());
         match flow.and_then(|flow| self.flows.get(&flow).map(|open| (flow, open))) {
             Some((flow, open)) => {
                 if open.writer.try_send(bytes).is_err() {
                     self.gone(flow);
                 }
             }
-            None if peer.flow.is_some() || self.flows.len() >= CONNECTIONS_MAX => self.unreachable(peer),
+            None if peer.flow.is_some() || self.flows.len() >= CONNECTIONS_MAX => {
+                self.unreachable(peer)
+            }
             None => self.open(peer, bytes),
         }
     }
@@ -176,7 +224,13 @@ impl Keeper {
         tokio::spawn(async move {
             match timeout(CONNECT_PATIENCE, TcpStream::connect(peer.remote)).await {
                 Ok(Ok(stream)) => {
-                    let _ = orders.send(Order::Opened { flow, stream, waiting }).await;
+                    let _ = orders
+                        .send(Order::Opened {
+                            flow,
+                            stream,
+                            waiting,
+                        })
+                        .await;
                 }
                 Ok(Err(_)) | Err(_) => {
                     door.sip(clock.now(), sip::Input::Unreachable { peer }, false);
@@ -187,15 +241,19 @@ impl Keeper {
     }
 
     fn gone(&mut self, flow: FlowId) {
-        let Some(closed) = self.flows.remove(&flow) else { return };
+        let Some(closed) = self.flows.remove(&flow) else {
+            return;
+        };
         if self.by_remote.get(&closed.remote) == Some(&flow) {
             self.by_remote.remove(&closed.remote);
         }
-        self.door.sip(self.clock.now(), sip::Input::FlowClosed { flow }, false);
+        self.door
+            .sip(self.clock.now(), sip::Input::FlowClosed { flow }, false);
     }
 
     fn unreachable(&self, peer: Peer) {
-        self.door.sip(self.clock.now(), sip::Input::Unreachable { peer }, false);
+        self.door
+            .sip(self.clock.now(), sip::Input::Unreachable { peer }, false);
     }
 }
 
@@ -212,7 +270,9 @@ impl Reader {
         let mut buffer = vec![0u8; READ_SIZE];
         let mut patience = FIRST_WORD;
         loop {
-            let Ok(Ok(length)) = timeout(patience, read.read(&mut buffer)).await else { return };
+            let Ok(Ok(length)) = timeout(patience, read.read(&mut buffer)).await else {
+                return;
+            };
             if length == 0 {
                 return;
             }
@@ -223,7 +283,10 @@ impl Reader {
                     Ok(Some(frame)) => self.frame(frame),
                     Ok(None) => break,
                     Err(error) => {
-                        let input = sip::Input::Malformed { peer: self.peer, bytes: error.head().clone() };
+                        let input = sip::Input::Malformed {
+                            peer: self.peer,
+                            bytes: error.head().clone(),
+                        };
                         self.door.sip(self.clock.now(), input, true);
                         // The engine's answer, if any, needs the connection a moment longer.
                         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -240,14 +303,28 @@ impl Reader {
             Frame::Message(message) => {
                 let new_work = sip::is_new_work(&message);
                 let answerable = new_work.then(|| message.clone());
-                if let Admission::Refused { retry_after } = self.door.sip(at, sip::Input::Message { peer: self.peer, message }, new_work)
-                    && let Some(response) = answerable.and_then(|message| sip::overload_response(&message, &self.peer, retry_after))
+                if let Admission::Refused { retry_after } = self.door.sip(
+                    at,
+                    sip::Input::Message {
+                        peer: self.peer,
+                        message,
+                    },
+                    new_work,
+                ) && let Some(response) = answerable
+                    .and_then(|message| sip::overload_response(&message, &self.peer, retry_after))
                 {
                     let _ = self.answers.try_send(response);
                 }
             }
             Frame::Malformed(bytes, _) => {
-                self.door.sip(at, sip::Input::Malformed { peer: self.peer, bytes }, true);
+                self.door.sip(
+                    at,
+                    sip::Input::Malformed {
+                        peer: self.peer,
+                        bytes,
+                    },
+                    true,
+                );
             }
             Frame::Ping => {
                 let _ = self.answers.try_send(Bytes::from_static(b"\r\n"));

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
+};
 use sip::message::Message;
 use sip::{Peer, Transport};
 
@@ -63,7 +65,15 @@ pub fn send(socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) -> io::Result<()> 
         match socket.send_to(bytes, to) {
             Ok(_) => return Ok(()),
             // A pending ICMP error of an earlier datagram is told by this call, which has then sent nothing.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::HostUnreachable
+                        | io::ErrorKind::NetworkUnreachable
+                        | io::ErrorKind::Interrupted
+                ) =>
+            {
                 result = Err(error);
             }
             Err(error) => return Err(error),
@@ -76,11 +86,22 @@ pub fn send(socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) -> io::Result<()> 
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn spawn(socket: Arc<UdpSocket>, door: Door, clock: Clock, stop: Arc<AtomicBool>) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name("sip-udp".to_owned()).spawn(move || {
-        let mut receiver = Receiver { socket, door, clock };
-        receiver.run(&stop);
-    })
+pub fn spawn(
+    socket: Arc<UdpSocket>,
+    door: Door,
+    clock: Clock,
+    stop: Arc<AtomicBool>,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("sip-udp".to_owned())
+        .spawn(move || {
+            let mut receiver = Receiver {
+                socket,
+                door,
+                clock,
+            };
+            receiver.run(&stop);
+        })
 }
 
 struct Receiver {
@@ -95,12 +116,26 @@ impl Receiver {
         let mut buffers = vec![[0u8; DATAGRAM_MAX]; BATCH];
         let socket = self.socket.clone();
         while !stop.load(Ordering::Relaxed) {
-            let mut slices: Vec<[IoSliceMut<'_>; 1]> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
-            match recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_WAITFORONE, None) {
+            let mut slices: Vec<[IoSliceMut<'_>; 1]> = buffers
+                .iter_mut()
+                .map(|buffer| [IoSliceMut::new(buffer)])
+                .collect();
+            match recvmmsg(
+                socket.as_raw_fd(),
+                &mut headers,
+                slices.iter_mut(),
+                MsgFlags::MSG_WAITFORONE,
+                None,
+            ) {
                 Ok(received) => {
                     let at = self.clock.now();
                     for datagram in received {
-                        let (Some(remote), Some(bytes)) = (datagram.address.as_ref().and_then(address), datagram.iovs().next()) else { continue };
+                        let (Some(remote), Some(bytes)) = (
+                            datagram.address.as_ref().and_then(address),
+                            datagram.iovs().next(),
+                        ) else {
+                            continue;
+                        };
                         self.datagram(at, remote, bytes);
                     }
                 }
@@ -112,23 +147,36 @@ impl Receiver {
 
     fn datagram(&mut self, at: clock::Time, remote: SocketAddr, bytes: &[u8]) {
         // Keep-alives: CRLF or nothing (RFC 5626 section 4.4.1 has STUN for UDP, which begins with two zero bits, unlike any SIP message).
-        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) || bytes.first().is_some_and(|byte| *byte < 0x20 && !matches!(byte, b'\r' | b'\n')) {
+        if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+            || bytes
+                .first()
+                .is_some_and(|byte| *byte < 0x20 && !matches!(byte, b'\r' | b'\n'))
+        {
             return;
         }
-        let peer = Peer { transport: Transport::Udp, remote, flow: None };
+        let peer = Peer {
+            transport: Transport::Udp,
+            remote,
+            flow: None,
+        };
         let bytes = Bytes::copy_from_slice(bytes);
         match Message::parse(bytes.clone()) {
             Ok(message) => {
                 let new_work = sip::is_new_work(&message);
                 let answerable = new_work.then(|| message.clone());
-                if let Admission::Refused { retry_after } = self.door.sip(at, sip::Input::Message { peer, message }, new_work)
-                    && let Some(response) = answerable.and_then(|message| sip::overload_response(&message, &peer, retry_after))
+                if let Admission::Refused { retry_after } =
+                    self.door
+                        .sip(at, sip::Input::Message { peer, message }, new_work)
+                    && let Some(response) = answerable
+                        .and_then(|message| sip::overload_response(&message, &peer, retry_after))
                 {
                     let _ = send(&self.socket, remote, &response);
                 }
             }
             Err(_) => {
-                let _ = self.door.sip(at, sip::Input::Malformed { peer, bytes }, true);
+                let _ = self
+                    .door
+                    .sip(at, sip::Input::Malformed { peer, bytes }, true);
             }
         }
     }
@@ -140,11 +188,24 @@ impl Receiver {
             let mut slices = [IoSliceMut::new(&mut scrap)];
             let mut control = nix::cmsg_space!([u8; 128]);
             let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
-            let Ok(message) = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut slices, Some(&mut control), flags) else { return };
+            let Ok(message) = recvmsg::<SockaddrStorage>(
+                self.socket.as_raw_fd(),
+                &mut slices,
+                Some(&mut control),
+                flags,
+            ) else {
+                return;
+            };
             // The address of a queued error is the destination of the datagram that caused it.
             if let Some(remote) = message.address.as_ref().and_then(address) {
-                let peer = Peer { transport: Transport::Udp, remote, flow: None };
-                let _ = self.door.sip(self.clock.now(), sip::Input::Unreachable { peer }, false);
+                let peer = Peer {
+                    transport: Transport::Udp,
+                    remote,
+                    flow: None,
+                };
+                let _ = self
+                    .door
+                    .sip(self.clock.now(), sip::Input::Unreachable { peer }, false);
             }
         }
     }

@@ -1,0 +1,215 @@
+//! The node's settings: compiled and checked.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::check::{Check, is_name};
+use super::compile::{Base, Import, RtpSettings, Settings};
+use super::read::CENTRE;
+use super::value::Placed;
+
+impl Check<'_> {
+    pub(super) fn settings(&mut self, base: &Base<'_>) -> Settings {
+        let centre = &self.forms.centre;
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let bind = centre.bind.as_deref().copied().unwrap_or(loopback);
+        let pick = |own: &Option<Placed<IpAddr>>| own.as_deref().copied().unwrap_or(bind);
+        let time_zone = jiff::tz::TimeZone::get(&centre.locale.time_zone).unwrap_or_else(|_| {
+            let hint = "an IANA name, e.g. \"Asia/Shanghai\"";
+            self.error(
+                CENTRE,
+                &centre.locale.time_zone.span,
+                format!(
+                    "there is no time zone \"{}\"",
+                    centre.locale.time_zone.value
+                ),
+                Some(hint),
+            );
+            jiff::tz::TimeZone::UTC
+        });
+        let node = centre.node.as_ref().map_or("cb1", |node| node.as_str());
+        Settings {
+            node: node.into(),
+            data_dir: centre
+                .data_dir
+                .clone()
+                .unwrap_or_else(|| PathBuf::from("data")),
+            sip: SocketAddr::new(pick(&centre.sip.bind), centre.sip.port),
+            sip_public: centre.sip.public.as_deref().copied(),
+            http: SocketAddr::new(pick(&centre.http.bind), centre.http.port),
+            metrics_token: centre.http.metrics_token.clone(),
+            rtp: RtpSettings {
+                bind: pick(&centre.rtp.bind),
+                first: *centre.rtp.first,
+                last: *centre.rtp.last,
+                threads: centre.rtp.threads,
+            },
+            ivr_dir: base.ivr_dir.clone(),
+            drain: centre.limits.drain.0,
+            first_import: centre.customers.first_import.as_ref().map(|file| {
+                let of_the_file = file.span.start < self.sources.centre.text().len();
+                if self.sources.centre.built_in && of_the_file {
+                    Import::Demo
+                } else {
+                    Import::File(base.dir.join(&file.value))
+                }
+            }),
+            time_zone,
+            country: centre.locale.country.as_str().into(),
+            realm: centre.sip.realm.as_str().into(),
+            log_level: centre.log.level.clone(),
+            log_json: centre.log.json,
+            demo_passwords: *centre.demo_passwords,
+        }
+    }
+
+    pub(super) fn centre(&mut self, settings: &Settings) {
+        let centre = &self.forms.centre;
+        if let Some(node) = &centre.node
+            && !is_name(node)
+        {
+            self.error(
+                CENTRE,
+                &node.span,
+                format!("\"{}\" is no node name", node.value),
+                Some("letters, digits, `-`, `_` and `.`"),
+            );
+        }
+        if centre.sip.digest.is_empty() {
+            self.error(
+                CENTRE,
+                &centre.sip.digest.span,
+                "`sip.digest` is empty: nobody could sign in",
+                Some("e.g. [\"SHA-256\", \"MD5\"]"),
+            );
+        }
+        if centre.media.codecs.is_empty() {
+            self.error(
+                CENTRE,
+                &centre.media.codecs.span,
+                "`media.codecs` is empty",
+                Some("e.g. [\"PCMA\", \"PCMU\"]"),
+            );
+        }
+        let ptime = centre.media.ptime.0.as_millis();
+        if !(10..=60).contains(&ptime) || !ptime.is_multiple_of(10) {
+            self.error(
+                CENTRE,
+                &centre.media.ptime.span,
+                "`media.ptime` must be 10 to 60 ms in steps of 10",
+                Some("\"20ms\" is what phones use"),
+            );
+        }
+        if !(centre.locale.country.len() == 2
+            && centre
+                .locale
+                .country
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase()))
+        {
+            self.error(
+                CENTRE,
+                &centre.locale.country.span,
+                format!("\"{}\" is no country", centre.locale.country.value),
+                Some("two capital letters, e.g. \"CN\""),
+            );
+        }
+        if centre.sip.expires_min > centre.sip.expires_max {
+            self.error(
+                CENTRE,
+                &(0..0),
+                "`sip.expires_min` is more than `sip.expires_max`",
+                None,
+            );
+        }
+        self.rtp(settings);
+        self.listeners(settings);
+        if let Some(Import::File(file)) = &settings.first_import
+            && !file.is_file()
+        {
+            let span = centre
+                .customers
+                .first_import
+                .as_ref()
+                .map_or(0..0, |placed| placed.span.clone());
+            self.error(
+                CENTRE,
+                &span,
+                format!("there is no file {}", file.display()),
+                None,
+            );
+        }
+    }
+
+    pub(super) fn rtp(&mut self, settings: &Settings) {
+        let rtp = &self.forms.centre.rtp;
+        if settings.rtp.first == 0 {
+            return;
+        }
+        if settings.rtp.first > settings.rtp.last {
+            self.error(
+                CENTRE,
+                &rtp.first.span,
+                format!(
+                    "`rtp.first` ({}) is behind `rtp.last` ({})",
+                    settings.rtp.first, settings.rtp.last
+                ),
+                None,
+            );
+        }
+        // The SIP port may lie among them: it is bound first, and a port that is taken is left out.
+    }
+
+    pub(super) fn listeners(&mut self, settings: &Settings) {
+        let centre = &self.forms.centre;
+        let beyond: Vec<&str> = [
+            ("SIP", settings.sip.ip()),
+            ("HTTP", settings.http.ip()),
+            ("RTP", settings.rtp.bind),
+        ]
+        .into_iter()
+        .filter(|(_, address)| !address.is_loopback())
+        .map(|(what, _)| what)
+        .collect();
+        if settings.demo_passwords && !beyond.is_empty() {
+            let message = format!(
+                "demo passwords are refused because {} would listen beyond loopback",
+                beyond.join(", ")
+            );
+            let hint = "set `demo_passwords = false` and give the agents credentials with `cordboard agent passwd`, or bind 127.0.0.1";
+            let span = if centre.demo_passwords.span.is_empty() {
+                centre.bind.as_ref().map_or(0..0, |bind| bind.span.clone())
+            } else {
+                centre.demo_passwords.span.clone()
+            };
+            self.error(CENTRE, &span, message, Some(hint));
+        }
+        for (what, address, public, span) in [
+            (
+                "sip",
+                settings.sip.ip(),
+                &centre.sip.public,
+                centre.sip.bind.as_ref().or(centre.bind.as_ref()),
+            ),
+            (
+                "rtp",
+                settings.rtp.bind,
+                &centre.rtp.public,
+                centre.rtp.bind.as_ref().or(centre.bind.as_ref()),
+            ),
+        ] {
+            if address.is_unspecified() && public.is_none() {
+                let span = span.map_or(0..0, |placed| placed.span.clone());
+                let message = format!(
+                    "{what} listens on every address, so phones must be told one: `{what}.public` is missing"
+                );
+                self.error(
+                    CENTRE,
+                    &span,
+                    message,
+                    Some("the address of this machine that the phones can reach"),
+                );
+            }
+        }
+    }
+}
