@@ -83,8 +83,7 @@ pub fn contact(id: &str, view: &View, engine: &Engine) -> anyhow::Result<ExitCod
     let answer = engine.get(&path, &[])?;
     let mut out = std::io::stdout().lock();
     match answer
-        .get("ladder")
-        .or_else(|| answer.get("lines"))
+        .get("messages")
         .and_then(Value::as_array)
         .filter(|_| view.ladder)
     {
@@ -118,7 +117,7 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
     query.extend(to.map(|to| ("to", to)));
     let answer = engine.get("/api/v1/kpi", &query)?;
     let rows = answer
-        .get("items")
+        .get("rows")
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
