@@ -23,12 +23,28 @@ struct Options {
 }
 
 fn options() -> Options {
-    let mut options = Options { rates: vec![], seconds: 10, agents: 6000 };
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let mut options = Options {
+        rates: vec![],
+        seconds: 10,
+        agents: 6000,
+    };
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--seconds" => options.seconds = arguments.next().and_then(|value| value.parse().ok()).expect("--seconds N"),
-            "--agents" => options.agents = arguments.next().and_then(|value| value.parse().ok()).expect("--agents N"),
+            "--seconds" => {
+                options.seconds = arguments
+                    .next()
+                    .and_then(|value| value.parse().ok())
+                    .expect("--seconds N")
+            }
+            "--agents" => {
+                options.agents = arguments
+                    .next()
+                    .and_then(|value| value.parse().ok())
+                    .expect("--agents N")
+            }
             rate => options.rates.push(rate.parse().expect("a rate in calls/s")),
         }
     }
@@ -54,15 +70,30 @@ impl Drop for Server {
 /// Seconds of CPU (user and system) used by a process so far.
 fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: f64 = [11, 12].iter().filter_map(|&index| fields.get(index)?.parse::<f64>().ok()).sum();
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    let ticks: f64 = [11, 12]
+        .iter()
+        .filter_map(|&index| fields.get(index)?.parse::<f64>().ok())
+        .sum();
     ticks / 100.0
 }
 
 fn memory_mb(pid: u32, field: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(field))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kb| kb.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        / 1024.0
 }
 
 fn start(agents: usize, agent_port: u16) -> Server {
@@ -80,19 +111,49 @@ fn start(agents: usize, agent_port: u16) -> Server {
     let data = format!("data_dir={}", directory.path().join("data").display());
     let begun = Instant::now();
     let mut child = Command::new("taskset")
-        .args(["-c", "0", env!("CARGO_BIN_EXE_cordboard"), "serve", "--config"])
+        .args([
+            "-c",
+            "0",
+            env!("CARGO_BIN_EXE_cordboard"),
+            "serve",
+            "--config",
+        ])
         .arg(&config)
-        .args(["--set", &data, "--set", "sip.port=0", "--set", "http.port=0", "--set", "rtp.first=10000", "--set", "rtp.last=31999"])
+        .args([
+            "--set",
+            &data,
+            "--set",
+            "sip.port=0",
+            "--set",
+            "http.port=0",
+            "--set",
+            "rtp.first=10000",
+            "--set",
+            "rtp.last=31999",
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary starts");
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("the ready line");
+    BufReader::new(child.stdout.take().expect("stdout is piped"))
+        .read_line(&mut line)
+        .expect("the ready line");
     let ready: serde_json::Value = serde_json::from_str(&line).expect("the ready line is JSON");
-    println!("started with its agents in {:.0} ms, {:.0} MB resident", begun.elapsed().as_secs_f64() * 1e3, memory_mb(child.id(), "VmRSS"));
-    let address = ready["sip_udp"].as_str().and_then(|text| text.parse().ok()).expect("sip_udp in the ready line");
-    Server { child, address, _directory: directory }
+    println!(
+        "started with its agents in {:.0} ms, {:.0} MB resident",
+        begun.elapsed().as_secs_f64() * 1e3,
+        memory_mb(child.id(), "VmRSS")
+    );
+    let address = ready["sip_udp"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .expect("sip_udp in the ready line");
+    Server {
+        child,
+        address,
+        _directory: directory,
+    }
 }
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n";
@@ -126,7 +187,11 @@ struct Generator {
 fn header<'a>(message: &'a str, name: &str) -> &'a str {
     message
         .split("\r\n")
-        .find_map(|line| line.split_once(':').filter(|(key, _)| key.trim_end().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()))
+        .find_map(|line| {
+            line.split_once(':')
+                .filter(|(key, _)| key.trim_end().eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim())
+        })
         .unwrap_or_default()
 }
 
@@ -137,7 +202,11 @@ impl Generator {
 
     fn request(&self, number: u64, method: &str, cseq: u32, to: &str, body: &str) -> String {
         let (us, server) = (self.callers.local_addr().expect("an address"), self.server);
-        let content = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let content = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
         format!(
             "{method} sip:2000@{server} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK-{number}-{cseq}-{method}\r\nFrom: <sip:caller@{us}>;tag=c{number}\r\nTo: {to}\r\n\
              Call-ID: {number}-bench\r\nCSeq: {cseq} {method}\r\nContact: <sip:caller@{us}>\r\nMax-Forwards: 70\r\n{content}Content-Length: {}\r\n\r\n{body}",
@@ -150,15 +219,34 @@ impl Generator {
         self.next += 1;
         let to = format!("<sip:2000@{}>", self.server);
         self.send(&self.callers, &self.request(number, "INVITE", 1, &to, SDP));
-        self.calls.insert(number, CallInProgress { sent: Instant::now(), to, answered: false });
+        self.calls.insert(
+            number,
+            CallInProgress {
+                sent: Instant::now(),
+                to,
+                answered: false,
+            },
+        );
         self.run.started += 1;
     }
 
     fn caller_receives(&mut self, message: &str) {
-        let Some(number) = header(message, "Call-ID").split('-').next().and_then(|text| text.parse::<u64>().ok()) else { return };
-        let status: u32 = message.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let Some(number) = header(message, "Call-ID")
+            .split('-')
+            .next()
+            .and_then(|text| text.parse::<u64>().ok())
+        else {
+            return;
+        };
+        let status: u32 = message
+            .split(' ')
+            .nth(1)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
         let invite = header(message, "CSeq").ends_with("INVITE");
-        let Some(call) = self.calls.get_mut(&number) else { return };
+        let Some(call) = self.calls.get_mut(&number) else {
+            return;
+        };
         match (status, invite) {
             (100..=199, _) => {}
             (200, true) => {
@@ -190,10 +278,18 @@ impl Generator {
             return;
         }
         let to = header(message, "To");
-        let to = if to.contains(";tag=") { to.to_owned() } else { format!("{to};tag=agent") };
+        let to = if to.contains(";tag=") {
+            to.to_owned()
+        } else {
+            format!("{to};tag=agent")
+        };
         let us = self.agents.local_addr().expect("an address");
         let answer = |status: &str, body: &str| {
-            let content = if body.is_empty() { String::new() } else { format!("Contact: <sip:agent@{us}>\r\nContent-Type: application/sdp\r\n") };
+            let content = if body.is_empty() {
+                String::new()
+            } else {
+                format!("Contact: <sip:agent@{us}>\r\nContent-Type: application/sdp\r\n")
+            };
             format!(
                 "SIP/2.0 {status}\r\nVia: {}\r\nFrom: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n{content}Content-Length: {}\r\n\r\n{body}",
                 header(message, "Via"),
@@ -234,7 +330,9 @@ impl Generator {
         }
         let now = Instant::now();
         while self.byes.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, number)) = self.byes.pop_front() else { break };
+            let Some((_, number)) = self.byes.pop_front() else {
+                break;
+            };
             if let Some(to) = self.calls.get(&number).map(|call| call.to.clone()) {
                 self.send(&self.callers, &self.request(number, "BYE", 2, &to, ""));
             }
@@ -270,8 +368,11 @@ impl Generator {
 }
 
 fn socket() -> UdpSocket {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
-    socket.set_recv_buffer_size(8 << 20).expect("a large buffer");
+    let socket =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
+    socket
+        .set_recv_buffer_size(8 << 20)
+        .expect("a large buffer");
     socket.set_nonblocking(true).expect("non-blocking");
     let address: SocketAddr = "127.0.0.1:0".parse().expect("a literal address");
     socket.bind(&address.into()).expect("a port");
@@ -282,18 +383,51 @@ fn main() {
     let options = options();
     pin_to_the_other_core();
     let (callers, agents) = (socket(), socket());
-    let server = start(options.agents, agents.local_addr().expect("an address").port());
+    let server = start(
+        options.agents,
+        agents.local_addr().expect("an address").port(),
+    );
     let pid = server.child.id();
-    let mut generator = Generator { callers, agents, server: server.address, calls: HashMap::new(), byes: Default::default(), next: 1, run: Run::default() };
-    println!("{} agents, calls of {TALK:?}, {} s a step; {BUDGET}", options.agents, options.seconds);
-    println!("{:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>12} {:>8} {:>8}", "calls/s", "calls", "failed", "p50 ms", "p95 ms", "p99 ms", "CPU-s/1000", "RSS MB", "peak MB");
+    let mut generator = Generator {
+        callers,
+        agents,
+        server: server.address,
+        calls: HashMap::new(),
+        byes: Default::default(),
+        next: 1,
+        run: Run::default(),
+    };
+    println!(
+        "{} agents, calls of {TALK:?}, {} s a step; {BUDGET}",
+        options.agents, options.seconds
+    );
+    println!(
+        "{:>8} {:>8} {:>7} {:>9} {:>9} {:>9} {:>12} {:>8} {:>8}",
+        "calls/s",
+        "calls",
+        "failed",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "CPU-s/1000",
+        "RSS MB",
+        "peak MB"
+    );
     let mut clean = 0;
     for &rate in &options.rates {
         let before = cpu_seconds(pid);
         let mut run = generator.step(rate, options.seconds);
         let cpu = cpu_seconds(pid) - before;
         run.setup.sort_unstable();
-        let percentile = |share: f64| run.setup.get(((run.setup.len() as f64 * share) as usize).min(run.setup.len().saturating_sub(1))).copied().unwrap_or_default();
+        let percentile = |share: f64| {
+            run.setup
+                .get(
+                    ((run.setup.len() as f64 * share) as usize)
+                        .min(run.setup.len().saturating_sub(1)),
+                )
+                .copied()
+                .unwrap_or_default()
+        };
         let failed = run.failed as f64 / run.started as f64;
         if failed < FAILURES_MAX && percentile(0.95) < P95_MAX {
             clean = clean.max(rate);
@@ -316,7 +450,10 @@ fn main() {
 /// The centre has core 0 for itself.
 fn pin_to_the_other_core() {
     let pid = std::process::id().to_string();
-    let pinned = Command::new("taskset").args(["-pc", "1", &pid]).stdout(Stdio::null()).status();
+    let pinned = Command::new("taskset")
+        .args(["-pc", "1", &pid])
+        .stdout(Stdio::null())
+        .status();
     if !pinned.is_ok_and(|status| status.success()) {
         eprintln!("taskset does not run: centre and generator share the cores");
     }

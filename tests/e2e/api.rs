@@ -16,14 +16,23 @@ pub struct Client {
 }
 
 fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into()
 }
 
 /// A GET without a token: status and text.
 pub fn get_text(centre: &Centre, path: &str) -> (u16, String) {
-    let mut response = agent().get(format!("{}{path}", centre.http())).call().expect("an answer");
+    let mut response = agent()
+        .get(format!("{}{path}", centre.http()))
+        .call()
+        .expect("an answer");
     let status = response.status().as_u16();
-    (status, response.body_mut().read_to_string().expect("a body"))
+    (
+        status,
+        response.body_mut().read_to_string().expect("a body"),
+    )
 }
 
 impl Client {
@@ -35,8 +44,16 @@ impl Client {
             .send_json(serde_json::json!({"user": user, "password": password}))
             .expect("an answer");
         let body: Value = response.body_mut().read_json().expect("JSON");
-        assert!(response.status().is_success(), "sign-in as {user}: {} {body}", response.status());
-        Client { base: centre.http(), token: body["token"].as_str().expect("a token").to_owned(), agent }
+        assert!(
+            response.status().is_success(),
+            "sign-in as {user}: {} {body}",
+            response.status()
+        );
+        Client {
+            base: centre.http(),
+            token: body["token"].as_str().expect("a token").to_owned(),
+            agent,
+        }
     }
 
     /// Signs in as the test centres' supervisor.
@@ -53,13 +70,24 @@ impl Client {
             .send_json(serde_json::json!({"id": "C1", "name": name, "class": class, "phones": [phone], "tags": ["vip"]}))
             .expect("an answer");
         let body = response.body_mut().read_to_string().unwrap_or_default();
-        assert!(response.status().is_success(), "{}: {body}", response.status());
+        assert!(
+            response.status().is_success(),
+            "{}: {body}",
+            response.status()
+        );
     }
 
     pub fn get(&self, path: &str) -> (u16, Value) {
-        let mut response =
-            self.agent.get(format!("{}{path}", self.base)).header("Authorization", format!("Bearer {}", self.token)).call().expect("an answer");
-        (response.status().as_u16(), response.body_mut().read_json().unwrap_or(Value::Null))
+        let mut response = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .header("Authorization", format!("Bearer {}", self.token))
+            .call()
+            .expect("an answer");
+        (
+            response.status().as_u16(),
+            response.body_mut().read_json().unwrap_or(Value::Null),
+        )
     }
 
     pub fn put(&self, path: &str, body: Value) -> (u16, Value) {
@@ -69,7 +97,10 @@ impl Client {
             .header("Authorization", format!("Bearer {}", self.token))
             .send_json(body)
             .expect("an answer");
-        (response.status().as_u16(), response.body_mut().read_json().unwrap_or(Value::Null))
+        (
+            response.status().as_u16(),
+            response.body_mut().read_json().unwrap_or(Value::Null),
+        )
     }
 
     /// All events so far.
@@ -81,12 +112,18 @@ impl Client {
             .call()
             .expect("an answer");
         let text = response.body_mut().read_to_string().expect("NDJSON");
-        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a JSON line"))
+            .collect()
     }
 
     /// Waits for an event of this type for which `wanted` holds.
     pub fn wait_event(&self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        wait_for(&format!("event {kind}"), || self.events().into_iter().find(|event| event["type"] == kind && wanted(event)))
+        wait_for(&format!("event {kind}"), || {
+            self.events()
+                .into_iter()
+                .find(|event| event["type"] == kind && wanted(event))
+        })
     }
 
     /// Waits until an agent is in a state.
@@ -99,7 +136,11 @@ impl Client {
 
     /// The live stream.
     pub fn stream(&self, query: &str) -> Stream {
-        let url = format!("{}/api/v1/stream?token={}{query}", self.base.replace("http://", "ws://"), self.token);
+        let url = format!(
+            "{}/api/v1/stream?token={}{query}",
+            self.base.replace("http://", "ws://"),
+            self.token
+        );
         let (socket, _) = tungstenite::connect(url).expect("the stream opens");
         Stream { socket }
     }

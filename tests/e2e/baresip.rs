@@ -23,25 +23,51 @@ pub struct Baresip {
 
 impl Baresip {
     /// A phone of `user` that speaks a sine of `hertz`; `auto` answers by itself.
-    pub fn start(centre: &Centre, user: &str, password: Option<&str>, hertz: u32, auto: bool) -> Baresip {
+    pub fn start(
+        centre: &Centre,
+        user: &str,
+        password: Option<&str>,
+        hertz: u32,
+        auto: bool,
+    ) -> Baresip {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (sip, control) = (free_port(), free_port_tcp());
-        let modules = ["g711.so", "ausine.so", "aubridge.so", "sndfile.so", "account.so", "menu.so", "ctrl_tcp.so"];
+        let modules = [
+            "g711.so",
+            "ausine.so",
+            "aubridge.so",
+            "sndfile.so",
+            "account.so",
+            "menu.so",
+            "ctrl_tcp.so",
+        ];
         let loads: String = modules
             .iter()
-            .map(|module| if matches!(*module, "account.so" | "menu.so" | "ctrl_tcp.so") { format!("module_app {module}\n") } else { format!("module {module}\n") })
+            .map(|module| {
+                if matches!(*module, "account.so" | "menu.so" | "ctrl_tcp.so") {
+                    format!("module_app {module}\n")
+                } else {
+                    format!("module {module}\n")
+                }
+            })
             .collect();
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:{sip}\ncall_local_timeout 120\ncall_max_calls 4\n\
-             audio_player aubridge,nil\naudio_source ausine,{hertz}\naudio_alert aubridge,nil\naudio_srate 8000-8000\naudio_channels 1-1\n\
+             audio_player aubridge,nil\naudio_source ausine,{hertz}\naudio_alert aubridge,nil\nausrc_srate 48000\nauplay_srate 8000\nausrc_channels 2\nauplay_channels 1\n\
              rtp_ports {}-{}\nrtp_stats no\nmodule_path /usr/lib/baresip/modules\n{loads}ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
             20_000 + 40 * (sip % 500),
             20_000 + 40 * (sip % 500) + 38,
             directory.path().display(),
         );
-        let auth = password.map_or_else(|| ";regint=0".to_owned(), |password| format!(";auth_user={user};auth_pass={password};regint=300"));
+        let auth = password.map_or_else(
+            || ";regint=0".to_owned(),
+            |password| format!(";auth_user={user};auth_pass={password};regint=300"),
+        );
         let mode = if auto { ";answermode=auto" } else { "" };
-        let account = format!("<sip:{user}@{}>{auth}{mode};audio_codecs=PCMA,PCMU\n", centre.sip());
+        let account = format!(
+            "<sip:{user}@{}>{auth}{mode};audio_codecs=PCMA,PCMU\n",
+            centre.sip()
+        );
         std::fs::write(directory.path().join("config"), config).expect("a file");
         std::fs::write(directory.path().join("accounts"), account).expect("a file");
         let child = Command::new("baresip")
@@ -52,22 +78,45 @@ impl Baresip {
             .stderr(std::fs::File::create(directory.path().join("err.log")).expect("a file"))
             .spawn()
             .expect("baresip is installed (make test installs it)");
-        let control = wait_for("baresip's control port", || TcpStream::connect(("127.0.0.1", control)).ok());
-        control.set_read_timeout(Some(Duration::from_millis(50))).expect("a time-out");
-        Baresip { child, control, buffer: Vec::new(), directory, events: Vec::new() }
+        let control = wait_for("baresip's control port", || {
+            TcpStream::connect(("127.0.0.1", control)).ok()
+        });
+        control
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a time-out");
+        Baresip {
+            child,
+            control,
+            buffer: Vec::new(),
+            directory,
+            events: Vec::new(),
+        }
     }
 
     /// Gives a command of baresip's menu, e.g. `dial`.
     pub fn command(&mut self, command: &str, parameters: &str) {
-        let text = serde_json::json!({"command": command, "params": parameters, "token": "t"}).to_string();
-        self.control.write_all(format!("{}:{text},", text.len()).as_bytes()).expect("the control port takes it");
+        let text =
+            serde_json::json!({"command": command, "params": parameters, "token": "t"}).to_string();
+        self.control
+            .write_all(format!("{}:{text},", text.len()).as_bytes())
+            .expect("the control port takes it");
+    }
+
+    /// Waits until its registration is accepted: it says so before anybody can listen on its control port.
+    pub fn registered(&self) {
+        wait_for("baresip's registration", || {
+            self.said().contains(" 200 OK (").then_some(())
+        });
     }
 
     /// Waits for an event of a type, e.g. `CALL_ESTABLISHED`; earlier ones count too.
     pub fn wait(&mut self, kind: &str) -> Value {
         wait_for(&format!("baresip's {kind}"), || {
             self.read();
-            self.events.iter().find(|event| event["type"] == kind).cloned()
+            self.events
+                .iter()
+                .find(|event| event["type"] == kind)
+                .cloned()
         })
     }
 
@@ -78,11 +127,18 @@ impl Baresip {
         }
         // Netstrings: length, colon, text, comma.
         while let Some(colon) = self.buffer.iter().position(|&byte| byte == b':') {
-            let Some(length) = std::str::from_utf8(&self.buffer[..colon]).ok().and_then(|text| text.parse::<usize>().ok()) else { break };
+            let Some(length) = std::str::from_utf8(&self.buffer[..colon])
+                .ok()
+                .and_then(|text| text.parse::<usize>().ok())
+            else {
+                break;
+            };
             if self.buffer.len() < colon + 1 + length + 1 {
                 break;
             }
-            if let Ok(value) = serde_json::from_slice::<Value>(&self.buffer[colon + 1..colon + 1 + length]) {
+            if let Ok(value) =
+                serde_json::from_slice::<Value>(&self.buffer[colon + 1..colon + 1 + length])
+            {
                 self.events.push(value);
             }
             self.buffer.drain(..colon + length + 2);
@@ -98,9 +154,16 @@ impl Baresip {
             .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
             .collect();
         files.sort();
-        let Some(newest) = files.last() else { return Vec::new() };
+        let Some(newest) = files.last() else {
+            return Vec::new();
+        };
         let bytes = std::fs::read(newest).expect("a recording");
-        bytes.get(44..).unwrap_or_default().chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+        bytes
+            .get(44..)
+            .unwrap_or_default()
+            .chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect()
     }
 
     /// Waits until it hears a tone of this frequency in the last half second.
@@ -113,7 +176,11 @@ impl Baresip {
     }
 
     pub fn said(&self) -> String {
-        ["out.log", "err.log"].map(|name| std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()).concat()
+        ["out.log", "err.log"]
+            .map(|name| {
+                std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()
+            })
+            .concat()
     }
 }
 
@@ -122,18 +189,28 @@ impl Drop for Baresip {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- baresip said:\n{}\nevents: {:?}", self.said(), self.events);
+            eprintln!(
+                "--- baresip said:\n{}\nevents: {:?}",
+                self.said(),
+                self.events
+            );
         }
     }
 }
 
 fn free_port_tcp() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 /// Most of the signal's power is at this frequency.
 pub fn is_tone(samples: &[i16], hertz: u32) -> bool {
-    let total: f64 = samples.iter().map(|&sample| f64::from(sample).powi(2)).sum();
+    let total: f64 = samples
+        .iter()
+        .map(|&sample| f64::from(sample).powi(2))
+        .sum();
     let step = std::f64::consts::TAU * f64::from(hertz) / 8000.0;
     let (mut real, mut imaginary) = (0.0, 0.0);
     for (index, &sample) in samples.iter().enumerate() {

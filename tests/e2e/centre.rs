@@ -42,10 +42,18 @@ answer = "on_agent"
 /// Agents 1001 (support) and 1002 (sales), with the demo passwords under the realm `cordboard`, and a supervisor 1900.
 pub fn agents() -> String {
     let mut text = String::new();
-    for (id, skill, role) in [("1001", "support", "agent"), ("1002", "sales", "agent"), ("1900", "support", "supervisor")] {
+    for (id, skill, role) in [
+        ("1001", "support", "agent"),
+        ("1002", "sales", "agent"),
+        ("1900", "support", "supervisor"),
+    ] {
         let ha1 = sip::digest::ha1(id, "cordboard", &format!("demo-{id}"), sip::Algorithm::Md5);
         let auto = role == "agent";
-        let skills = if auto { format!("skills = {{ {skill} = 5 }}\n") } else { String::new() };
+        let skills = if auto {
+            format!("skills = {{ {skill} = 5 }}\n")
+        } else {
+            String::new()
+        };
         let web = argon2id(&format!("demo-{id}"));
         text.push_str(&format!(
             "[[agent]]\nid = \"{id}\"\nname = \"Agent {id}\"\nrole = \"{role}\"\nauto_ready = {auto}\nha1_md5 = \"{ha1}\"\npassword_argon2 = '{web}'\n{skills}\n"
@@ -57,9 +65,17 @@ pub fn agents() -> String {
 /// A password's hash at the least cost: these tests are not about guessing.
 fn argon2id(password: &str) -> String {
     use argon2::password_hash::PasswordHasher;
-    let parameters = argon2::Params::new(argon2::Params::MIN_M_COST, 1, 1, None).expect("least cost");
-    let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, parameters);
-    argon2.hash_password_with_salt(password.as_bytes(), b"0123456789abcdef").expect("a hash").to_string()
+    let parameters =
+        argon2::Params::new(argon2::Params::MIN_M_COST, 1, 1, None).expect("least cost");
+    let argon2 = argon2::Argon2::new(
+        argon2::Algorithm::Argon2id,
+        argon2::Version::V0x13,
+        parameters,
+    );
+    argon2
+        .hash_password_with_salt(password.as_bytes(), b"0123456789abcdef")
+        .expect("a hash")
+        .to_string()
 }
 
 impl Centre {
@@ -82,14 +98,30 @@ impl Centre {
     /// Starts a centre in a directory that is there: again after a stop, with the same data.
     pub fn start_in(directory: Arc<tempfile::TempDir>, set: &[&str]) -> Centre {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
-        command.arg("serve").arg("--config").arg(directory.path().join("config"));
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(directory.path().join("config"));
         let data = format!("data_dir={}", directory.path().join("data").display());
         let flows = format!("ivr.dir={}/ivr-scripts", env!("CARGO_MANIFEST_DIR"));
-        let base = ["sip.port=0", "http.port=0", "rtp.first=0", "rtp.last=0", "sip.digest=[\"MD5\"]", "sip.realm=cordboard", &data, &flows];
+        let base = [
+            "sip.port=0",
+            "http.port=0",
+            "rtp.first=0",
+            "rtp.last=0",
+            "sip.digest=[\"MD5\"]",
+            "sip.realm=cordboard",
+            &data,
+            &flows,
+        ];
         for setting in base.iter().chain(set) {
             command.arg("--set").arg(setting);
         }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let log = Arc::new(Mutex::new(String::new()));
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let kept = log.clone();
@@ -105,20 +137,33 @@ impl Centre {
         stdout.read_line(&mut first).expect("a line on stdout");
         let ready: Value = serde_json::from_str(&first).unwrap_or_else(|_| {
             let _ = child.wait();
-            panic!("no ready line but {first:?}; stderr:\n{}", log.lock().expect("no panic holds it"))
+            panic!(
+                "no ready line but {first:?}; stderr:\n{}",
+                log.lock().expect("no panic holds it")
+            )
         });
         std::thread::spawn(move || {
             let _ = stdout.read_to_end(&mut Vec::new());
         });
-        Centre { child, ready, directory, log }
+        Centre {
+            child,
+            ready,
+            directory,
+            log,
+        }
     }
 
     pub fn sip(&self) -> &str {
-        self.ready["sip_udp"].as_str().expect("sip_udp in the ready line")
+        self.ready["sip_udp"]
+            .as_str()
+            .expect("sip_udp in the ready line")
     }
 
     pub fn http(&self) -> String {
-        format!("http://{}", self.ready["http"].as_str().expect("http in the ready line"))
+        format!(
+            "http://{}",
+            self.ready["http"].as_str().expect("http in the ready line")
+        )
     }
 
     pub fn data(&self) -> PathBuf {
@@ -135,7 +180,11 @@ impl Centre {
     }
 
     fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status().expect("kill runs");
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .expect("kill runs");
         assert!(status.success());
     }
 
@@ -178,7 +227,10 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -13,12 +13,17 @@ pub struct Sipp {
 }
 
 fn scenario_path(scenario: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/scenarios").join(format!("{scenario}.xml"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/e2e/scenarios")
+        .join(format!("{scenario}.xml"))
 }
 
 /// A UDP port that is free now.
 pub fn free_port() -> u16 {
-    std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+    std::net::UdpSocket::bind("127.0.0.1:0")
+        .and_then(|socket| socket.local_addr())
+        .expect("a free port")
+        .port()
 }
 
 impl Sipp {
@@ -29,8 +34,26 @@ impl Sipp {
         let child = Command::new("sipp")
             .arg(centre.sip())
             .args(["-sf", scenario_path(scenario).to_str().expect("a path")])
-            .args(["-s", service, "-m", "1", "-i", "127.0.0.1", "-p", &free_port().to_string(), "-mp", &media.to_string()])
-            .args(["-nostdin", "-trace_err", "-trace_msg", "-timeout", "60", "-timeout_error"])
+            .args([
+                "-s",
+                service,
+                "-m",
+                "1",
+                "-i",
+                "127.0.0.1",
+                "-p",
+                &free_port().to_string(),
+                "-mp",
+                &media.to_string(),
+            ])
+            .args([
+                "-nostdin",
+                "-trace_err",
+                "-trace_msg",
+                "-timeout",
+                "60",
+                "-timeout_error",
+            ])
             .args(more)
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -38,18 +61,31 @@ impl Sipp {
             .stderr(Stdio::null())
             .spawn()
             .expect("sipp is installed (make test installs it)");
-        Sipp { child, directory, scenario: scenario.to_owned() }
+        Sipp {
+            child,
+            directory,
+            scenario: scenario.to_owned(),
+        }
     }
 
     /// Waits for its end; panics with its messages when the scenario failed.
     pub fn succeed(mut self) {
         let status = self.child.wait().expect("sipp ends");
-        assert!(status.success(), "SIPp scenario {} ended with {status}:\n{}", self.scenario, self.messages());
+        assert!(
+            status.success(),
+            "SIPp scenario {} ended with {status}:\n{}",
+            self.scenario,
+            self.messages()
+        );
     }
 
     fn messages(&self) -> String {
         let mut text = String::new();
-        for entry in std::fs::read_dir(self.directory.path()).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(self.directory.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             text.push_str(&std::fs::read_to_string(entry.path()).unwrap_or_default());
         }
         text

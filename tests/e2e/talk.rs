@@ -9,7 +9,7 @@ fn caller_and_agent_hear_each_other() {
     let centre = Centre::start();
     let client = Client::sign_in_any(&centre);
     let mut agent = Baresip::start(&centre, "1001", Some("demo-1001"), 1000, true);
-    agent.wait("REGISTER_OK");
+    agent.registered();
     client.wait_agent("1001", "ready");
     let mut caller = Baresip::start(&centre, "13800138000", None, 440, false);
     caller.command("dial", &format!("sip:2000@{}", centre.sip()));
@@ -37,12 +37,13 @@ fn the_test_tone_is_1004_hz_and_the_echo_returns_the_callers_own() {
 #[test]
 fn the_pop_is_on_the_stream_before_the_phone_rings() {
     let centre = Centre::start();
-    let customers = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo-customers.csv");
+    let customers =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/demo-customers.csv");
     let client = Client::sign_in_any(&centre);
     client.import_customer("13800138000", "Wang Fang", "A");
     assert!(customers.exists());
     let mut agent = Baresip::start(&centre, "1001", Some("demo-1001"), 1000, false);
-    agent.wait("REGISTER_OK");
+    agent.registered();
     client.wait_agent("1001", "ready");
     let mut stream = client.stream("");
     let mut caller = Baresip::start(&centre, "13800138000", None, 440, false);
@@ -58,5 +59,8 @@ fn the_pop_is_on_the_stream_before_the_phone_rings() {
     let contact = offered["subject"].as_str().expect("a subject");
     let (status, ladder) = client.get(&format!("/api/v1/contacts/{contact}/ladder"));
     assert_eq!(status, 200, "{ladder}");
-    assert!(ladder.to_string().contains("INVITE sip:1001"), "offered {offered_at}, seen {seen:?}: {ladder}");
+    assert!(
+        ladder.to_string().contains("INVITE sip:1001"),
+        "offered {offered_at}, seen {seen:?}: {ladder}"
+    );
 }
