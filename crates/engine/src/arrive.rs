@@ -58,8 +58,9 @@ impl Engine {
             );
         };
         let (leg, offer) = (incoming.leg, incoming.sdp.clone());
-        self.legs
-            .insert(leg, Leg::new(Some(port), LegState::Inviting, offer));
+        let mut record = Leg::new(Some(port), LegState::Inviting, offer);
+        record.signalling = Some(incoming.peer.remote.ip());
+        self.legs.insert(leg, record);
         self.open_stream(leg, port);
         if let Err(status) = self.prepare_answer(leg) {
             self.drop_leg(leg);

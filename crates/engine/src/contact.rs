@@ -147,6 +147,8 @@ pub(crate) struct Leg {
     pub(crate) sdp_version: u64,
     /// The far end's offer that waits for our answer.
     pub(crate) offer: Option<Bytes>,
+    /// The host that its signalling comes from.
+    pub(crate) signalling: Option<std::net::IpAddr>,
     /// Our SDP answer or offer as last sent.
     pub(crate) local: Option<Bytes>,
     pub(crate) negotiated: Option<sip::sdp::Negotiated>,

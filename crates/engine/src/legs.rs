@@ -19,6 +19,7 @@ impl Leg {
             state,
             sdp_version: 1,
             offer,
+            signalling: None,
             local: None,
             negotiated: None,
         }
@@ -217,6 +218,7 @@ impl Engine {
         let command = media::Command::Update {
             stream: stream(leg),
             remote: negotiated.remote,
+            behind: self.legs.get(&leg).and_then(|leg| leg.signalling),
             format: media::Format {
                 codec: codec_in_media(negotiated.codec),
                 payload_type: negotiated.payload_type,

@@ -186,7 +186,7 @@ impl Engine {
             sip::Event::Incoming(incoming) => self.arrive(now, incoming),
             sip::Event::Trying { leg } => self.lives(leg),
             sip::Event::Ringing { leg, .. } => self.rings(now, leg),
-            sip::Event::Answered { leg, sdp } => self.answered(now, leg, sdp),
+            sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
             sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),
             sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),
             // We never offer anew in an established dialog; a stray answer changes nothing.

@@ -253,7 +253,16 @@ impl Engine {
     }
 
     /// A phone that we called has answered.
-    pub(crate) fn answered(&mut self, now: Time, leg: LegId, sdp: Option<bytes::Bytes>) {
+    pub(crate) fn answered(
+        &mut self,
+        now: Time,
+        leg: LegId,
+        sdp: Option<bytes::Bytes>,
+        peer: sip::Peer,
+    ) {
+        if let Some(leg) = self.legs.get_mut(&leg) {
+            leg.signalling = Some(peer.remote.ip());
+        }
         let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
             return;
         };

@@ -107,6 +107,8 @@ pub enum Command {
     Update {
         stream: StreamId,
         remote: SocketAddr,
+        /// Where the signalling comes from, if that is not SDP's address: the one other host that packets may come from (symmetric RTP, RFC 4961).
+        behind: Option<IpAddr>,
         format: Format,
         direction: Direction,
     },
@@ -191,7 +193,6 @@ pub struct Stats {
 pub struct PlaneConfig {
     /// The plane's index, as in [`Port::plane`].
     pub plane: u16,
-    pub learn: Learn,
     /// Without a packet for this long a stream is [`Event::Starved`]; `None` never reports.
     pub media_timeout: Option<Duration>,
     /// Streams at the same time; an `Open` beyond it is answered with `Closed` at once.
@@ -202,41 +203,9 @@ impl Default for PlaneConfig {
     fn default() -> Self {
         PlaneConfig {
             plane: 0,
-            learn: Learn::Port,
             media_timeout: Some(Duration::from_secs(30)),
             max_streams: 32_768,
         }
-    }
-}
-
-/// What a stream may learn about its source before it locks (symmetric RTP, RFC 4961), from five packets at most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Learn {
-    /// Only the negotiated address and port.
-    Never,
-    /// Another port of the negotiated address.
-    #[default]
-    Port,
-    /// As `Port`, and any address where the negotiated one is private (RFC 1918, RFC 6598, RFC 4193): a phone behind NAT.
-    Address,
-}
-
-impl Learn {
-    /// Whether a packet from `source` may teach a stream whose SDP said `negotiated`.
-    pub(crate) fn allows(self, negotiated: SocketAddr, source: SocketAddr) -> bool {
-        match self {
-            Learn::Never => false,
-            Learn::Port => source.ip() == negotiated.ip(),
-            Learn::Address => source.ip() == negotiated.ip() || is_private(negotiated.ip()),
-        }
-    }
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64),
-        IpAddr::V6(v6) => v6.is_unique_local(),
     }
 }
 

@@ -1,16 +1,16 @@
 //! The strict source of a stream: whose packets count.
 
-use std::net::SocketAddr;
-
-use crate::api::Learn;
+use std::net::{IpAddr, SocketAddr};
 
 /// Packets from another source than the negotiated one that are listened to before the source locks.
 const LEARN_PACKETS: u8 = 5;
 
-/// The negotiated address wins at once; another one, where [`Learn`] allows it, is provisional for [`LEARN_PACKETS`] packets; then nothing changes any more.
+/// The negotiated address wins at once. Only where the phone's signalling comes from another host than its SDP says (it sits behind NAT, or has several
+/// addresses) may that host be learned, from [`LEARN_PACKETS`] packets at most; then nothing changes any more.
 #[derive(Clone, Copy, Debug)]
 pub struct Latch {
     negotiated: SocketAddr,
+    behind: Option<IpAddr>,
     state: State,
 }
 
@@ -24,9 +24,10 @@ enum State {
 }
 
 impl Latch {
-    pub fn new(negotiated: SocketAddr) -> Self {
+    pub fn new(negotiated: SocketAddr, behind: Option<IpAddr>) -> Self {
         Latch {
             negotiated,
+            behind: behind.filter(|&host| host != negotiated.ip()),
             state: State::Open {
                 seen: 0,
                 candidate: None,
@@ -47,7 +48,7 @@ impl Latch {
     }
 
     /// Whether a well-formed packet from `source` is the stream's. `former` is the peer of the port's previous stream, whose late packets teach nothing.
-    pub fn accept(&mut self, source: SocketAddr, learn: Learn, former: Option<SocketAddr>) -> bool {
+    pub fn accept(&mut self, source: SocketAddr, former: Option<SocketAddr>) -> bool {
         match &mut self.state {
             State::Locked(locked) => *locked == source,
             State::Open { .. } if source == self.negotiated => {
@@ -55,7 +56,7 @@ impl Latch {
                 true
             }
             State::Open { seen, candidate } => {
-                if former == Some(source) || !learn.allows(self.negotiated, source) {
+                if former == Some(source) || self.behind != Some(source.ip()) {
                     return false;
                 }
                 let learned = *candidate.get_or_insert(source);
@@ -77,61 +78,57 @@ mod tests {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn the_negotiated_address_locks_at_once() {
-        let mut latch = Latch::new(at("192.0.2.1:4000"));
-        assert!(latch.accept(at("192.0.2.1:4000"), Learn::Port, None));
-        assert!(!latch.accept(at("192.0.2.1:4002"), Learn::Port, None));
-        assert!(!latch.accept(at("192.0.2.9:4000"), Learn::Address, None));
+    fn host(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
     }
 
     #[test]
-    fn another_port_is_learned_within_five_packets_and_others_are_refused() {
-        let mut latch = Latch::new(at("192.0.2.1:4000"));
-        assert!(latch.accept(at("192.0.2.1:5000"), Learn::Port, None));
+    fn the_negotiated_address_locks_at_once() {
+        let mut latch = Latch::new(at("192.0.2.1:4000"), host("198.51.100.7"));
+        assert!(latch.accept(at("192.0.2.1:4000"), None));
+        assert!(!latch.accept(at("192.0.2.1:4002"), None));
+        assert!(!latch.accept(at("198.51.100.7:4000"), None));
+    }
+
+    #[test]
+    fn nothing_is_learned_where_signalling_and_sdp_agree() {
+        let mut latch = Latch::new(at("192.0.2.1:4000"), host("192.0.2.1"));
+        assert!(!latch.accept(at("192.0.2.1:4002"), None));
+        assert!(!latch.accept(at("192.0.2.2:4000"), None));
+        assert_eq!(latch.target(), at("192.0.2.1:4000"));
+    }
+
+    #[test]
+    fn the_signalling_host_is_learned_within_five_packets_and_others_are_refused() {
+        let mut latch = Latch::new(at("192.168.1.2:4000"), host("198.51.100.7"));
+        assert!(latch.accept(at("198.51.100.7:5000"), None));
         assert!(
-            !latch.accept(at("192.0.2.1:5002"), Learn::Port, None),
+            !latch.accept(at("198.51.100.7:5002"), None),
             "the first one is the candidate"
         );
-        assert!(
-            !latch.accept(at("192.0.2.2:5000"), Learn::Port, None),
-            "another address"
-        );
-        assert_eq!(latch.target(), at("192.0.2.1:5000"));
+        assert!(!latch.accept(at("203.0.113.9:5000"), None), "another host");
+        assert_eq!(latch.target(), at("198.51.100.7:5000"));
         for _ in 0..3 {
-            assert!(latch.accept(at("192.0.2.1:5000"), Learn::Port, None));
+            assert!(latch.accept(at("198.51.100.7:5000"), None));
         }
-        assert!(
-            !latch.accept(at("192.0.2.1:4000"), Learn::Port, None),
-            "locked"
-        );
+        assert!(!latch.accept(at("192.168.1.2:4000"), None), "locked");
     }
 
     #[test]
     fn the_negotiated_address_still_wins_while_learning() {
-        let mut latch = Latch::new(at("192.0.2.1:4000"));
-        assert!(latch.accept(at("192.0.2.1:5000"), Learn::Port, None));
-        assert!(latch.accept(at("192.0.2.1:4000"), Learn::Port, None));
-        assert!(!latch.accept(at("192.0.2.1:5000"), Learn::Port, None));
-    }
-
-    #[test]
-    fn only_a_private_address_may_be_replaced() {
-        let public = at("198.51.100.7:4000");
-        assert!(Latch::new(at("192.168.1.2:4000")).accept(public, Learn::Address, None));
-        assert!(Latch::new(at("100.64.0.1:4000")).accept(public, Learn::Address, None));
-        assert!(!Latch::new(at("192.168.1.2:4000")).accept(public, Learn::Port, None));
-        assert!(!Latch::new(at("192.0.2.1:4000")).accept(public, Learn::Address, None));
-        assert!(!Latch::new(at("192.0.2.1:4000")).accept(at("192.0.2.1:4002"), Learn::Never, None));
+        let mut latch = Latch::new(at("192.168.1.2:4000"), host("198.51.100.7"));
+        assert!(latch.accept(at("198.51.100.7:5000"), None));
+        assert!(latch.accept(at("192.168.1.2:4000"), None));
+        assert!(!latch.accept(at("198.51.100.7:5000"), None));
     }
 
     #[test]
     fn late_packets_of_the_ports_previous_stream_teach_nothing() {
-        let mut latch = Latch::new(at("192.0.2.1:4000"));
+        let mut latch = Latch::new(at("192.168.1.2:4000"), host("192.0.2.1"));
         let former = Some(at("192.0.2.1:3000"));
         for _ in 0..10 {
-            assert!(!latch.accept(at("192.0.2.1:3000"), Learn::Port, former));
+            assert!(!latch.accept(at("192.0.2.1:3000"), former));
         }
-        assert!(latch.accept(at("192.0.2.1:4000"), Learn::Port, former));
+        assert!(latch.accept(at("192.168.1.2:4000"), former));
     }
 }

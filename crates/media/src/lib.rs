@@ -34,8 +34,8 @@ mod stream;
 pub mod tone;
 
 pub use api::{
-    Close, Codec, Command, Counters, Direction, Event, Format, Item, Lang, Learn, PlaneConfig,
-    PlayId, Port, Rejected, Source, Stats, StreamId,
+    Close, Codec, Command, Counters, Direction, Event, Format, Item, Lang, PlaneConfig, PlayId,
+    Port, Rejected, Source, Stats, StreamId,
 };
 pub use plane::Plane;
 pub use port_map::PortMap;

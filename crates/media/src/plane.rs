@@ -1,7 +1,7 @@
 //! What one media thread runs: streams behind ports.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use clock::Time;
@@ -91,10 +91,11 @@ impl Plane {
             Command::Update {
                 stream,
                 remote,
+                behind,
                 format,
                 direction,
             } => {
-                self.update(now, stream, remote, format, direction);
+                self.update(now, stream, (remote, behind), format, direction);
             }
             Command::Source { stream, source } => self.set_source(now, stream, &source),
             Command::Bridge { a, b } => self.bridge(a, b),
@@ -131,7 +132,7 @@ impl Plane {
             self.counters.rejected.idle_port += 1;
             return;
         };
-        let accepted = match stream.admit(now, source, usage.former, self.config.learn, packet) {
+        let accepted = match stream.admit(now, source, usage.former, packet) {
             Ok(accepted) => accepted,
             Err(refusal) => {
                 stream.rejected += u64::from(refusal != Refusal::Rtcp);
@@ -238,7 +239,7 @@ impl Plane {
         &mut self,
         now: Time,
         id: StreamId,
-        remote: SocketAddr,
+        (remote, behind): (SocketAddr, Option<IpAddr>),
         format: Format,
         direction: Direction,
     ) {
@@ -252,11 +253,15 @@ impl Plane {
                 }
                 let same = talk.latch.negotiated() == remote;
                 (
-                    if same { talk.latch } else { Latch::new(remote) },
+                    if same {
+                        talk.latch
+                    } else {
+                        Latch::new(remote, behind)
+                    },
                     talk.direction.receives(),
                 )
             }
-            None => (Latch::new(remote), false),
+            None => (Latch::new(remote, behind), false),
         };
         if direction.receives() && !received {
             stream.heard = now;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clock::Time;
 
-use crate::api::{Codec, Direction, Format, Learn, PlayId, Port, Stats, StreamId};
+use crate::api::{Codec, Direction, Format, PlayId, Port, Stats, StreamId};
 use crate::dtmf::{self, Detector, Keypad};
 use crate::g711;
 use crate::latch::Latch;
@@ -172,7 +172,6 @@ impl Stream {
         now: Time,
         source: SocketAddr,
         former: Option<SocketAddr>,
-        learn: Learn,
         packet: &[u8],
     ) -> Result<Accepted, Refusal> {
         let talk = self.talk.as_mut().ok_or(Refusal::Unready)?;
@@ -189,7 +188,7 @@ impl Stream {
                 Refusal::Source
             });
         }
-        if !talk.latch.accept(source, learn, former) {
+        if !talk.latch.accept(source, former) {
             return Err(Refusal::Source);
         }
         let event = if is_event {

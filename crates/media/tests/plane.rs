@@ -7,7 +7,7 @@ use std::time::Duration;
 use clock::Time;
 use media::rtp::{self, Fixed};
 use media::{
-    Codec, Command, Direction, Event, Format, Item, Lang, Learn, Plane, PlaneConfig, PlayId, Port,
+    Codec, Command, Direction, Event, Format, Item, Lang, Plane, PlaneConfig, PlayId, Port,
     Prompts, Source, StreamId, g711, tone,
 };
 use proptest::prelude::*;
@@ -86,6 +86,7 @@ impl World {
         self.command(Command::Update {
             stream,
             remote: phone(stream),
+            behind: Some("198.51.100.7".parse().unwrap()),
             format,
             direction,
         });
@@ -281,10 +282,7 @@ fn foreign_sources_and_extensions_fall_away() {
 
 #[test]
 fn only_the_negotiated_source_is_heard() {
-    let mut world = World::new(PlaneConfig {
-        learn: Learn::Port,
-        ..PlaneConfig::default()
-    });
+    let mut world = World::new(PlaneConfig::default());
     world.open(A, PORT_A);
     let good = Fixed {
         marker: false,
@@ -331,7 +329,7 @@ fn only_the_negotiated_source_is_heard() {
 fn a_phone_behind_nat_is_answered_where_it_sends_from() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
     world.source(A, Source::Echo);
-    let mapped: SocketAddr = "192.0.2.1:61000".parse().unwrap();
+    let mapped: SocketAddr = "198.51.100.7:61000".parse().unwrap();
     let packet = Fixed {
         marker: false,
         payload_type: 0,
@@ -358,6 +356,7 @@ fn late_packets_of_the_ports_last_call_are_not_the_next_calls() {
     world.command(Command::Update {
         stream: next,
         remote,
+        behind: None,
         format: format(Codec::Pcmu),
         direction: Direction::SendReceive,
     });
@@ -746,6 +745,7 @@ fn directions_are_kept() {
     let nowhere = Command::Update {
         stream: A,
         remote: "0.0.0.0:4000".parse().unwrap(),
+        behind: None,
         format: format(Codec::Pcmu),
         direction: Direction::SendReceive,
     };

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use media::{Codec, Command, Direction, Format, Learn, Port, Prompts, Source, StreamId, rtp};
+use media::{Codec, Command, Direction, Format, Port, Prompts, Source, StreamId, rtp};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::unistd::Pid;
@@ -67,7 +67,6 @@ fn start(calls: usize) -> Result<MediaThreads, Box<dyn Error>> {
         first: 0,
         last: 0,
         planes: 1,
-        learn: Learn::Port,
         media_timeout: None,
     };
     let clock = Clock::start(clock::Time::ZERO);
@@ -124,6 +123,7 @@ fn open(threads: &MediaThreads, id: u64, port: Port, remote: SocketAddr) {
         Command::Update {
             stream,
             remote,
+            behind: None,
             format,
             direction: Direction::SendReceive,
         },

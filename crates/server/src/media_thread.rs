@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use ::clock::Time;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use media::{
-    Command, Counters, Event, Learn, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected,
-};
+use media::{Command, Counters, Event, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
@@ -48,7 +46,6 @@ pub struct MediaConfig {
     pub first: u16,
     pub last: u16,
     pub planes: usize,
-    pub learn: Learn,
     pub media_timeout: Option<Duration>,
 }
 
@@ -104,7 +101,6 @@ impl MediaThreads {
             });
             let plane_config = PlaneConfig {
                 plane: plane as u16,
-                learn: config.learn,
                 media_timeout: config.media_timeout,
                 ..PlaneConfig::default()
             };
@@ -547,7 +543,6 @@ mod tests {
             first,
             last,
             planes: 2,
-            learn: Learn::Port,
             media_timeout: None,
         };
         let mut prompts = Prompts::default();
@@ -597,6 +592,7 @@ mod tests {
                 Command::Update {
                     stream,
                     remote,
+                    behind: None,
                     format,
                     direction,
                 },

@@ -11,7 +11,6 @@ use ::clock::Time;
 use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use engine::{Engine, Input};
-use media::Learn;
 use metrics::Counters;
 use store::{Log, LogHandle, LogWriter, Store};
 use tokio::net::TcpListener;
@@ -355,7 +354,6 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
         first: rtp.first,
         last: if rtp.first == 0 { 0 } else { rtp.last },
         planes,
-        learn: Learn::default(),
         media_timeout: Some(compiled.engine.media_timeout).filter(|timeout| !timeout.is_zero()),
     };
     let prompts = load_prompts(compiled);

@@ -423,7 +423,7 @@ impl World {
             let seconds = (message.at - from).as_secs_f64();
             let lost = if message.lost { "  (lost)" } else { "" };
             text.push_str(&format!(
-                "{seconds:8.3} {:>8} -> {:<8} {}{lost}\n",
+                "{seconds:<7.3} {:>6} -> {:<6} {}{lost}\n",
                 message.from, message.to, message.start_line
             ));
         }

@@ -63,19 +63,19 @@ fn answered_call() {
     scene.world.run(Duration::from_secs(30));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               1.003    agent -> engine   SIP/2.0 200 OK
-               1.004   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-               6.003    agent -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               6.004   engine -> agent    SIP/2.0 200 OK
-               6.004   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-               6.005   caller -> engine   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            1.003    agent -> engine SIP/2.0 200 OK
+            1.004   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            6.003    agent -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            6.004   engine -> agent  SIP/2.0 200 OK
+            6.004   engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            6.005   caller -> engine SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -101,19 +101,19 @@ fn rona_and_requeue() {
     scene.world.run(Duration::from_secs(30));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-              20.002   engine -> agent    CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
-              20.003    agent -> engine   SIP/2.0 200 OK
-              20.003    agent -> engine   SIP/2.0 487 Request Terminated
-              20.004   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
-              30.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-              30.001   engine -> caller   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            20.002  engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
+            20.003   agent -> engine SIP/2.0 200 OK
+            20.003   agent -> engine SIP/2.0 487 Request Terminated
+            20.004  engine -> agent  ACK sip:1001@10.0.2.1:5060 SIP/2.0
+            30.000  caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            30.001  engine -> caller SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -138,12 +138,12 @@ fn abandon_in_queue() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               8.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               8.001   engine -> caller   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            8.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            8.001   engine -> caller SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -164,19 +164,19 @@ fn abandon_in_ring() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               3.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               3.001   engine -> caller   SIP/2.0 200 OK
-               3.001   engine -> agent    CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
-               3.002    agent -> engine   SIP/2.0 200 OK
-               3.002    agent -> engine   SIP/2.0 487 Request Terminated
-               3.003   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            3.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            3.001   engine -> caller SIP/2.0 200 OK
+            3.001   engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
+            3.002    agent -> engine SIP/2.0 200 OK
+            3.002    agent -> engine SIP/2.0 487 Request Terminated
+            3.003   engine -> agent  ACK sip:1001@10.0.2.1:5060 SIP/2.0
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -214,21 +214,21 @@ fn cancel_and_200_cross() {
     scene.world.run(Duration::from_secs(5));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               2.002   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               2.003   engine -> caller   SIP/2.0 200 OK
-               2.003   engine -> agent    CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
-               2.003    agent -> engine   SIP/2.0 200 OK
-               2.004    agent -> engine   SIP/2.0 200 OK
-               2.004   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-               2.004   engine -> agent    BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-               2.005    agent -> engine   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            2.002   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            2.003   engine -> caller SIP/2.0 200 OK
+            2.003   engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
+            2.003    agent -> engine SIP/2.0 200 OK
+            2.004    agent -> engine SIP/2.0 200 OK
+            2.004   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.004   engine -> agent  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.005    agent -> engine SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -253,20 +253,20 @@ fn agent_busy_then_back_off() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 486 Busy Here
-               0.004   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
-              10.004   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              10.005    agent -> engine   SIP/2.0 100 Trying
-              10.005    agent -> engine   SIP/2.0 486 Busy Here
-              10.006   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
-              15.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-              15.001   engine -> caller   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 486 Busy Here
+            0.004   engine -> agent  ACK sip:1001@10.0.2.1:5060 SIP/2.0
+            10.004  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            10.005   agent -> engine SIP/2.0 100 Trying
+            10.005   agent -> engine SIP/2.0 486 Busy Here
+            10.006  engine -> agent  ACK sip:1001@10.0.2.1:5060 SIP/2.0
+            15.000  caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            15.001  engine -> caller SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -295,20 +295,20 @@ fn agent_declines_twice() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 603 Decline
-               0.004   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
-              10.004   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              10.005    agent -> engine   SIP/2.0 100 Trying
-              10.005    agent -> engine   SIP/2.0 603 Decline
-              10.006   engine -> agent    ACK sip:1001@10.0.2.1:5060 SIP/2.0
-              25.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-              25.001   engine -> caller   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 603 Decline
+            0.004   engine -> agent  ACK sip:1001@10.0.2.1:5060 SIP/2.0
+            10.004  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            10.005   agent -> engine SIP/2.0 100 Trying
+            10.005   agent -> engine SIP/2.0 603 Decline
+            10.006  engine -> agent  ACK sip:1001@10.0.2.1:5060 SIP/2.0
+            25.000  caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            25.001  engine -> caller SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -337,33 +337,33 @@ fn agent_dead() {
     scene.world.run(Duration::from_secs(40));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               1.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               3.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               7.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              14.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              14.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              15.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              15.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              17.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              21.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              28.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              28.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              29.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              29.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              31.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              31.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              35.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              40.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-              40.001   engine -> caller   SIP/2.0 200 OK
-              43.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              45.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-              59.502   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.502   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            1.502   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            3.502   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            7.502   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            14.002  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            14.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            15.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            15.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            17.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            21.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            28.002  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            28.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            29.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            29.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            31.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            31.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            35.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            40.000  caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            40.001  engine -> caller SIP/2.0 200 OK
+            43.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            45.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            59.502  engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -399,23 +399,23 @@ fn retransmitted_invite_and_bye() {
     scene.world.run(Duration::from_secs(2));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying  (lost)
-               0.001   engine -> caller   SIP/2.0 200 OK  (lost)
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               0.500   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.501   engine -> caller   SIP/2.0 200 OK
-               0.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.503    agent -> engine   SIP/2.0 200 OK
-               0.504   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-               3.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               3.001   engine -> caller   SIP/2.0 200 OK  (lost)
-               3.001   engine -> agent    BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-               3.002    agent -> engine   SIP/2.0 200 OK
-               3.500   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               3.501   engine -> caller   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying  (lost)
+            0.001   engine -> caller SIP/2.0 200 OK  (lost)
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            0.500   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.501   engine -> caller SIP/2.0 200 OK
+            0.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.503    agent -> engine SIP/2.0 200 OK
+            0.504   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            3.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            3.001   engine -> caller SIP/2.0 200 OK  (lost)
+            3.001   engine -> agent  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            3.002    agent -> engine SIP/2.0 200 OK
+            3.500   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            3.501   engine -> caller SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -441,23 +441,23 @@ fn lost_ack() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               0.501   engine -> caller   SIP/2.0 200 OK
-               0.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.503    agent -> engine   SIP/2.0 200 OK
-               0.504   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0  (lost)
-               1.003    agent -> engine   SIP/2.0 200 OK
-               1.004   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-               3.000   caller -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               3.001   engine -> caller   SIP/2.0 200 OK
-               3.001   engine -> agent    BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-               3.002    agent -> engine   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            0.501   engine -> caller SIP/2.0 200 OK
+            0.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.503    agent -> engine SIP/2.0 200 OK
+            0.504   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0  (lost)
+            1.003    agent -> engine SIP/2.0 200 OK
+            1.004   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            3.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            3.001   engine -> caller SIP/2.0 200 OK
+            3.001   engine -> agent  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            3.002    agent -> engine SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -481,32 +481,32 @@ fn the_caller_who_never_acks_is_dropped() {
     scene.world.run(Duration::from_secs(40));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-               0.501   engine -> caller   SIP/2.0 200 OK
-               0.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-               1.501   engine -> caller   SIP/2.0 200 OK
-               1.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-               3.501   engine -> caller   SIP/2.0 200 OK
-               3.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-               7.501   engine -> caller   SIP/2.0 200 OK
-               7.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              11.501   engine -> caller   SIP/2.0 200 OK
-              11.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              15.501   engine -> caller   SIP/2.0 200 OK
-              15.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              19.501   engine -> caller   SIP/2.0 200 OK
-              19.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              23.501   engine -> caller   SIP/2.0 200 OK
-              23.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              27.501   engine -> caller   SIP/2.0 200 OK
-              27.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              31.501   engine -> caller   SIP/2.0 200 OK
-              31.502   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
-              32.001   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-              32.002   caller -> engine   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            0.501   engine -> caller SIP/2.0 200 OK
+            0.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            1.501   engine -> caller SIP/2.0 200 OK
+            1.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            3.501   engine -> caller SIP/2.0 200 OK
+            3.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            7.501   engine -> caller SIP/2.0 200 OK
+            7.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            11.501  engine -> caller SIP/2.0 200 OK
+            11.502  caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            15.501  engine -> caller SIP/2.0 200 OK
+            15.502  caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            19.501  engine -> caller SIP/2.0 200 OK
+            19.502  caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            23.501  engine -> caller SIP/2.0 200 OK
+            23.502  caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            27.501  engine -> caller SIP/2.0 200 OK
+            27.502  caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            31.501  engine -> caller SIP/2.0 200 OK
+            31.502  caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
+            32.001  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            32.002  caller -> engine SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -541,27 +541,27 @@ fn hold_and_resume() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               0.503    agent -> engine   SIP/2.0 200 OK
-               0.504   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-               2.000    agent -> engine   INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               2.001   engine -> agent    SIP/2.0 100 Trying
-               2.001   engine -> agent    SIP/2.0 200 OK
-               2.002    agent -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               4.000    agent -> engine   INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               4.001   engine -> agent    SIP/2.0 100 Trying
-               4.001   engine -> agent    SIP/2.0 200 OK
-               4.002    agent -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               6.000    agent -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               6.001   engine -> agent    SIP/2.0 200 OK
-               6.001   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-               6.002   caller -> engine   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            0.503    agent -> engine SIP/2.0 200 OK
+            0.504   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.000    agent -> engine INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            2.001   engine -> agent  SIP/2.0 100 Trying
+            2.001   engine -> agent  SIP/2.0 200 OK
+            2.002    agent -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            4.000    agent -> engine INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            4.001   engine -> agent  SIP/2.0 100 Trying
+            4.001   engine -> agent  SIP/2.0 200 OK
+            4.002    agent -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            6.000    agent -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            6.001   engine -> agent  SIP/2.0 200 OK
+            6.001   engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            6.002   caller -> engine SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
@@ -590,14 +590,14 @@ fn trunk_callers_may_not_dial_extensions_and_unknown_numbers_are_404() {
     scene.world.run(Duration::from_secs(1));
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:1001@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 403 Forbidden
-               0.002   caller -> engine   ACK sip:1001@10.0.0.1:5060 SIP/2.0
-               1.000   caller -> engine   INVITE sip:5555@10.0.0.1:5060 SIP/2.0
-               1.001   engine -> caller   SIP/2.0 100 Trying
-               1.001   engine -> caller   SIP/2.0 404 Not Found
-               1.002   caller -> engine   ACK sip:5555@10.0.0.1:5060 SIP/2.0
+            0.000   caller -> engine INVITE sip:1001@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 403 Forbidden
+            0.002   caller -> engine ACK sip:1001@10.0.0.1:5060 SIP/2.0
+            1.000   caller -> engine INVITE sip:5555@10.0.0.1:5060 SIP/2.0
+            1.001   engine -> caller SIP/2.0 100 Trying
+            1.001   engine -> caller SIP/2.0 404 Not Found
+            1.002   caller -> engine ACK sip:5555@10.0.0.1:5060 SIP/2.0
         "#]],
         expect![[""]],
     );
@@ -619,23 +619,23 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
     assert!(scene.world.drained);
     scene.check(
         expect![[r#"
-               0.000   caller -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               0.001   engine -> caller   SIP/2.0 100 Trying
-               0.001   engine -> caller   SIP/2.0 200 OK
-               0.002   engine -> agent    INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-               0.002   caller -> engine   ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-               0.003    agent -> engine   SIP/2.0 100 Trying
-               0.003    agent -> engine   SIP/2.0 180 Ringing
-               0.503    agent -> engine   SIP/2.0 200 OK
-               0.504   engine -> agent    ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-               2.000     late -> engine   INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-               2.001   engine -> late     SIP/2.0 100 Trying
-               2.001   engine -> late     SIP/2.0 503 Service Unavailable
-               2.002     late -> engine   ACK sip:2000@10.0.0.1:5060 SIP/2.0
-               4.503    agent -> engine   BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-               4.504   engine -> agent    SIP/2.0 200 OK
-               4.504   engine -> caller   BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-               4.505   caller -> engine   SIP/2.0 200 OK
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            0.503    agent -> engine SIP/2.0 200 OK
+            0.504   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.000     late -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            2.001   engine -> late   SIP/2.0 100 Trying
+            2.001   engine -> late   SIP/2.0 503 Service Unavailable
+            2.002     late -> engine ACK sip:2000@10.0.0.1:5060 SIP/2.0
+            4.503    agent -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            4.504   engine -> agent  SIP/2.0 200 OK
+            4.504   engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            4.505   caller -> engine SIP/2.0 200 OK
         "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound

@@ -141,7 +141,11 @@ pub enum Event {
         sdp: Option<Bytes>,
     },
     /// A 2xx to our INVITE, already ACKed. `sdp` is the answer.
-    Answered { leg: LegId, sdp: Option<Bytes> },
+    Answered {
+        leg: LegId,
+        sdp: Option<Bytes>,
+        peer: Peer,
+    },
     /// The ACK for our 2xx has come; with `sdp` when our 2xx carried the offer.
     Confirmed { leg: LegId, sdp: Option<Bytes> },
     /// A re-INVITE or UPDATE with an offer (or, with `None`, one that wants an offer): answer it with Accept/RejectReoffer.

@@ -323,6 +323,7 @@ fn a_phone_answers_our_call_and_hangs_up() {
         0000.000 engine: Invite
         0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
         0000.000 far -> 100 Trying (1 INVITE)
+        0000.000     event: Trying { leg: LegId(1) }
         0000.000 far -> 180 Ringing (1 INVITE)
         0000.000     event: Ringing LegId(1) 180 sdp false
         0003.000 far -> 200 OK (1 INVITE) +sdp

@@ -109,6 +109,7 @@ fn silence_after_a_provisional_is_timer_c() {
         0000.000 engine: Invite
         0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
         0000.000 far -> 100 Trying (1 INVITE)
+        0000.000     event: Trying { leg: LegId(1) }
         0100.000 far -> 180 Ringing (1 INVITE)
         0100.000     event: Ringing LegId(1) 180 sdp false
         0281.000     far <- CANCEL sip:agent@10.0.0.2:5060 (1)

@@ -237,9 +237,11 @@ impl Endpoint {
         );
         leg.state = State::Up;
         if wanted {
+            let peer = leg.dialog.peer;
             self.layer.emit(Event::Answered {
                 leg: id,
                 sdp: sdp_of(message),
+                peer,
             });
         } else {
             self.bye(now, id, None);

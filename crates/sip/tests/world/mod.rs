@@ -170,7 +170,7 @@ fn event_text(event: &Event) -> Option<String> {
         Event::Ringing { leg, status, sdp } => {
             format!("Ringing {leg:?} {status} sdp {}", sdp.is_some())
         }
-        Event::Answered { leg, sdp } => format!("Answered {leg:?} sdp {}", sdp.is_some()),
+        Event::Answered { leg, sdp, .. } => format!("Answered {leg:?} sdp {}", sdp.is_some()),
         Event::Confirmed { leg, sdp } => format!("Confirmed {leg:?} sdp {}", sdp.is_some()),
         Event::Reoffered { leg, sdp } => format!("Reoffered {leg:?} sdp {}", sdp.is_some()),
         Event::ReofferAccepted { leg, sdp } => {
