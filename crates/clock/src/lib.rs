@@ -20,7 +20,9 @@ use std::time::Duration;
 /// assert_eq!((start + Duration::from_nanos(5)) - start, Duration::from_nanos(5));
 /// assert_eq!(start - Time::from_nanos(2_000), Duration::ZERO, "subtraction saturates");
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(transparent)]
 pub struct Time(u64);
 
@@ -65,7 +67,10 @@ impl Add<Duration> for Time {
     type Output = Time;
     /// Saturates at [`Time::NEVER`].
     fn add(self, after: Duration) -> Time {
-        Time(self.0.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)))
+        Time(
+            self.0
+                .saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -86,7 +91,10 @@ impl Sub<Duration> for Time {
     type Output = Time;
     /// Saturates at [`Time::ZERO`].
     fn sub(self, before: Duration) -> Time {
-        Time(self.0.saturating_sub(u64::try_from(before.as_nanos()).unwrap_or(u64::MAX)))
+        Time(
+            self.0
+                .saturating_sub(u64::try_from(before.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
