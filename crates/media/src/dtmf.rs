@@ -72,12 +72,18 @@ struct Last {
     sequence: u16,
     timestamp: u32,
     payload: Payload,
+    at: Time,
 }
+
+/// A marked packet this long after an event's end begins another one, whatever its sequence and timestamp say: players of captured packets (SIPp's
+/// `play_pcap_audio`) repeat both.
+const REPLAY_GAP: Duration = Duration::from_millis(200);
 
 impl Detector {
     /// The key, if this packet is the first one seen of its event.
-    pub fn detect(&mut self, header: &Header, payload: Payload) -> Option<char> {
+    pub fn detect(&mut self, now: Time, header: &Header, payload: Payload) -> Option<char> {
         let seen = Last {
+            at: now,
             ssrc: header.ssrc,
             sequence: header.sequence,
             timestamp: header.timestamp,
@@ -85,6 +91,7 @@ impl Detector {
         };
         if let Some(last) = &mut self.last
             && last.ssrc == header.ssrc
+            && !(last.payload.end && header.marker && now - last.at >= REPLAY_GAP)
         {
             let step = header.sequence.wrapping_sub(last.sequence) as i16;
             if step <= 0 && step > -crate::reception::MAX_MISORDER {
@@ -286,7 +293,11 @@ mod tests {
             let keys: Vec<_> = all[first..]
                 .iter()
                 .filter_map(|(sequence, end)| {
-                    detector.detect(&packet(*sequence, 8_000), five(*end, 160 * sequence))
+                    detector.detect(
+                        Time::ZERO,
+                        &packet(*sequence, 8_000),
+                        five(*end, 160 * sequence),
+                    )
                 })
                 .collect();
             assert_eq!(keys, ['5'], "first packet seen is {first}");
@@ -297,37 +308,77 @@ mod tests {
     fn the_same_key_again_is_a_second_report_and_late_packets_are_none() {
         let mut detector = Detector::default();
         assert_eq!(
-            detector.detect(&packet(10, 8_000), five(false, 160)),
+            detector.detect(Time::ZERO, &packet(10, 8_000), five(false, 160)),
             Some('5')
         );
         assert_eq!(
-            detector.detect(&packet(20, 16_000), five(false, 160)),
+            detector.detect(Time::ZERO, &packet(20, 16_000), five(false, 160)),
             Some('5')
         );
         assert_eq!(
-            detector.detect(&packet(11, 8_000), five(true, 800)),
+            detector.detect(Time::ZERO, &packet(11, 8_000), five(true, 800)),
             None,
             "late end of the first"
         );
         assert_eq!(
-            detector.detect(&packet(20, 16_000), five(false, 160)),
+            detector.detect(Time::ZERO, &packet(20, 16_000), five(false, 160)),
             None,
             "twice"
         );
-        assert_eq!(detector.detect(&packet(21, 16_000), five(true, 320)), None);
+        assert_eq!(
+            detector.detect(Time::ZERO, &packet(21, 16_000), five(true, 320)),
+            None
+        );
+    }
+
+    #[test]
+    fn a_captured_key_played_again_is_pressed_again() {
+        let mut detector = Detector::default();
+        let at = |ms: u64| Time::from_nanos(ms * 1_000_000);
+        let first = Header {
+            marker: true,
+            ..packet(1, 8_000)
+        };
+        assert_eq!(detector.detect(at(0), &first, five(false, 160)), Some('5'));
+        assert_eq!(
+            detector.detect(at(100), &packet(2, 8_000), five(true, 800)),
+            None
+        );
+        assert_eq!(
+            detector.detect(at(150), &first, five(false, 160)),
+            None,
+            "a late start"
+        );
+        assert_eq!(
+            detector.detect(at(1_000), &first, five(false, 160)),
+            Some('5')
+        );
+        assert_eq!(
+            detector.detect(at(1_100), &packet(2, 8_000), five(true, 800)),
+            None
+        );
     }
 
     #[test]
     fn a_key_held_for_ten_seconds_is_one_key() {
         let mut detector = Detector::default();
-        assert_eq!(detector.detect(&packet(1, 0), five(false, 160)), Some('5'));
-        assert_eq!(detector.detect(&packet(2, 0), five(false, 0xffff)), None);
         assert_eq!(
-            detector.detect(&packet(3, 0xffff), five(false, 160)),
+            detector.detect(Time::ZERO, &packet(1, 0), five(false, 160)),
+            Some('5')
+        );
+        assert_eq!(
+            detector.detect(Time::ZERO, &packet(2, 0), five(false, 0xffff)),
+            None
+        );
+        assert_eq!(
+            detector.detect(Time::ZERO, &packet(3, 0xffff), five(false, 160)),
             None,
             "next segment"
         );
-        assert_eq!(detector.detect(&packet(4, 0xffff), five(true, 320)), None);
+        assert_eq!(
+            detector.detect(Time::ZERO, &packet(4, 0xffff), five(true, 320)),
+            None
+        );
     }
 
     #[test]

@@ -202,7 +202,7 @@ impl Stream {
         self.packets_in += 1;
         self.heard = now;
         Ok(Accepted {
-            key: event.and_then(|payload| self.detector.detect(&header, payload)),
+            key: event.and_then(|payload| self.detector.detect(now, &header, payload)),
             what: event.map_or(Relayed::Audio(header.payload.len() as u32), |payload| {
                 Relayed::Event(u32::from(payload.duration))
             }),
