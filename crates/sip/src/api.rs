@@ -162,7 +162,7 @@ pub enum Event {
     },
     /// The leg is over.
     Gone { leg: LegId, cause: Cause },
-    /// A user's bindings changed: `reachable` is false when none is left (unregistered, expired, connection lost).
+    /// A user's bindings changed or were refreshed: `reachable` is false when none is left (unregistered, expired, connection lost).
     Registration(Registration),
     /// Something worth counting was refused or dropped; the label is a fixed word (`bad_digest`, `stale_nonce`, `nonce_replay`,
     /// `unknown_user`, `malformed`, `too_large`, `no_transaction`, `unknown_source`, …).

@@ -78,8 +78,10 @@ pub enum Refusal {
 /// What a REGISTER did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The same addresses as before.
+    /// Only asked.
     None,
+    /// The same addresses as before: a sign of life of a phone that calls may have failed to reach.
+    Refreshed,
     /// An address came or went.
     Bindings,
 }
@@ -163,7 +165,7 @@ impl Registrar {
             }
         };
         let change = if same_addresses(self.of(user), &after) {
-            Change::None
+            Change::Refreshed
         } else {
             Change::Bindings
         };

@@ -44,6 +44,7 @@ fn a_phone_registers_refreshes_and_leaves() {
         0030.000     phone <- 401 Unauthorized (3 REGISTER)
         0030.000 phone -> REGISTER sip:test (4)
         0030.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=60
+        0030.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
         0089.000 phone -> REGISTER sip:test (5)
         0089.000     phone <- 401 Unauthorized (5 REGISTER)
         0089.000 phone -> REGISTER sip:test (6)
@@ -251,6 +252,7 @@ fn a_replayed_count_is_refused_and_the_next_one_is_not() {
         0000.000     phone <- 401 Unauthorized (3 REGISTER)
         0000.000 phone -> REGISTER sip:test (4)
         0000.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=3600
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
         0000.000 phone -> REGISTER sip:test (4)
         0000.000     phone <- 200 OK (4 REGISTER) <sip:1001@192.168.1.10:5060>;expires=3600
         3600.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })

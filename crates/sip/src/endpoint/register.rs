@@ -37,7 +37,7 @@ impl Endpoint {
             Ok(change) => {
                 self.registered(now, key, &tag, user);
                 self.watch_expiry(user);
-                if change == Change::Bindings {
+                if change != Change::None {
                     self.tell_registration(user);
                 }
             }
