@@ -65,6 +65,11 @@ fn manner(dice: &mut Dice) -> Manner {
 
 /// Plays one shift. Panics where an invariant breaks; the caller prints the seed.
 pub fn play(seed: u64) -> Outcome {
+    play_through(seed).0
+}
+
+/// Plays one shift and leaves the world as it is after the last call.
+pub fn play_through(seed: u64) -> (Outcome, World) {
     let mut dice = Dice::new(seed);
     let config = centre(AGENTS);
     let mut world = World::new(config.clone(), seed);
@@ -104,14 +109,15 @@ pub fn play(seed: u64) -> Outcome {
     }
     go_home(&mut world, &mut invariants, &config);
     let lost = world.wire.iter().filter(|message| message.lost).count();
-    Outcome {
+    let outcome = Outcome {
         calls,
         answered: invariants.answered.len() as u64,
         closed: invariants.closed,
         messages: world.wire.len(),
         lost,
         offer_ends: invariants.offer_ends.into_iter().collect(),
-    }
+    };
+    (outcome, world)
 }
 
 fn patient(dice: &mut Dice) -> Manner {
