@@ -8,12 +8,15 @@ mod check;
 mod customers;
 mod flow;
 mod run;
+mod traffic;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use server::config::{Origin, Override};
+use traffic::pace::{CALLS_PER_MINUTE_MAX, Pace};
 
 /// A call-centre CTI engine: SIP, IVR, skill-based routing, screen pop, and numbers that add up.
 #[derive(Parser)]
@@ -49,8 +52,18 @@ When everything listens, one line of JSON goes to stdout. SIGTERM drains: no new
     /// The demo centre on loopback in a throw-away data directory.
     #[command(after_help = "Examples:
   cordboard demo
-  cordboard demo --data-dir /tmp/demo --set sip.port=15060 --set http.port=18080")]
+  cordboard demo --traffic 30                 and look at http://127.0.0.1:8080/wallboard
+  cordboard demo --data-dir /tmp/demo --set sip.port=15060 --set http.port=18080
+
+With --traffic, simulated callers (sample customers and strangers) dial 1000, 2000 and 2001 over SIP and RTP on
+loopback, and simulated agents of their own (1101 and on) register and take the calls; 1001 to 1004 stay yours.")]
     Demo {
+        /// Simulated calls a minute, with agents who take them [1..=600].
+        #[arg(long, value_name = "CALLS_PER_MINUTE", value_parser = clap::value_parser!(u32).range(1..=i64::from(CALLS_PER_MINUTE_MAX)))]
+        traffic: Option<u32>,
+        /// The same callers as another run with this seed.
+        #[arg(long, value_name = "N", requires = "traffic")]
+        seed: Option<u64>,
         /// Keep the data here instead of in a throw-away directory.
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
@@ -137,13 +150,26 @@ impl ConfigArgs {
     }
 }
 
+/// Without a seed each run has other callers; the welcome names it.
+fn simulated(traffic: Option<u32>, seed: Option<u64>) -> Option<run::Simulated> {
+    let pace = Pace::of(traffic?);
+    let seed =
+        seed.unwrap_or_else(|| RandomState::new().hash_one(pace.calls_per_minute()) % 1_000_000);
+    Some(run::Simulated { pace, seed })
+}
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve { config } => {
             let (origin, overrides) = config.resolve();
             run::serve(origin, overrides)
         }
-        Command::Demo { data_dir, over } => run::demo(data_dir, over.all()),
+        Command::Demo {
+            traffic,
+            seed,
+            data_dir,
+            over,
+        } => run::demo(data_dir, simulated(traffic, seed), over.all()),
         Command::Check { config, json } => {
             let (origin, overrides) = config.resolve();
             check::run(&origin, &overrides, json)

@@ -1,5 +1,6 @@
 //! `cordboard serve` and `cordboard demo`.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,16 +9,30 @@ use anyhow::bail;
 use server::config::{Compiled, Origin, Override, Password, credential, load, render};
 use server::run::{Ready, start};
 
+use crate::traffic::pace::Pace;
+use crate::traffic::{Centre, Traffic};
+
 /// Accounts whose demo passwords are told; a script-made thousand is not.
 const ACCOUNTS_TOLD: usize = 12;
 
 /// Runs a centre until it is told to stop.
 pub fn serve(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
-    run(origin, overrides)
+    run(origin, overrides, None)
+}
+
+/// Simulated callers and agents beside the demo centre.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated {
+    pub pace: Pace,
+    pub seed: u64,
 }
 
 /// The demo centre, in a data directory that is gone afterwards unless one is given.
-pub fn demo(data_dir: Option<PathBuf>, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
+pub fn demo(
+    data_dir: Option<PathBuf>,
+    simulated: Option<Simulated>,
+    overrides: Vec<Override>,
+) -> anyhow::Result<ExitCode> {
     let throw_away = ThrowAway::unless(data_dir.as_deref())?;
     let path = throw_away
         .as_ref()
@@ -30,7 +45,13 @@ pub fn demo(data_dir: Option<PathBuf>, overrides: Vec<Override>) -> anyhow::Resu
         path: vec!["data_dir".to_owned()],
         value: path.display().to_string(),
     });
-    run(Origin::Demo, all)
+    let origin = match &simulated {
+        Some(simulated) => Origin::DemoWith {
+            agents: simulated.pace.agents_toml(),
+        },
+        None => Origin::Demo,
+    };
+    run(origin, all, simulated)
 }
 
 /// A directory that is removed when the demo is over.
@@ -55,7 +76,11 @@ impl Drop for ThrowAway {
     }
 }
 
-fn run(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
+fn run(
+    origin: Origin,
+    overrides: Vec<Override>,
+    simulated: Option<Simulated>,
+) -> anyhow::Result<ExitCode> {
     let loaded = load(&origin, &overrides);
     loaded
         .diagnostics
@@ -75,8 +100,20 @@ fn run(origin: Origin, overrides: Vec<Override>) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string(&running.ready)?)?;
         out.flush()?;
     }
-    welcome(&told, &running.ready);
-    let finished = running.until_stopped()?;
+    welcome(&told, &running.ready, simulated.as_ref());
+    let centre = Centre {
+        sip: running.ready.sip_udp,
+        http: running.ready.http,
+    };
+    let traffic = simulated
+        .map(|simulated| Traffic::start(centre, simulated.pace, simulated.seed))
+        .transpose()?;
+    running.until_told()?;
+    // Hanging up is part of the show: it comes before the centre takes no new calls.
+    if let Some(traffic) = traffic {
+        eprintln!("traffic: {}", traffic.stop());
+    }
+    let finished = running.finish()?;
     eprintln!(
         "{}",
         if finished {
@@ -108,7 +145,7 @@ fn talk(compiled: &Compiled) -> anyhow::Result<()> {
 }
 
 /// What to dial, who signs in, which pages there are.
-fn welcome(compiled: &Compiled, ready: &Ready) {
+fn welcome(compiled: &Compiled, ready: &Ready, simulated: Option<&Simulated>) {
     let mut text = format!(
         "\nCordboard {} · node {} · data in {}\n\n",
         ready.version,
@@ -129,7 +166,15 @@ fn welcome(compiled: &Compiled, ready: &Ready) {
     }
     let agents = compiled.engine.agents.len();
     text += &format!("  and the extensions of {agents} agents\n\nsign in (phone and desk)\n");
-    for account in compiled.accounts.values().take(ACCOUNTS_TOLD) {
+    let simulated_ids: BTreeSet<String> = simulated
+        .iter()
+        .flat_map(|simulated| simulated.pace.extensions())
+        .collect();
+    let people = || {
+        let accounts = compiled.accounts.values();
+        accounts.filter(|account| !simulated_ids.contains(&*account.id))
+    };
+    for account in people().take(ACCOUNTS_TOLD) {
         let password = if account.password == Password::Demo {
             credential::demo_password(&account.id)
         } else {
@@ -137,8 +182,17 @@ fn welcome(compiled: &Compiled, ready: &Ready) {
         };
         text += &format!("  {:<8} {:<16} {}\n", account.id, password, account.name);
     }
-    if compiled.accounts.len() > ACCOUNTS_TOLD {
-        text += &format!("  … and {} more\n", compiled.accounts.len() - ACCOUNTS_TOLD);
+    if people().count() > ACCOUNTS_TOLD {
+        text += &format!("  … and {} more\n", people().count() - ACCOUNTS_TOLD);
+    }
+    if let (Some(simulated), Some(first), Some(last)) =
+        (simulated, simulated_ids.first(), simulated_ids.last())
+    {
+        text += &format!(
+            "\ntraffic\n  {} simulated calls a minute, agents {first} to {last} take them; the agents above stay yours (--seed {} repeats the callers)\n",
+            simulated.pace.calls_per_minute(),
+            simulated.seed
+        );
     }
     text += "\npages and endpoints\n";
     for (path, what) in [

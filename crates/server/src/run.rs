@@ -240,14 +240,21 @@ pub fn start(
 const IO_THREADS: usize = 2;
 
 impl Running {
-    /// Runs until it is told to stop, drains, and stops. True when every call could finish.
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When signals cannot be heard.
+    pub fn until_told(&self) -> anyhow::Result<()> {
+        let live = self.live.clone();
+        self.runtime
+            .block_on(async move { wait_for_stop(&live).await })
+    }
+
+    /// Drains and stops. True when every call could finish.
     ///
     /// # Errors
     /// When what is known could not be made durable.
-    pub fn until_stopped(self) -> anyhow::Result<bool> {
-        let live = self.live.clone();
-        self.runtime
-            .block_on(async move { wait_for_stop(&live).await })?;
+    pub fn finish(self) -> anyhow::Result<bool> {
         let within = self.live.current().settings.drain;
         eprintln!(
             "draining: no new calls; those in progress have {} s (a second signal ends at once)",
@@ -389,7 +396,11 @@ fn log_writer(
 ) -> anyhow::Result<LogHandle> {
     let counts = counters.clone();
     let on_commit = move |committed: store::Committed| {
-        publish::lock(&counts).events_sequence = committed.sequence;
+        {
+            let mut counts = publish::lock(&counts);
+            counts.events_sequence = committed.sequence;
+            counts.store_commit.observe(committed.took.as_secs_f64());
+        }
         let _ = news.send(News::Committed {
             sequence: committed.sequence,
         });

@@ -47,6 +47,8 @@ const BUILT_IN: [(&str, &str); 4] = [
 pub enum Origin {
     /// The demo centre, built in.
     Demo,
+    /// The demo centre with further agents: these lines stand behind its `agents.toml`.
+    DemoWith { agents: String },
     /// A directory that must exist.
     Dir(PathBuf),
 }
@@ -92,7 +94,7 @@ pub fn load(origin: &Origin, overrides: &[Override]) -> Loaded {
         trunks: read::read(read::TRUNKS, &sources.trunks, &mut diagnostics),
     };
     let (dir, built_in) = match origin {
-        Origin::Demo => (Path::new("config"), true),
+        Origin::Demo | Origin::DemoWith { .. } => (Path::new("config"), true),
         Origin::Dir(dir) => (dir.as_path(), false),
     };
     let base = Base {
@@ -157,14 +159,14 @@ fn text(origin: &Origin, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Sourc
         .iter()
         .find(|(file, _)| *file == name)
         .map_or("", |(_, text)| *text);
+    let of_demo = |more: &str| {
+        let file = PathBuf::from(format!("built-in {name}"));
+        Source::new(file, format!("{built_in}{more}"), true)
+    };
     let dir = match origin {
-        Origin::Demo => {
-            return Source::new(
-                PathBuf::from(format!("built-in {name}")),
-                built_in.to_owned(),
-                true,
-            );
-        }
+        Origin::Demo => return of_demo(""),
+        Origin::DemoWith { agents } if name == read::AGENTS => return of_demo(agents),
+        Origin::DemoWith { .. } => return of_demo(""),
         Origin::Dir(dir) => dir,
     };
     let file = dir.join(name);
