@@ -30,6 +30,12 @@ impl Engine {
                 },
             );
         }
+        if let (Identity::User(agent), Some(code)) =
+            (&incoming.identity, crate::codes::code(&incoming.dialled))
+            && self.config.agents.contains_key(agent)
+        {
+            return self.feature_code(now, &incoming, agent.clone(), code);
+        }
         let route = self.config.routes.get(&*incoming.dialled).cloned();
         if let Some(status) = self.forbidden(&incoming, route.as_ref()) {
             return self.tell_sip(

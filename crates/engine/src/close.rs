@@ -12,6 +12,7 @@ impl Engine {
     /// A leg is over.
     pub(crate) fn gone(&mut self, now: Time, leg: LegId, cause: Cause) {
         let number = self.legs.get(&leg).and_then(|leg| leg.contact);
+        self.code_gone(now, leg);
         self.drop_leg(leg);
         let Some(number) = number else { return };
         let Some(contact) = self.contacts.get(&number) else {

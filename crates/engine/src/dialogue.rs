@@ -120,6 +120,9 @@ impl Engine {
     }
 
     pub(crate) fn digit(&mut self, now: Time, leg: LegId, digit: char) {
+        if self.code_digit(now, leg, digit) {
+            return;
+        }
         let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
             return;
         };

@@ -16,6 +16,7 @@ pub mod event;
 
 mod arrive;
 mod close;
+mod codes;
 mod contact;
 mod control;
 mod dialogue;
@@ -59,6 +60,8 @@ pub struct Engine {
     next_play: u64,
     ssrc_seed: u32,
     draining: bool,
+    /// Calls to feature codes, by their leg.
+    codes: HashMap<sip::LegId, codes::CodeCall>,
     memory: Memory,
 }
 
@@ -78,6 +81,7 @@ impl Engine {
             next_play: 1,
             ssrc_seed: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
             draining: false,
+            codes: HashMap::new(),
             memory: Memory::default(),
             config,
         }
@@ -296,6 +300,7 @@ impl Engine {
             Kind::Announce => self.announce(now, number),
             Kind::Direct => self.direct_unanswered(now, number),
             Kind::MaxCall => self.close(now, number, "max_call"),
+            Kind::Code(leg) => self.code_deadline(now, leg),
             Kind::Drain => self.drain_over(now),
         }
     }

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Direct,
     /// The longest call.
     MaxCall,
+    /// A call to a feature code.
+    Code(sip::LegId),
     /// The drain is over.
     Drain,
 }
@@ -35,6 +37,7 @@ impl Kind {
             Kind::Announce => "announcement",
             Kind::Direct => "extension ring",
             Kind::MaxCall => "longest call",
+            Kind::Code(_) => "feature code",
             Kind::Drain => "drain",
         }
     }
