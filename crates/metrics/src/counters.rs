@@ -82,6 +82,9 @@ const COMMIT_EDGES_US: [u64; 10] = [
     500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000,
 ];
 
+/// Methods whose requests are counted from nought, so that their first is an increase.
+const METHODS: [&str; 6] = ["ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER"];
+
 /// What the process counted since it began.
 #[derive(Clone, Debug)]
 pub struct Counters {
@@ -108,8 +111,9 @@ pub struct Counters {
 
 impl Default for Counters {
     fn default() -> Self {
+        let told = |outbound| METHODS.map(|method| ((outbound, method, "request"), 0));
         Counters {
-            sip_messages: BTreeMap::new(),
+            sip_messages: [false, true].into_iter().flat_map(told).collect(),
             sip_refused: BTreeMap::new(),
             overload_rejected: BTreeMap::new(),
             call_setup: Histogram::new(&SETUP_EDGES_US),

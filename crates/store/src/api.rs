@@ -45,4 +45,6 @@ pub struct Committed {
     pub records: Arc<Vec<Record>>,
     /// Of the last event on disk.
     pub sequence: u64,
+    /// Writing and syncing, keys included.
+    pub took: std::time::Duration,
 }

@@ -464,9 +464,10 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
             .segments
             .last_sequence
             .store(group.sequence, Ordering::Release);
+        let took = start.elapsed();
         self.shared
             .stats
-            .committed(start.elapsed(), group.records.len(), group.bytes.len());
+            .committed(took, group.records.len(), group.bytes.len());
         self.shared
             .stats
             .queued_bytes
@@ -474,6 +475,7 @@ impl<C: FnMut(Committed) + Send, T: FnMut(Option<&Trouble>) + Send> Writer<C, T>
         (self.on_commit)(Committed {
             records: Arc::new(group.records),
             sequence: group.sequence,
+            took,
         });
         self.group.bytes = group.bytes;
         self.group.bytes.clear();
