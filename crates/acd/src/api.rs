@@ -248,7 +248,7 @@ pub struct Work {
 pub struct Decision {
     pub step: u32,
     pub chosen: Name,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `null` where nobody else could have had it.
     pub runner_up: Option<Name>,
     /// The best few.
     pub candidates: Vec<Candidate>,

@@ -15,7 +15,27 @@ struct CloudEvent<'a> {
     datacontenttype: &'static str,
     /// `type` and `data`.
     #[serde(flatten)]
-    kind: &'a EventKind,
+    kind: Kind<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Kind<'a> {
+    AsLogged(&'a EventKind),
+    /// With times in words: the log's nanoseconds are more than a browser's numbers hold.
+    Told(serde_json::Value),
+}
+
+fn told(kind: &EventKind) -> Kind<'_> {
+    let EventKind::AgentState {
+        until: Some(until), ..
+    } = kind
+    else {
+        return Kind::AsLogged(kind);
+    };
+    let mut form = serde_json::to_value(kind).expect("an event is plain data with string keys");
+    form["data"]["until"] = rfc3339(*until).into();
+    Kind::Told(form)
 }
 
 /// One event as CloudEvents 1.0 JSON. Its `id` is unique over nodes and restarts: the node and the sequence in its log.
@@ -28,7 +48,7 @@ pub fn cloud_event(event: &Event, node: &str) -> String {
         time: rfc3339(event.at),
         sequence: event.sequence,
         datacontenttype: "application/json",
-        kind: &event.kind,
+        kind: told(&event.kind),
     };
     serde_json::to_string(&form).expect("an event is plain data with string keys")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::{Answer, Command, Refusal};
+use engine::{Answer, Command, ContactId, Refusal};
 use tokio::sync::oneshot;
 
 use crate::problem::Problem;
@@ -33,6 +33,17 @@ pub fn gateway() -> (Gateway, crossbeam_channel::Receiver<Ask>) {
 }
 
 impl Gateway {
+    /// Waits until what was given to the engine before is done, on disk and published.
+    pub(crate) async fn settled(&self) -> Result<(), Problem> {
+        let nobody = Command::Why {
+            contact: ContactId("".into()),
+        };
+        match self.ask(nobody).await {
+            Err(problem) if !problem.is_not_found() => Err(problem),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Asks, and waits for the answer.
     pub(crate) async fn ask(&self, command: Command) -> Result<Answer, Problem> {
         let (reply, answer) = oneshot::channel();

@@ -210,6 +210,11 @@ impl Hub {
         self.lock().board.indexed(sequence);
     }
 
+    /// Lets go of the events kept for those who resume: somebody has been erased, and they read the log instead, where that person is no more.
+    pub(crate) fn forget_lines(&self) {
+        self.lock().ring.clear();
+    }
+
     /// Clients now.
     pub fn clients(&self) -> usize {
         self.clients.load(Ordering::Relaxed)

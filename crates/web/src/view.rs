@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clock::Time;
-use metrics::{AgentTotals, Fold, QueueTotals, kpi};
+use metrics::{AgentTotals, Fold, Handling, QueueTotals, kpi};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,10 +67,29 @@ pub struct QueueView {
     pub longest_since: Option<String>,
     pub longest_wait_seconds: f64,
     pub target_seconds: f64,
-    #[schema(value_type = Object)]
-    pub today: QueueTotals,
+    pub today: QueueToday,
     /// Every definition by its id; null without data.
     pub kpi: BTreeMap<&'static str, Option<f64>>,
+}
+
+/// What went through a queue, in visits and milliseconds (KPI.md).
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct QueueToday {
+    pub offered: u64,
+    pub answered: u64,
+    /// Answered after at most the queue's target.
+    pub answered_within: u64,
+    pub answered_wait_ms: u64,
+    /// In queue or in ring, shorts included.
+    pub abandoned: u64,
+    pub abandoned_short: u64,
+    pub abandoned_within: u64,
+    /// Other exits, by outcome.
+    pub left: BTreeMap<&'static str, u64>,
+    pub unanswered_late: u64,
+    pub exit_wait_ms: u64,
+    #[schema(value_type = Object)]
+    pub handling: Handling,
 }
 
 /// An agent now and today.
@@ -162,8 +181,26 @@ pub fn queue(fold: &Fold, name: &str, now: Time) -> Option<QueueView> {
             .map_or(0.0, |since| now.since(since).as_secs_f64()),
         target_seconds: queue.target_ms as f64 / 1000.0,
         kpi: queue_kpis(&queue.today),
-        today: queue.today,
+        today: queue_today(&queue.today),
     })
+}
+
+/// What went through a queue.
+pub fn queue_today(totals: &QueueTotals) -> QueueToday {
+    let left = metrics::totals::EXITS.iter().zip(totals.left);
+    QueueToday {
+        offered: totals.offered,
+        answered: totals.answered,
+        answered_within: totals.answered_within,
+        answered_wait_ms: totals.answered_wait_ms,
+        abandoned: totals.abandoned,
+        abandoned_short: totals.abandoned_short,
+        abandoned_within: totals.abandoned_within,
+        left: left.map(|((_, word), count)| (*word, count)).collect(),
+        unanswered_late: totals.unanswered_late,
+        exit_wait_ms: totals.exit_wait_ms,
+        handling: totals.handling.clone(),
+    }
 }
 
 /// Every definition of queues.

@@ -630,9 +630,15 @@ fn numbers_events_and_health() {
         caller.send("POST", "/api/v1/config/reload", None).status,
         403
     );
+    // The answer waits until the engine has done it.
+    let engine = world.answer(|command| {
+        assert!(matches!(command, Command::Why { .. }), "{command:?}");
+        Err(Refusal::NotFound("no such contact".into()))
+    });
     let reloaded = Caller::signed_in(&world, "admin")
         .send("POST", "/api/v1/config/reload", None)
         .json();
+    engine.join().unwrap();
     assert_eq!(reloaded["changes"][0], "queue support: ring 20s → 25s");
 }
 
@@ -695,6 +701,22 @@ fn every_route_is_documented() {
         "config/reload",
     ] {
         assert!(paths.contains_key(&format!("/api/v1/{path}")), "{path}");
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for (path, operations) in paths {
+        for (method, operation) in operations.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            assert!(ids.insert(id), "{method} {path}: operationId is not unique");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert_ne!(
+                    response["description"], "",
+                    "{method} {path} {status}: no description"
+                );
+                let problem = response["content"]["application/json"]["schema"]["$ref"]
+                    == "#/components/schemas/Problem";
+                assert!(!problem, "{method} {path} {status}: problem+json");
+            }
+        }
     }
     let world = World::new();
     assert_eq!(

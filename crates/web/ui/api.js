@@ -64,7 +64,7 @@ export class Live {
 
 function apply(live, { type, time, data }) {
   if (type === "agent.state") {
-    const until = data.until ? new Date(data.until / 1e6).toISOString() : null;
+    const until = data.until ?? null;
     const fresh = { state: data.state, reason: data.reason ?? null, contact: data.contact ?? null, queue: data.queue ?? null, since: time, until };
     const known = live.agents.get(data.agent) ?? { id: data.agent, name: data.agent, group: data.group, today: null, kpi: {} };
     live.agents.set(data.agent, { ...known, ...fresh });

@@ -16,6 +16,7 @@ use crate::view::{self, AgentView};
 const REASON_MAX: usize = 64;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Page {
     cursor: Option<String>,

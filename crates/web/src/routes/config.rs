@@ -25,13 +25,15 @@ pub async fn effective(State(app): State<App>, who: Who) -> Result<Json<Value>, 
         .map(Json)
 }
 
-/// Read the files again and apply the difference in one step (administrators); a wrong file changes nothing and gives 422 with every error.
+/// Read the files again and apply the difference in one step (administrators): in force and on disk when answered; a wrong file changes nothing and gives 422 with every error.
 #[utoipa::path(post, path = "/api/v1/config/reload", tag = "config", responses((status = 200, body = Applied), (status = 422, body = Problem), (status = "4XX", body = Problem)))]
 pub async fn reload(State(app): State<App>, who: Who) -> Result<Json<Applied>, Problem> {
     who.must_administer()?;
+    let asked = app.clone();
     let changes = blocking(move || {
-        (app.hooks.reload)(&who.user).map_err(|errors| Problem::unprocessable(errors.join("\n")))
+        (asked.hooks.reload)(&who.user).map_err(|errors| Problem::unprocessable(errors.join("\n")))
     })
     .await?;
+    app.gateway.settled().await?;
     Ok(Json(Applied { changes }))
 }

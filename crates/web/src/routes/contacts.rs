@@ -27,6 +27,7 @@ use crate::view::{self, ContactView};
 const COUNTER_BITS: u32 = 40;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
     /// `in_ivr`, `waiting`, `offered`, `connected`, `closed`, or `open` for all but closed.

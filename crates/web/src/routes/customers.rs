@@ -18,6 +18,7 @@ use crate::auth::Who;
 use crate::problem::{Body, Problem, Query, blocking};
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
     /// All customers on this number, in any usual form.
@@ -209,6 +210,7 @@ fn empty(value: &Value) -> Value {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Removal {
     /// Also destroy the keys under which the customer's calls are sealed, for ever.
@@ -226,10 +228,15 @@ pub async fn remove(
 ) -> Result<StatusCode, Problem> {
     who.must_oversee()?;
     let (store, turn, key) = (app.store.clone(), app.customers.clone(), id.clone());
+    let hub = app.hub.clone();
     let found = blocking(move || {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         if removal.erase {
-            store.erase_customer(&key).map(|erased| erased.found)
+            // Calls that have just ended are sealed first, else they would be sealed under a new key afterwards.
+            crate::index_closed(&hub, &store)?;
+            let erased = store.erase_customer(&key)?;
+            hub.forget_lines();
+            Ok(erased.found)
         } else {
             store.delete_customer(&key)
         }

@@ -17,6 +17,7 @@ const LIMIT_MAX: usize = 10_000;
 const LIMIT: usize = 1_000;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// Sequence of the last event seen; 0 and the default: from the beginning.

@@ -17,6 +17,7 @@ use crate::problem::{Problem, Query};
 use crate::view;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// RFC 3339, or a date of the centre's time zone; the start of today unless given. Intervals (of agents: days) that begin at or after it.
@@ -126,7 +127,7 @@ fn rows(fold: &Fold, by: &str, span: &Span, who: &Who) -> Result<Vec<Row>, Probl
     let queue = |key: String, totals: metrics::QueueTotals| Row {
         key,
         values: view::queue_kpis(&totals),
-        totals: form(&totals),
+        totals: form(&view::queue_today(&totals)),
     };
     let agent = |key: &str, totals: metrics::AgentTotals| Row {
         key: key.to_owned(),

@@ -13,10 +13,10 @@ mod session;
 use std::sync::OnceLock;
 
 use axum::Router;
-use axum::http::header;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -85,15 +85,18 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
+        .routes(routes!(document))
 }
 
 /// Every route of the API.
 pub fn router() -> Router<App> {
-    let (router, _) = documented().split_for_parts();
-    router.route(
-        "/api/v1/openapi.json",
-        get(async || ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()),
-    )
+    documented().split_for_parts().0
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "health", security(()), responses((status = 200, body = Object)))]
+async fn document() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], openapi()).into_response()
 }
 
 /// The OpenAPI 3.1 document.
@@ -111,6 +114,53 @@ pub fn openapi() -> &'static str {
             "token",
             Vec::<String>::new(),
         )]);
-        document.to_json().unwrap_or_default()
+        let mut document = serde_json::to_value(document).unwrap_or_default();
+        complete(&mut document);
+        document.to_string()
     })
+}
+
+/// What the standard wants of every operation and the attributes do not say: a unique `operationId`, a description of each response, and
+/// problem+json where the body is a problem.
+fn complete(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    let operations = paths.flat_map(|(_, path)| path.as_object_mut().into_iter().flatten());
+    for (_, operation) in operations.filter(|(_, operation)| operation.is_object()) {
+        let (tag, id) = (&operation["tags"][0], &operation["operationId"]);
+        operation["operationId"] = match (tag.as_str(), id.as_str()) {
+            (Some(tag), Some(id)) => format!("{tag}_{id}").into(),
+            _ => continue,
+        };
+        let responses = operation["responses"].as_object_mut();
+        for (status, response) in responses.into_iter().flatten() {
+            let told = response["description"].as_str().unwrap_or_default();
+            if told.is_empty() {
+                response["description"] = meaning(status).into();
+            }
+            let content = response["content"].as_object_mut();
+            let problem = content.and_then(|content| {
+                content
+                    .get("application/json")
+                    .is_some_and(|body| body["schema"]["$ref"] == PROBLEM)
+                    .then(|| content.remove("application/json"))
+                    .flatten()
+            });
+            if let Some(body) = problem {
+                response["content"] = serde_json::json!({ "application/problem+json": body });
+            }
+        }
+    }
+}
+
+const PROBLEM: &str = "#/components/schemas/Problem";
+
+fn meaning(status: &str) -> &'static str {
+    match status
+        .parse()
+        .ok()
+        .and_then(|code| StatusCode::from_u16(code).ok())
+    {
+        Some(status) => status.canonical_reason().unwrap_or("Answer"),
+        None => "Refused; the body says why",
+    }
 }
