@@ -138,3 +138,22 @@ fn extensions_call_each_other_and_are_occupied_by_it() {
     client.wait_agent("1001", "ready");
     client.wait_agent("1002", "ready");
 }
+
+#[test]
+fn feature_codes_change_the_agents_state() {
+    let centre = Centre::start();
+    let client = Client::sign_in_any(&centre);
+    let mut phone = Baresip::start(&centre, "1001", Some("demo-1001"), 440, false);
+    phone.registered();
+    client.wait_agent("1001", "ready");
+    phone.command("dial", &format!("sip:*12@{}", centre.sip()));
+    let state = client.wait_agent("1001", "not_ready");
+    assert_eq!(state["reason"], "break", "no reason digit: {state}");
+    phone.wait("CALL_CLOSED");
+    phone.events.clear();
+    phone.command("dial", &format!("sip:*11@{}", centre.sip()));
+    client.wait_agent("1001", "ready");
+    phone.wait("CALL_CLOSED");
+    phone.command("dial", &format!("sip:*14@{}", centre.sip()));
+    client.wait_agent("1001", "logged_out");
+}
