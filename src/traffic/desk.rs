@@ -1,5 +1,5 @@
 //! The agents' desks: each signs in with their own password when they first need to, and says through the HTTP API that they are ready
-//! or have a break. SIP has no word for that.
+//! or have a break.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -179,7 +179,7 @@ impl Floor {
             desk,
             poll,
             voices: Voices::make(),
-            public: Public::new(seed),
+            public: Public::new(seed, pace),
             arrivals: Chance::new(seed, ARRIVALS),
             trunk,
             phones,
@@ -324,8 +324,9 @@ impl Floor {
         let next = self.arrivals.exponential(self.pace.between_calls());
         self.plan(now + next, Deed::Dial);
         self.look_at_the_idle(now);
-        let caller = self.public.next();
-        if self.calling.len() >= CALLS_MAX || self.by_key.contains_key(&caller.key) {
+        let by_key = &self.by_key;
+        let caller = self.public.next(|key| by_key.contains_key(key));
+        if self.calling.len() >= CALLS_MAX || by_key.contains_key(&caller.key) {
             self.tally.not_dialled += 1;
             return;
         }

@@ -75,11 +75,12 @@ pub struct Caller {
 pub struct Public {
     customers: Vec<Customer>,
     seed: u64,
+    pace: Pace,
     callers: u64,
 }
 
 impl Public {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, pace: Pace) -> Self {
         let customers = crm::read_customers(CUSTOMERS, COUNTRY)
             .filter_map(Result::ok)
             .filter(|customer| !customer.phones.is_empty())
@@ -91,15 +92,21 @@ impl Public {
         Public {
             customers,
             seed,
+            pace,
             callers: 0,
         }
     }
 
-    /// The next caller.
-    pub fn next(&mut self) -> Caller {
+    /// The next caller. A customer who is on the phone already is a stranger instead.
+    pub fn next(&mut self, on_the_phone: impl Fn(&str) -> bool) -> Caller {
         self.callers += 1;
         let mut chance = Chance::new(self.seed, self.callers);
-        let (number, customer) = self.who(&mut chance);
+        let stranger = format!("+86199{:08}", chance.below(100_000_000));
+        let key = |number: &str| crm::Number::parse(number, COUNTRY).key().to_owned();
+        let (number, customer) = match self.who(&mut chance) {
+            Some((number, customer)) if !on_the_phone(&key(&number)) => (number, customer),
+            _ => (stranger, None),
+        };
         let (known, valued) = (
             customer.is_some(),
             customer.is_some_and(|customer| customer.valued),
@@ -110,7 +117,9 @@ impl Public {
             _ => "2001",
         };
         let waits = if chance.percent(12) {
-            chance.exponential(Duration::from_secs(6))
+            // As long as the phones ring at this pace, so that some give up there.
+            self.pace
+                .of_length(chance.exponential(Duration::from_secs(6)))
         } else {
             Duration::from_secs(5) + chance.exponential(Duration::from_secs(45))
         };
@@ -124,7 +133,7 @@ impl Public {
             _ => (Vec::new(), waits),
         };
         Caller {
-            key: crm::Number::parse(&number, COUNTRY).key().to_owned(),
+            key: key(&number),
             number,
             dials,
             keys,
@@ -133,8 +142,8 @@ impl Public {
         }
     }
 
-    /// A number as a carrier signals it, and whose it is.
-    fn who(&self, chance: &mut Chance) -> (String, Option<&Customer>) {
+    /// A customer's number as a carrier signals it, or none; nobody for strangers.
+    fn who(&self, chance: &mut Chance) -> Option<(String, Option<&Customer>)> {
         match chance.below(100) {
             0..55 if !self.customers.is_empty() => {
                 let customer = &self.customers[chance.below(self.customers.len() as u64) as usize];
@@ -142,15 +151,12 @@ impl Public {
                     &customer.numbers[chance.below(customer.numbers.len() as u64) as usize];
                 // Mobile numbers come without the country code from some carriers.
                 let national = number.strip_prefix("+861").map(|rest| format!("1{rest}"));
-                let number =
-                    match national.filter(|national| national.len() == 11 && chance.percent(50)) {
-                        Some(national) => national,
-                        None => number.clone(),
-                    };
-                (number, Some(customer))
+                let national = national.filter(|national| national.len() == 11);
+                let signalled = national.filter(|_| chance.percent(50));
+                Some((signalled.unwrap_or_else(|| number.clone()), Some(customer)))
             }
-            0..96 => (format!("+86199{:08}", chance.below(100_000_000)), None),
-            _ => ("anonymous".to_owned(), None),
+            0..96 => None,
+            _ => Some(("anonymous".to_owned(), None)),
         }
     }
 }
@@ -250,8 +256,8 @@ mod tests {
     #[test]
     fn the_same_seed_makes_the_same_people() {
         let callers = |seed| {
-            let mut public = Public::new(seed);
-            (0..200).map(|_| public.next()).collect::<Vec<_>>()
+            let mut public = Public::new(seed, Pace::of(30));
+            (0..200).map(|_| public.next(|_| false)).collect::<Vec<_>>()
         };
         assert_eq!(callers(7), callers(7));
         assert_ne!(callers(7), callers(8));
@@ -260,9 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn nobody_calls_twice_at_once() {
+        let mut public = Public::new(1, Pace::of(30));
+        let everybody_known = |key: &str| !key.starts_with("+86199");
+        assert!((0..200).all(|_| public.next(everybody_known).key.starts_with("+86199")));
+    }
+
+    #[test]
     fn all_sorts_call() {
-        let mut public = Public::new(1);
-        let callers: Vec<Caller> = (0..1000).map(|_| public.next()).collect();
+        let mut public = Public::new(1, Pace::of(30));
+        let callers: Vec<Caller> = (0..1000).map(|_| public.next(|_| false)).collect();
         let share = |wanted: &dyn Fn(&Caller) -> bool| {
             callers.iter().filter(|caller| wanted(caller)).count()
         };

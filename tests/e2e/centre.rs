@@ -117,6 +117,22 @@ impl Centre {
         for setting in base.iter().chain(set) {
             command.arg("--set").arg(setting);
         }
+        Centre::run(command, directory)
+    }
+
+    /// Starts `cordboard demo` with these arguments.
+    pub fn demo(arguments: &[&str]) -> Centre {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
+        command.arg("demo").args(arguments);
+        command.arg("--data-dir").arg(directory.path().join("data"));
+        for setting in ["sip.port=0", "http.port=0", "rtp.first=0", "rtp.last=0"] {
+            command.arg("--set").arg(setting);
+        }
+        Centre::run(command, directory)
+    }
+
+    fn run(mut command: Command, directory: Arc<tempfile::TempDir>) -> Centre {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

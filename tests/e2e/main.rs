@@ -10,3 +10,4 @@ mod registration;
 mod sipp;
 mod survival;
 mod talk;
+mod traffic;
