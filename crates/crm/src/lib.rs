@@ -16,4 +16,4 @@ pub mod pop;
 pub use api::{Customer, CustomerId, LastContact, Number, Pop, PopCustomer};
 pub use csv::{ImportError, read_customers, write_customers};
 pub use customer::FieldError;
-pub use number::warm_up;
+pub use number::{is_country, warm_up};

@@ -54,6 +54,11 @@ impl Number {
     }
 }
 
+/// Whether these two capital letters are a country with telephone numbers of its own (ISO 3166).
+pub fn is_country(code: &str) -> bool {
+    code.bytes().all(|byte| byte.is_ascii_uppercase()) && country::Id::from_str(code).is_ok()
+}
+
 fn e164(raw: &str, default_country: &str) -> Option<String> {
     if raw.len() > RAW_BYTES_MAX {
         return None;

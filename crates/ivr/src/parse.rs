@@ -425,7 +425,8 @@ impl<'a> Parser<'a> {
         match self.names.get(name) {
             Some(state) => *state,
             None => {
-                let hint = suggest(name, self.names.keys().copied());
+                let hint = suggest(name, self.names.keys().copied())
+                    .or_else(|| Some(format!("write `[state.{name}]` with what it does")));
                 self.sink
                     .error_with(value.span(), format!("there is no state `{name}`"), hint);
                 0

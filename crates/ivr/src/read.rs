@@ -32,7 +32,8 @@ impl<'a> Sink<'a> {
     }
 
     pub(crate) fn error(&self, span: Range<usize>, message: impl Into<String>) {
-        self.push(Some(span), message.into(), None);
+        let hint = "docs/flows.md says how a flow is written".to_owned();
+        self.push(Some(span), message.into(), Some(hint));
     }
 
     pub(crate) fn error_with(

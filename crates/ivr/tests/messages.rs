@@ -58,7 +58,9 @@ queue = "support"
 fn no_toml() {
     check(
         "[flow\nname = main\n",
-        expect!["main.toml:1:6: error: unclosed table, expected `]`"],
+        expect![[r#"
+            main.toml:1:6: error: unclosed table, expected `]`
+                hint: docs/flows.md says how a flow is written"#]],
     );
     check(
         "",
@@ -131,7 +133,9 @@ hangup = true
             main.toml:10:15: error: `first_digit`: `5 seconds` is no duration
                 hint: write it as `300ms`, `5s`, `2m` or `1h`, at most a day
             main.toml:11:11: error: `retries` must be 0 to 9, not 50
+                hint: docs/flows.md says how a flow is written
             main.toml:14:5: error: there is no state `person`
+                hint: write `[state.person]` with what it does
             main.toml:15:1: error: `11` is no key
                 hint: keys are `0` to `9`, `*`, `#` and `A` to `D`
             main.toml:18:18: error: there is no prompt `missing` in zh-CN
@@ -141,10 +145,13 @@ hangup = true
             main.toml:19:14: error: there is no state `suport`
                 hint: did you mean `support`?
             main.toml:20:12: error: `barge_in` must be true or false, not a string
+                hint: docs/flows.md says how a flow is written
             main.toml:23:9: error: there is no queue `suport`
                 hint: did you mean `support`?
             main.toml:24:23: error: `mandarin` must be 1 to 10, not 30
+                hint: docs/flows.md says how a flow is written
             main.toml:25:13: error: in the expression: `{{` without `}}`
+                hint: docs/flows.md says how a flow is written
             main.toml:26:1: error: state `support` has no `on_ful`
                 hint: did you mean `on_full`?
             main.toml:30:1: error: state `two` has two verbs, `say` and `hangup`
@@ -152,7 +159,9 @@ hangup = true
             main.toml:32:8: error: state `none` has no verb
                 hint: did you mean `collect`?
             main.toml:36:1: error: the verb `voicemail` does not exist yet
-            main.toml:38:8: error: `repeat` is what a key can do, it cannot name a state"#]],
+                hint: docs/flows.md says how a flow is written
+            main.toml:38:8: error: `repeat` is what a key can do, it cannot name a state
+                hint: docs/flows.md says how a flow is written"#]],
     );
 }
 
@@ -181,6 +190,7 @@ hangup = true
             main.toml:7:11: error: there is no `customer.clas`
                 hint: did you mean `class`?
             main.toml:8:11: error: in the expression: unexpected end of string
+                hint: docs/flows.md says how a flow is written
             main.toml:9:11: error: there is no `call.number`
                 hint: there are: ani, dnis, anonymous
             main.toml:9:11: error: `call` is not set on every path to here
@@ -192,8 +202,11 @@ hangup = true
             main.toml:14:9: error: `Loud` cannot name a variable
                 hint: use small letters, digits and `_`, a letter first
             main.toml:14:19: error: `call` has a meaning of its own, it cannot name a variable
+                hint: docs/flows.md says how a flow is written
             main.toml:14:34: error: in the expression: a text has no statements: branch with a `decide` state
+                hint: docs/flows.md says how a flow is written
             main.toml:14:54: error: `list` must be a string, a number, true or false
+                hint: docs/flows.md says how a flow is written
             main.toml:14:70: error: `de` is no language known here
                 hint: there are `zh-CN` and `en`"#]],
     );
@@ -341,7 +354,9 @@ transfer = "+8613800138000"
     );
     check(
         "[flow]\nname = 'a'\nstart = 'a'\ntransfers = 'external'\n[state.a]\ntransfer = '+8613800138000'\non_failed = 'b'\n[state.b]\ntransfer = 'police'\n",
-        expect!["main.toml:9:12: error: `police` is no telephone number"],
+        expect![[r#"
+            main.toml:9:12: error: `police` is no telephone number
+                hint: docs/flows.md says how a flow is written"#]],
     );
 }
 
@@ -380,11 +395,13 @@ hangup = true
             main.toml:8:13: error: this is no day
                 hint: write `2026-10-01` or `2026-10-01..2026-10-07`
             main.toml:14:1: error: `min` is 6, but `max` is 4
+                hint: docs/flows.md says how a flow is written
             main.toml:16:14: error: `xx` is no key
                 hint: keys are `0` to `9`, `*`, `#` and `A` to `D`
             main.toml:18:1: error: `no` is missing
                 hint: name the state after a no
-            main.toml:21:1: error: `yes_key` and `no_key` are the same"#]],
+            main.toml:21:1: error: `yes_key` and `no_key` are the same
+                hint: docs/flows.md says how a flow is written"#]],
     );
 }
 
@@ -409,13 +426,16 @@ fn calls_between_flows() {
             main.toml:4:8: error: flow `pin` takes no argument `lenght`
                 hint: did you mean `length`?
             main.toml:4:8: error: flow `pin` does not return `quality` in its state `b`
+                hint: docs/flows.md says how a flow is written
             main.toml:4:8: error: flow `pin` does not speak zh-CN
+                hint: docs/flows.md says how a flow is written
             main.toml:4:8: error: flow `pin` leads back to `main`
                 hint: a flow may not call itself; lead to a state instead
             main.toml:10:8: error: there is no flow `pim`
                 hint: did you mean `pin`?
             pin.toml:7:8: error: flow `main` leads back to `pin`
                 hint: a flow may not call itself; lead to a state instead
-            pin2.toml:2:8: error: another file has a flow `pin` already"#]],
+            pin2.toml:2:8: error: another file has a flow `pin` already
+                hint: docs/flows.md says how a flow is written"#]],
     );
 }

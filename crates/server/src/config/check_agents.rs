@@ -35,7 +35,7 @@ impl Check<'_> {
                     AGENTS,
                     &agent.id.span,
                     format!("there are two agents `{id}`"),
-                    None,
+                    Some("an id is one person's"),
                 );
                 continue;
             }
@@ -85,7 +85,7 @@ impl Check<'_> {
                 AGENTS,
                 &(0..0),
                 "there are no agents: callers of the queues will wait for ever",
-                None,
+                Some("`cordboard agent add` writes one"),
             );
         }
         compiled

@@ -57,7 +57,7 @@ impl Check<'_> {
             time_zone,
             country: centre.locale.country.as_str().into(),
             realm: centre.sip.realm.as_str().into(),
-            log_level: centre.log.level.clone(),
+            log_level: centre.log.level.value.clone(),
             log_json: centre.log.json,
             demo_passwords: *centre.demo_passwords,
         }
@@ -100,13 +100,7 @@ impl Check<'_> {
                 Some("\"20ms\" is what phones use"),
             );
         }
-        if !(centre.locale.country.len() == 2
-            && centre
-                .locale
-                .country
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase()))
-        {
+        if !crm::is_country(&centre.locale.country) {
             self.error(
                 CENTRE,
                 &centre.locale.country.span,
@@ -119,7 +113,15 @@ impl Check<'_> {
                 CENTRE,
                 &(0..0),
                 "`sip.expires_min` is more than `sip.expires_max`",
-                None,
+                Some("e.g. \"60s\" and \"1h\""),
+            );
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(centre.log.level.as_str()) {
+            self.error(
+                CENTRE,
+                &centre.log.level.span,
+                format!("`log.level`: {error}"),
+                Some("\"info\", or with modules: \"info,engine=debug\""),
             );
         }
         self.rtp(settings);
@@ -136,7 +138,7 @@ impl Check<'_> {
                 CENTRE,
                 &span,
                 format!("there is no file {}", file.display()),
-                None,
+                Some("relative to the configuration directory"),
             );
         }
     }
@@ -154,7 +156,7 @@ impl Check<'_> {
                     "`rtp.first` ({}) is behind `rtp.last` ({})",
                     settings.rtp.first, settings.rtp.last
                 ),
-                None,
+                Some("e.g. 10000 and 31999; first = 0 lets the system pick"),
             );
         }
         // The SIP port may lie among them: it is bound first, and a port that is taken is left out.

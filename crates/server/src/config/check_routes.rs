@@ -46,7 +46,7 @@ impl Check<'_> {
                     QUEUES,
                     &queue.name.span,
                     format!("there are two queues `{name}`"),
-                    None,
+                    Some("flows, events and metrics name a queue: give this one another name"),
                 );
                 continue;
             }
@@ -141,6 +141,7 @@ impl Check<'_> {
                         (kind == "flow" && known.is_empty())
                             .then(|| "there are no flows: set `ivr.dir`".to_owned())
                     });
+                    let hint = hint.or_else(|| Some(format!("there are: {}", known.join(", "))));
                     self.tell(
                         TRUNKS,
                         Severity::Error,
@@ -221,7 +222,7 @@ impl Check<'_> {
                     TRUNKS,
                     &trunk.name.span,
                     format!("there are two trunks `{name}`"),
-                    None,
+                    Some("one trunk may have several addresses"),
                 );
                 continue;
             }
@@ -230,7 +231,7 @@ impl Check<'_> {
                     TRUNKS,
                     &trunk.name.span,
                     format!("trunk `{name}` has no addresses: nobody can call in through it"),
-                    None,
+                    Some("addresses = [\"192.0.2.1\"]"),
                 );
             }
             for address in &trunk.addresses {
@@ -241,7 +242,7 @@ impl Check<'_> {
                         TRUNKS,
                         &address.span,
                         format!("{} is an address of trunk `{owner}` already", address.value),
-                        None,
+                        Some("a call's trunk is told by where it comes from"),
                     );
                 }
             }

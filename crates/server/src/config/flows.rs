@@ -35,7 +35,7 @@ pub fn load(
                 line: 0,
                 column: 0,
                 message: format!("cannot be read: {error}"),
-                hint: None,
+                hint: Some("a directory of *.toml that this user may read".to_owned()),
             });
             return FlowSet::default();
         }
@@ -55,11 +55,21 @@ pub fn load(
         },
     );
     diagnostics.extend(found);
-    let names = flows.names().map(Into::into).collect();
+    // A flow that is wrong is told as wrong, not as missing too.
+    let names = files.iter().filter_map(|(path, text)| name(path, text));
+    let names = names.chain(flows.names().map(Into::into)).collect();
     FlowSet {
         flows: Arc::new(flows),
         names,
     }
+}
+
+/// A flow's name: the one it gives itself, or its file's where that cannot be read.
+fn name(path: &Path, text: &str) -> Option<Arc<str>> {
+    let (document, _) = toml::de::DeTable::parse_recoverable(text);
+    let flow = document.get_ref().get("flow").map(toml::Spanned::get_ref);
+    let given = flow.and_then(|flow| flow.get("name")?.get_ref().as_str());
+    given.or_else(|| path.file_stem()?.to_str()).map(Into::into)
 }
 
 /// The flow files of a directory, by name.

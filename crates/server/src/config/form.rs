@@ -273,14 +273,17 @@ impl Default for Limits {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// A level, or a filter like `info,engine=debug`.
-    pub level: String,
+    pub level: Placed<String>,
     pub json: bool,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Log {
-            level: "info".to_owned(),
+            level: Placed {
+                value: "info".to_owned(),
+                span: 0..0,
+            },
             json: false,
         }
     }

@@ -192,7 +192,7 @@ fn text(origin: &Origin, name: &str, diagnostics: &mut Vec<Diagnostic>) -> Sourc
                 line: 0,
                 column: 0,
                 message,
-                hint: None,
+                hint: Some("a text in UTF-8 that this user may read".to_owned()),
             });
             Source::new(file, String::new(), false)
         }
@@ -261,7 +261,8 @@ fn ivr_dir(
         Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivr-scripts"))
             .filter(|found| found.is_dir())
     };
-    let dir_of_path = if dir.is_absolute() {
+    // As the directory was given, so that messages name files the same way.
+    let dir_of_path = if dir.is_absolute() || dir.file_name().is_some() {
         dir.to_path_buf()
     } else {
         std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf())

@@ -66,7 +66,7 @@ pub fn read<T: DeserializeOwned + Default>(
             Severity::Error,
             &span,
             format!("not TOML: {}", error.message()),
-            None,
+            Some("a line is KEY = VALUE, texts stand in quotes (https://toml.io)".to_owned()),
         ));
     }
     for (over, padded, span) in source.overrides() {
@@ -77,8 +77,8 @@ pub fn read<T: DeserializeOwned + Default>(
         let value = parsed.unwrap_or_else(|| {
             Spanned::new(span.clone(), DeValue::String(over.value.as_str().into()))
         });
-        if let Err(message) = put(root.get_mut(), &over.path, value) {
-            diagnostics.push(source.diagnostic(Severity::Error, &span, message, None));
+        if let Err((message, hint)) = put(root.get_mut(), &over.path, value) {
+            diagnostics.push(source.diagnostic(Severity::Error, &span, message, hint));
         }
     }
     let Some(schema) = schemas().get(name) else {
@@ -107,14 +107,17 @@ pub fn read<T: DeserializeOwned + Default>(
     }
 }
 
+/// Lists of tables: nothing can be put into them that is not there.
+const LISTS: [&str; 4] = ["agent", "queue", "trunk", "route"];
+
 /// Puts a value at a path; in a list of tables the next word names the element by `name`, `id` or `number`.
 fn put<'i>(
     table: &mut DeTable<'i>,
     path: &'i [String],
     value: Spanned<DeValue<'i>>,
-) -> Result<(), String> {
+) -> Result<(), Amiss> {
     let Some((first, rest)) = path.split_first() else {
-        return Err("an empty key".to_owned());
+        return Err(("an empty key".to_owned(), None));
     };
     let key = || Spanned::new(value.span(), std::borrow::Cow::Borrowed(first.as_str()));
     if rest.is_empty() {
@@ -123,6 +126,10 @@ fn put<'i>(
         return Ok(());
     }
     if !table.contains_key(first.as_str()) {
+        if LISTS.contains(&first.as_str()) {
+            let hint = "an override changes what the files have".to_owned();
+            return Err((format!("there is no {first} `{}`", rest[0]), Some(hint)));
+        }
         table.insert(
             key(),
             Spanned::new(value.span(), DeValue::Table(DeTable::new())),
@@ -132,29 +139,67 @@ fn put<'i>(
         Some(DeValue::Table(inner)) => put(inner, rest, value),
         Some(DeValue::Array(items)) => {
             let Some((which, rest)) = rest.split_first() else {
-                return Err(format!("`{first}` is a list"));
+                return Err((format!("`{first}` is a list"), None));
             };
             match element(items, which) {
                 Some(item) if !rest.is_empty() => put(item, rest, value),
-                Some(_) => Err(format!(
-                    "`{first}.{which}` is a table: name one of its keys"
+                Some(_) => Err((
+                    format!("`{first}.{which}` is a table"),
+                    Some(format!("name one of its keys, as in {first}.{which}.KEY")),
                 )),
-                None => Err(format!("there is no {first} `{which}`")),
+                None => Err((
+                    format!("there is no {first} `{which}`"),
+                    near_in(items, which),
+                )),
             }
         }
-        _ => Err(format!("`{first}` is no table")),
+        _ => Err((
+            format!("`{first}` is no table"),
+            Some(format!("give it its value: {first}=…")),
+        )),
     }
+}
+
+/// What is wrong with an override, and a hint.
+type Amiss = (String, Option<String>);
+
+/// The words that name the elements of a list of tables.
+const NAMES: [&str; 3] = ["name", "id", "number"];
+
+/// Names told of a list.
+const NAMES_TOLD: usize = 8;
+
+fn near_in(items: &DeArray<'_>, which: &str) -> Option<String> {
+    let named = items.iter().filter_map(|item| {
+        let table = item.get_ref().as_table()?;
+        NAMES
+            .iter()
+            .find_map(|key| table.get(*key)?.get_ref().as_str())
+    });
+    let known: Vec<&str> = named.collect();
+    Some(match walk::near(which, &known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "there are: {}",
+            known
+                .iter()
+                .take(NAMES_TOLD)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    })
 }
 
 fn element<'a, 'i>(items: &'a mut DeArray<'i>, which: &str) -> Option<&'a mut DeTable<'i>> {
     items.iter_mut().find_map(|item| match item.get_mut() {
         DeValue::Table(table) => {
-            let names = ["name", "id", "number"];
-            let hit = names.iter().any(|key| {
+            let hit = NAMES.iter().any(|key| {
                 table
                     .get(*key)
                     .and_then(|value| value.get_ref().as_str())
-                    .is_some_and(|name| name == which)
+                    // The environment has small letters only.
+                    .is_some_and(|name| name.eq_ignore_ascii_case(which))
             });
             hit.then_some(table)
         }

@@ -205,7 +205,7 @@ fn overrides_reach_every_setting() {
     let (_, told) = check(&[("queues.toml", SMALL_QUEUES)], &["queue.sales.ring=5s"]);
     assert!(
         told.iter()
-            .any(|line| line == "--set queue.sales.ring: error: there is no queue `sales`"),
+            .any(|line| line == "--set queue.sales.ring: error: there is no queue `sales`\n    hint: there are: support"),
         "{told:?}"
     );
 }

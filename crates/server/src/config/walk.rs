@@ -109,10 +109,13 @@ impl Walk<'_> {
         {
             let told = !whole;
             if !table.contains_key(key) && !told {
+                let hint = properties
+                    .and_then(|known| known.get(key))
+                    .and_then(meaning);
                 whole = self.fault(
                     span.clone(),
                     format!("`{key}` is missing{}", within(path)),
-                    None,
+                    hint,
                 );
             }
         }
@@ -140,7 +143,8 @@ impl Walk<'_> {
                 expected.join(" or "),
                 kind(value.get_ref())
             );
-            return self.fault(span, message, example(schema));
+            let hint = example(schema).or_else(|| written(branches(schema).first()?));
+            return self.fault(span, message, hint.or_else(|| meaning(schema)));
         };
         match value.get_mut() {
             DeValue::String(text) => {
@@ -151,7 +155,7 @@ impl Walk<'_> {
                 let number =
                     i128::from_str_radix(&number.as_str().replace('_', ""), number.radix())
                         .unwrap_or(i128::MAX);
-                self.number(branch, number, span, path)
+                self.number(schema, branch, number, span, path)
             }
             DeValue::Array(items) => {
                 self.array(branch, items, path);
@@ -175,9 +179,16 @@ impl Walk<'_> {
         *items = kept;
     }
 
-    fn number(&mut self, schema: &Json, number: i128, span: Range<usize>, path: &str) -> bool {
+    fn number(
+        &mut self,
+        schema: &Json,
+        branch: &Json,
+        number: i128,
+        span: Range<usize>,
+        path: &str,
+    ) -> bool {
         let bound = |key: &str| {
-            schema
+            branch
                 .get(key)
                 .and_then(Json::as_f64)
                 .map(|bound| bound as i128)
@@ -196,7 +207,7 @@ impl Walk<'_> {
             return self.fault(
                 span,
                 format!("`{path}` must be {range}, but this is {number}"),
-                None,
+                meaning(schema),
             );
         }
         true
@@ -213,6 +224,7 @@ impl Walk<'_> {
         let choices = choices(schema);
         if !choices.is_empty() && !choices.contains(&text) {
             let hint = near(text, &choices).map(|near| format!("did you mean \"{near}\"?"));
+            let hint = hint.or_else(|| meaning(schema));
             let message = format!(
                 "`{path}` must be one of {}, but this is \"{text}\"",
                 quoted(&choices)
@@ -364,6 +376,25 @@ fn kind(value: &DeValue<'_>) -> String {
         DeValue::Datetime(_) => "a date".to_owned(),
         DeValue::Array(_) => "a list".to_owned(),
         DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// What the setting is, in the words of its documentation.
+fn meaning(schema: &Json) -> Option<String> {
+    let text = schema.get("description").and_then(Json::as_str)?;
+    text.lines().next().map(str::to_owned)
+}
+
+/// How a value of this type is written.
+fn written(schema: &Json) -> Option<String> {
+    let items = || schema.get("items").map(choices).unwrap_or_default();
+    match schema.get("type").and_then(Json::as_str)? {
+        "array" => Some(match items().first() {
+            Some(first) => format!("write [\"{first}\"]"),
+            None => "write it in square brackets".to_owned(),
+        }),
+        "boolean" => Some("write true or false, without quotes".to_owned()),
+        _ => None,
     }
 }
 
