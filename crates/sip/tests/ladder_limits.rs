@@ -5,7 +5,7 @@ mod world;
 
 use expect_test::expect;
 use sip::message::Message;
-use sip::{Input, is_new_work, overload_response};
+use sip::{FlowId, Input, Peer, Transport, is_new_work, overload_response};
 use world::*;
 
 #[test]
@@ -216,6 +216,58 @@ fn malformed_bytes_are_answered_where_they_can_be_read() {
         0000.000     event: Counted { what: "malformed" }
     "#]]
     .assert_eq(&world.end());
+}
+
+#[test]
+fn a_refusal_of_malformed_bytes_says_what_is_wrong_as_far_as_a_status_can() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.invite();
+    let stream = Peer {
+        transport: Transport::Tcp,
+        flow: Some(FlowId(1)),
+        ..peer(caller.address)
+    };
+    let head = &invite[..invite.find("\r\n\r\n").unwrap() + 4];
+    let cases = [
+        (
+            "CSeq that cannot be read",
+            peer(caller.address),
+            invite.replace("CSeq: 1 INVITE", "CSeq: one INVITE"),
+        ),
+        (
+            "version of tomorrow",
+            peer(caller.address),
+            invite.replacen("SIP/2.0", "SIP/3.0", 1),
+        ),
+        ("body cut off", peer(caller.address), head.to_owned()),
+        ("body longer than a stream's bound", stream, head.to_owned()),
+        (
+            "head longer than a stream's bound",
+            stream,
+            head.trim_end().to_owned(),
+        ),
+    ];
+    for (what, peer, bytes) in cases {
+        let bytes = bytes.into();
+        world.input(what, Input::Malformed { peer, bytes });
+    }
+    expect![[r#"
+        0000.000 CSeq that cannot be read
+        0000.000     event: Counted { what: "malformed" }
+        0000.000 version of tomorrow
+        0000.000     event: Counted { what: "malformed" }
+        0000.000     caller <- 505 Version Not Supported (1 INVITE)
+        0000.000 body cut off
+        0000.000     event: Counted { what: "malformed" }
+        0000.000     caller <- 400 Bad Request (1 INVITE)
+        0000.000 body longer than a stream's bound
+        0000.000     event: Counted { what: "too_large" }
+        0000.000     caller <- 513 Message Too Large (1 INVITE)
+        0000.000 head longer than a stream's bound
+        0000.000     event: Counted { what: "too_large" }
+        0000.000     caller <- 513 Message Too Large (1 INVITE)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]

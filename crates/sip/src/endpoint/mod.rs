@@ -21,11 +21,12 @@ mod within;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use clock::Time;
 
-use crate::api::{Cause, Command, Config, Event, Input, LegId, Output, Peer};
+use crate::api::{Cause, Command, Config, Event, Input, LegId, Output, Peer, Transport};
 use crate::digest::NonceBook;
-use crate::message::{Message, best_effort_response};
+use crate::message::{Message, ParseError, best_effort_response};
 use crate::registrar::{Binding, Registrar};
 use crate::transaction::Fired;
 use keys::{Key, Table};
@@ -108,7 +109,7 @@ impl Endpoint {
                 self.request(now, peer, message)
             }
             Input::Message { message, .. } => self.response(now, &message),
-            Input::Malformed { peer, bytes } => self.malformed(peer, &bytes),
+            Input::Malformed { peer, bytes } => self.malformed(peer, bytes),
             Input::Unreachable { peer } => {
                 for purpose in self.layer.unreachable(&peer) {
                     self.failed(now, purpose, Cause::Unreachable);
@@ -243,19 +244,36 @@ impl Endpoint {
         }
     }
 
-    /// Bytes that would not parse: 400 where anything can be read at all.
-    fn malformed(&mut self, peer: Peer, bytes: &[u8]) {
-        self.layer.count("malformed");
-        let Some(response) = best_effort_response(bytes, peer.remote, 400, reason(400)) else {
+    /// Bytes that would not parse: a refusal where anything can be read at all.
+    fn malformed(&mut self, peer: Peer, bytes: Bytes) {
+        let status = refusal_of(&peer, &bytes);
+        self.layer.count(if status == 513 {
+            "too_large"
+        } else {
+            "malformed"
+        });
+        let Some(response) = best_effort_response(&bytes, peer.remote, status, reason(status))
+        else {
             return;
         };
-        // The response carries the request's Via, which says where it goes.
+        // The response carries the request's Via, which says where it goes; what we could not read ourselves is not sent.
         let Ok(parsed) = Message::parse(response.clone()) else {
             return;
         };
         let Ok(via) = parsed.top_via() else { return };
-        self.layer
-            .transmit(Layer::reply_peer(&via, peer), response, "OTHER", "4xx");
+        let (to, class) = (Layer::reply_peer(&via, peer), layer::class(status));
+        self.layer.transmit(to, response, "OTHER", class);
+    }
+}
+
+/// What is wrong with bytes that would not parse, as a status. The edge cuts streams by Content-Length: from there, what is incomplete is what was too large.
+fn refusal_of(peer: &Peer, bytes: &Bytes) -> u16 {
+    match Message::parse(bytes.clone()) {
+        Err(ParseError::ShortBody | ParseError::Truncated) if peer.transport != Transport::Udp => {
+            513
+        }
+        Err(error) => error.status(),
+        Ok(_) => 400,
     }
 }
 
