@@ -8,6 +8,9 @@
 //! * [`line`]: a SIP endpoint, its sockets and the speech of its calls ([`voice`]); [`registration`] makes agents reachable.
 //! * [`floor`]: one thread that lets it all happen; [`desk`]: a second one for the agents' HTTP.
 //!
+//! A person who registers as one of the demo's own agents gets some of these callers too; since nobody here can tell that person's voice from
+//! music, such a caller hangs up when their patience ends.
+//!
 //! With the same seed the same callers call at the same times with the same intentions; what becomes of them is the centre's doing.
 
 mod desk;

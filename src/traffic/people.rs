@@ -230,7 +230,7 @@ impl Manner {
         let mut chance = Chance::new(seed, purpose);
         match chance.below(100) {
             0..3 => Manner::LetsRing {
-                back: chance.between(3_000, 10_000),
+                back: pace.of_length(chance.between(3_000, 10_000)),
             },
             3..5 => Manner::Busy,
             _ => {
@@ -242,7 +242,9 @@ impl Manner {
                     after: pace.of_length(chance.between(1_000, 6_000)),
                     talks: pace.of_length(talk),
                     hangs_up: chance.percent(50),
-                    pause: chance.percent(4).then(|| chance.between(15_000, 40_000)),
+                    pause: chance
+                        .percent(4)
+                        .then(|| pace.of_length(chance.between(15_000, 40_000))),
                 }
             }
         }

@@ -60,7 +60,7 @@ impl Voices {
 /// A buzz of a few harmonics in syllables: enough for an ear, a level meter and a speech detector.
 fn speech(voice: usize) -> Vec<i16> {
     let rate = f64::from(media::g711::RATE);
-    let turn = if voice % 2 == 0 {
+    let turn = if voice.is_multiple_of(2) {
         0
     } else {
         LOOP * SAMPLES / 2
