@@ -2,10 +2,13 @@
 //!
 //! Every test starts its own centre on ports that the kernel picks, waits for events and never for luck, and ends what it started.
 
+mod agents;
 mod api;
 mod baresip;
 mod calls;
 mod centre;
+mod hostile;
+mod raw;
 mod registration;
 mod sipp;
 mod survival;

@@ -26,6 +26,12 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// Whether somebody has this UDP port; asking by binding it would be in SIPp's own way.
+fn is_bound(port: u16) -> bool {
+    let ports = std::fs::read_to_string("/proc/net/udp").expect("Linux");
+    ports.contains(&format!(":{port:04X} 00000000:0000"))
+}
+
 impl Sipp {
     /// Starts one call of a scenario towards the centre. `service` is the number dialled, or the user that registers.
     pub fn start(centre: &Centre, scenario: &str, service: &str, more: &[&str]) -> Sipp {
@@ -66,6 +72,40 @@ impl Sipp {
             directory,
             scenario: scenario.to_owned(),
         }
+    }
+
+    /// Starts an agent's phone at a port, for so many calls; returns when it listens.
+    pub fn serve(scenario: &str, port: u16, calls: u32, more: &[&str]) -> Sipp {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let child = Command::new("sipp")
+            .args(["-sf", scenario_path(scenario).to_str().expect("a path")])
+            .args(["-i", "127.0.0.1", "-p", &port.to_string()])
+            .args(["-m", &calls.to_string()])
+            .args(["-mp", &(free_port() & !1).to_string()])
+            .args(["-nostdin", "-trace_err", "-trace_msg"])
+            .args(["-timeout", "60", "-timeout_error"])
+            .args(more)
+            .current_dir(directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sipp is installed (make test installs it)");
+        let mut sipp = Sipp {
+            child,
+            directory,
+            scenario: scenario.to_owned(),
+        };
+        crate::centre::wait_for("SIPp to listen", || {
+            if let Some(status) = sipp.child.try_wait().expect("its state") {
+                panic!(
+                    "SIPp scenario {scenario} ended with {status}:\n{}",
+                    sipp.messages()
+                );
+            }
+            is_bound(port).then_some(())
+        });
+        sipp
     }
 
     /// Waits for its end; panics with its messages when the scenario failed.
