@@ -34,6 +34,11 @@ impl Awaited {
         }
     }
 
+    /// Gives none (the gateway answers 503): what the command caused could not be written down.
+    pub fn refuse(&self, reply: &Reply) {
+        lock(&self.waiting).remove(&reply.token);
+    }
+
     fn add(&self, token: Token, reply: Waiting) {
         let mut waiting = lock(&self.waiting);
         if waiting.len() >= AWAITED_MAX {

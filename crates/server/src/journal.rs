@@ -12,6 +12,7 @@ use engine::Event;
 use engine::api::{AcdRecord, Reply};
 use store::{LogHandle, Personal, Record, RecordKind};
 
+use crate::commands::Awaited;
 use crate::fatal;
 use crate::publish::News;
 
@@ -54,6 +55,7 @@ impl Journal {
 pub fn spawn(
     log: LogHandle,
     news: Sender<News>,
+    awaited: Awaited,
     last_sequence: u64,
 ) -> io::Result<(Journal, JoinHandle<()>)> {
     let (sender, receiver) = bounded(BATCHES_MAX);
@@ -61,7 +63,9 @@ pub fn spawn(
         Writer {
             log,
             news,
+            awaited,
             sequence: last_sequence,
+            refused: None,
         }
         .run(&receiver)
     })?;
@@ -71,8 +75,11 @@ pub fn spawn(
 struct Writer {
     log: LogHandle,
     news: Sender<News>,
+    awaited: Awaited,
     /// Of the last event.
     sequence: u64,
+    /// First and last of the last events that the log did not take: on no disk, so published and acknowledged to nobody.
+    refused: Option<(u64, u64)>,
 }
 
 impl Writer {
@@ -100,11 +107,35 @@ impl Writer {
                 Entry::Reply(reply) => replies.push(reply),
             }
         }
-        // The publisher must know the events before the log can say that they are on disk.
-        let _ = self.news.send(News::Written { events, replies });
         if self.log.append(records).is_err() {
             // Counted and told by the log itself (`Trouble`), and noted in it afterwards.
             tracing::debug!("the log took no records");
+            self.refuse(&events);
+            events.clear();
+        }
+        replies.retain(|reply| {
+            let lost = self
+                .refused
+                .is_some_and(|(first, last)| (first..=last).contains(&reply.after));
+            if lost {
+                self.awaited.refuse(reply);
+            }
+            !lost
+        });
+        if !(events.is_empty() && replies.is_empty()) {
+            // The log may have said already that these are on disk; the publisher remembers.
+            let _ = self.news.send(News::Written { events, replies });
+        }
+    }
+
+    /// Sequences only rise, so that no later reply can be about an older range than the last.
+    fn refuse(&mut self, events: &[Event]) {
+        if let (Some(first), Some(last)) = (events.first(), events.last()) {
+            let from = match self.refused {
+                Some((from, to)) if to + 1 == first.sequence => from,
+                Some(_) | None => first.sequence,
+            };
+            self.refused = Some((from, last.sequence));
         }
     }
 }

@@ -35,7 +35,7 @@ const RECOVERY: &str = "recovery";
 /// What this thread hears.
 #[derive(Debug)]
 pub enum News {
-    /// From the journal: on their way to the disk.
+    /// From the journal: taken by the log, on their way to the disk or there.
     Written {
         events: Vec<Event>,
         replies: Vec<Reply>,
@@ -166,8 +166,12 @@ impl Publisher {
                 News::Written { events, replies } => {
                     self.pending.extend(events);
                     self.replies.extend(replies);
+                    self.publish();
                 }
-                News::Committed { sequence } => self.committed(sequence),
+                News::Committed { sequence } => {
+                    self.committed = self.committed.max(sequence);
+                    self.publish();
+                }
                 News::Snapshot(done) => {
                     self.keep();
                     let _ = done.send(());
@@ -186,12 +190,14 @@ impl Publisher {
         }
     }
 
-    /// What the log had to leave out (`Trouble`) is published with what came after it: the engine did act on it.
-    fn committed(&mut self, sequence: u64) {
-        self.committed = self.committed.max(sequence);
+    /// What is on disk. What the log had to leave out (`Trouble`) never came here: a restart would not know it either.
+    fn publish(&mut self) {
         let ready = self
             .pending
             .partition_point(|event| event.sequence <= self.committed);
+        if ready == 0 {
+            return;
+        }
         let events: Vec<Event> = self.pending.drain(..ready).collect();
         for event in &events {
             self.recovery.apply(event);

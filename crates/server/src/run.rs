@@ -137,7 +137,8 @@ pub fn start(
         durable.snapshots,
         awaited.clone(),
     )?;
-    let (journal, journal_thread) = journal::spawn(log.clone(), news.clone(), last_sequence)?;
+    let (journal, journal_thread) =
+        journal::spawn(log.clone(), news.clone(), awaited.clone(), last_sequence)?;
     let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
     let (drained_tell, drained) = bounded(1);
 

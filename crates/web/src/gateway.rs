@@ -55,7 +55,9 @@ impl Gateway {
             Ok(Ok(Err(Refusal::NotFound(detail)))) => Err(Problem::not_found(detail)),
             Ok(Ok(Err(Refusal::Conflict(detail)))) => Err(Problem::conflict(detail)),
             Ok(Ok(Err(Refusal::Invalid(detail)))) => Err(Problem::unprocessable(detail)),
-            Ok(Err(_)) => Err(Problem::unavailable("the engine is stopping")),
+            Ok(Err(_)) => Err(Problem::unavailable(
+                "no answer: the engine is stopping, or its log cannot be written",
+            )),
             Err(_) => Err(Problem::unavailable(
                 "the engine has not answered in time; the command may still take effect",
             )),
