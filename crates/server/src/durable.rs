@@ -71,7 +71,12 @@ fn first_import(store: &Store, import: &Import, country: &str) -> anyhow::Result
     for customer in customers {
         match customer {
             Ok(customer) => good.push(customer),
-            Err(error) => tracing::warn!(%error, "a customer of the first import was left out"),
+            // Where it is, not what: the message quotes the number.
+            Err(error) => tracing::warn!(
+                line = error.line,
+                field = %error.field,
+                "a customer of the first import was left out"
+            ),
         }
     }
     for batch in good.chunks(IMPORT_BATCH) {

@@ -11,6 +11,7 @@
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod durable;
 pub mod edge;
 pub mod engine_thread;
@@ -25,4 +26,5 @@ pub mod people;
 pub mod prompts;
 pub mod publish;
 pub mod recovery;
+pub mod replay;
 pub mod run;

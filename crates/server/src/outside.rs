@@ -47,6 +47,7 @@ pub fn web_setup(
     counters: Arc<Mutex<Counters>>,
     clock: Clock,
     draining: &Arc<AtomicBool>,
+    operator: &str,
 ) -> web::Setup {
     let compiled = live.current();
     let settings = &compiled.settings;
@@ -78,6 +79,7 @@ pub fn web_setup(
         accounts: people::accounts(&compiled),
         labels: people::labels(&compiled),
         metrics_token: settings.metrics_token.as_deref().map(Into::into),
+        operator: Some(operator.into()),
         hooks: web::Hooks {
             effective: Box::new(move || shown.current().effective.clone()),
             reload: Box::new(move |by| reloaded.reload(by).map_err(|refused| refused.0)),

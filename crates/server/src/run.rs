@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::config::{Compiled, Origin, Override};
+use crate::control::Control;
 use crate::edge::door::Door;
 use crate::edge::{tcp, udp};
 use crate::live::{Fixed, Live};
@@ -52,6 +53,8 @@ pub struct Running {
     leave: tokio::sync::oneshot::Sender<()>,
     web: tokio::task::JoinHandle<std::io::Result<()>>,
     runtime: tokio::runtime::Runtime,
+    /// Gone with it: a command that finds the file asks us.
+    _control: Option<Control>,
 }
 
 struct Threads {
@@ -191,6 +194,15 @@ pub fn start(
         door.clone(),
         clock,
     ));
+    let operator: String = random::<32>()?
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let control = Control::write(&ready.data_dir, http, &operator)
+        .inspect_err(|error| {
+            tracing::warn!("commands on this machine will not find the engine: {error:#}")
+        })
+        .ok();
     let app = web::App::new(outside::web_setup(
         &live,
         &durable.store,
@@ -200,6 +212,7 @@ pub fn start(
         counters,
         clock,
         &draining,
+        &operator,
     ));
     live.tell({
         let app = app.clone();
@@ -234,6 +247,7 @@ pub fn start(
         leave,
         web,
         runtime,
+        _control: control,
     })
 }
 

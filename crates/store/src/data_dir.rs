@@ -68,6 +68,12 @@ impl DataDir {
         })
     }
 
+    /// Whether some process holds the directory now.
+    pub fn is_held(path: &Path) -> bool {
+        let lock = File::open(path.join("lock"));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     pub fn path(&self) -> &Path {
         &self.held.path
     }

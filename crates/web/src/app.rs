@@ -62,8 +62,13 @@ pub struct Setup {
     pub labels: Labels,
     /// Opens `/metrics` and the health pages to others than loopback.
     pub metrics_token: Option<Arc<str>>,
+    /// The token of whoever may read the data directory: an administrator by the name of [`OPERATOR`].
+    pub operator: Option<Arc<str>>,
     pub hooks: Hooks,
 }
+
+/// Who the commands on this machine are in events.
+pub const OPERATOR: &str = "operator";
 
 /// The HTTP server's state; a clone is the same one.
 #[derive(Clone)]
@@ -83,6 +88,7 @@ pub struct Inner {
     /// What changes with the configuration.
     configured: RwLock<(Arc<Accounts>, Arc<Exposition>)>,
     pub(crate) metrics_token: Option<Arc<str>>,
+    pub(crate) operator: Option<Arc<str>>,
     pub(crate) hooks: Hooks,
     pub(crate) guard: Guard,
     pub(crate) verifying: Arc<Semaphore>,
@@ -120,6 +126,7 @@ impl App {
             clock: setup.clock,
             configured: RwLock::new(configured),
             metrics_token: setup.metrics_token,
+            operator: setup.operator,
             hooks: setup.hooks,
             guard: Guard::default(),
             verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),

@@ -22,10 +22,12 @@ mod stream;
 pub mod view;
 
 pub use accounts::{Account, Accounts, Password, Role};
-pub use app::{App, Hooks, Setup, serve};
+pub use app::{App, Hooks, OPERATOR, Setup, serve};
 pub use board::Board;
 pub use cloud::cloud_event;
 pub use gateway::{Ask, Gateway, gateway};
 pub use hub::Hub;
 pub use index::index_closed;
+pub use routes::customers::MANY_MAX;
+pub use routes::kpi::{Wanted as KpiWanted, kpi_report, moment};
 pub use routes::openapi;

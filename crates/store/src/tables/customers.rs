@@ -137,6 +137,18 @@ impl Store {
         Ok(erased)
     }
 
+    /// Erases every customer on a number, and the number itself, which may have called without being anybody's. Gives how many customers went
+    /// and how many keys were destroyed.
+    pub fn erase_number(&self, number: &Number) -> Result<(usize, usize), StoreError> {
+        let customers = self.customers_by_phone(number)?;
+        let mut keys = 0;
+        for customer in &customers {
+            keys += self.erase_customer(&customer.id.0)?.keys_destroyed;
+        }
+        keys += usize::from(self.erase_person(&format!("tel:{}", number.key()))?);
+        Ok((customers.len(), keys))
+    }
+
     /// Customers by id, behind `cursor`.
     pub fn list_customers(
         &self,

@@ -55,6 +55,21 @@ pub struct CustomerForm {
     attributes: BTreeMap<String, String>,
 }
 
+impl CustomerForm {
+    fn customer(self) -> Customer {
+        Customer {
+            id: CustomerId(self.id.into()),
+            name: self.name,
+            class: self.class,
+            phones: self.phones,
+            language: self.language,
+            tags: self.tags,
+            notes: self.notes,
+            attributes: self.attributes,
+        }
+    }
+}
+
 /// Customers by id, by phone, or by a part of their name.
 #[utoipa::path(get, path = "/api/v1/customers", tag = "customers", params(Filter), responses((status = 200, body = List<CustomerForm>), (status = "4XX", body = Problem)))]
 pub async fn list(
@@ -69,11 +84,7 @@ pub async fn list(
     );
     let page = blocking(move || {
         if let Some(phone) = &filter.phone {
-            // A plus sign in a query string is read as a space.
-            let phone = phone
-                .strip_prefix(' ')
-                .map_or_else(|| phone.clone(), |rest| format!("+{rest}"));
-            let items = store.customers_by_phone(&Number::parse(&phone, &country))?;
+            let items = store.customers_by_phone(&Number::parse(&plus(phone), &country))?;
             return Ok::<_, store::StoreError>(List { items, next: None });
         }
         let cursor = filter.cursor.as_deref();
@@ -87,6 +98,109 @@ pub async fn list(
         })
     });
     page.await.map(Json)
+}
+
+/// Most customers of one `PUT`.
+pub const MANY_MAX: usize = 1_000;
+/// Longest body of one `PUT`, in bytes.
+pub const MANY_BODY_MAX: usize = 8 * 1024 * 1024;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Many {
+    /// Each with its id; at most 1000.
+    items: Vec<CustomerForm>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Taken {
+    taken: usize,
+}
+
+/// Add or replace many customers in one step (supervisors): all or none. On disk when answered.
+#[utoipa::path(put, path = "/api/v1/customers", tag = "customers", request_body = Many, responses((status = 200, body = Taken), (status = "4XX", body = Problem)))]
+pub async fn put_many(
+    State(app): State<App>,
+    who: Who,
+    Body(many): Body<Many>,
+) -> Result<Json<Taken>, Problem> {
+    who.must_oversee()?;
+    if many.items.len() > MANY_MAX {
+        return Err(Problem::unprocessable(format!(
+            "{} customers; at most {MANY_MAX} at a time",
+            many.items.len()
+        )));
+    }
+    let (store, turn, country) = (
+        app.store.clone(),
+        app.customers.clone(),
+        app.country.clone(),
+    );
+    let taken = blocking(move || {
+        let mut customers = Vec::with_capacity(many.items.len());
+        for form in many.items {
+            let id = form.id.clone();
+            let customer = sound(form.customer(), &country);
+            customers.push(customer.map_err(|problem| {
+                Problem::unprocessable(format!("customer {id:?}: {}", problem.detail()))
+            })?);
+        }
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        store.put_customers(&customers)?;
+        Ok::<_, Problem>(customers.len())
+    });
+    Ok(Json(Taken {
+        taken: taken.await?,
+    }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Erasure {
+    /// In any usual form.
+    phone: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Gone {
+    customers: usize,
+    /// Keys under which the log held what is personal.
+    keys: usize,
+}
+
+/// Remove everybody on a number, and destroy the keys under which their calls are sealed, for ever (supervisors).
+#[utoipa::path(delete, path = "/api/v1/customers", tag = "customers", params(Erasure), responses((status = 200, body = Gone), (status = "4XX", body = Problem)))]
+pub async fn erase(
+    State(app): State<App>,
+    who: Who,
+    Query(erasure): Query<Erasure>,
+) -> Result<Json<Gone>, Problem> {
+    who.must_oversee()?;
+    let number = Number::parse(&plus(&erasure.phone), &app.country);
+    let (store, hub, turn) = (app.store.clone(), app.hub.clone(), app.customers.clone());
+    let gone = blocking(move || {
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        crate::index_closed(&hub, &store)?;
+        let (customers, keys) = store.erase_number(&number)?;
+        hub.forget_lines();
+        Ok::<_, store::StoreError>((customers, keys))
+    });
+    let (customers, keys) = gone.await?;
+    if customers == 0 && keys == 0 {
+        return Err(Problem::not_found(format!(
+            "nothing is kept of {}",
+            erasure.phone
+        )));
+    }
+    Ok(Json(Gone { customers, keys }))
+}
+
+/// A plus sign in a query string is read as a space.
+fn plus(phone: &str) -> String {
+    phone
+        .strip_prefix(' ')
+        .map_or_else(|| phone.to_owned(), |rest| format!("+{rest}"))
 }
 
 /// One customer.
@@ -111,19 +225,9 @@ pub async fn add(
     let id = if form.id.is_empty() {
         made_up_id()?
     } else {
-        form.id
+        form.id.clone()
     };
-    let customer = Customer {
-        id: CustomerId(id.into()),
-        name: form.name,
-        class: form.class,
-        phones: form.phones,
-        language: form.language,
-        tags: form.tags,
-        notes: form.notes,
-        attributes: form.attributes,
-    };
-    let customer = sound(customer, &app.country)?;
+    let customer = sound(CustomerForm { id, ..form }.customer(), &app.country)?;
     let (store, turn) = (app.store.clone(), app.customers.clone());
     let added = blocking(move || {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);

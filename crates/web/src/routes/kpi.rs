@@ -16,18 +16,19 @@ use crate::cloud::{parse_time, rfc3339};
 use crate::problem::{Problem, Query};
 use crate::view;
 
-#[derive(Deserialize, IntoParams)]
+/// What is asked.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Wanted {
     /// RFC 3339, or a date of the centre's time zone; the start of today unless given. Intervals (of agents: days) that begin at or after it.
-    from: Option<String>,
+    pub from: Option<String>,
     /// As `from`; now unless given. Intervals that begin before it.
-    to: Option<String>,
+    pub to: Option<String>,
     /// `queue` (default), `agent`, `group`, `interval` or `centre`.
-    by: Option<String>,
+    pub by: Option<String>,
     /// Ids with commas between them, for example `asa@1,sl_all@1`; all unless given.
-    definition: Option<String>,
+    pub definition: Option<String>,
 }
 
 /// The numbers.
@@ -57,7 +58,7 @@ struct Span {
     now: Time,
 }
 
-/// KPIs of a span (KPI.md), eight days back at most; older ones are a replay of the log (`cordboard report`).
+/// KPIs of a span (KPI.md), eight days back at most; older ones are a replay of the log (`cordboard report kpi`).
 #[utoipa::path(get, path = "/api/v1/kpi", tag = "kpi", params(Wanted), responses((status = 200, body = Kpi), (status = "4XX", body = Problem)))]
 pub async fn kpi(
     State(app): State<App>,
@@ -65,12 +66,49 @@ pub async fn kpi(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Kpi>, Problem> {
     let now = app.now();
+    let own = (!who.role.oversees()).then_some(&*who.user);
+    let answer = app
+        .hub
+        .read(|state| report(&state.fold, &app.zone, &wanted, now, own));
+    answer.map(Json)
+}
+
+/// The answer of `GET /api/v1/kpi` from any fold: that of a replay too.
+///
+/// # Errors
+/// A sentence, where the question is wrong.
+pub fn kpi_report(
+    fold: &Fold,
+    zone: &jiff::tz::TimeZone,
+    wanted: &Wanted,
+    now: Time,
+) -> Result<Value, String> {
+    report(fold, zone, wanted, now, None)
+        .map(|kpi| form(&kpi))
+        .map_err(|problem| problem.detail().to_owned())
+}
+
+/// A time of a question: RFC 3339, or a date in the centre's zone.
+///
+/// # Errors
+/// A sentence, where it is neither.
+pub fn moment(text: &str, zone: &jiff::tz::TimeZone) -> Result<Time, String> {
+    parse_time(text)
+        .or_else(|| start_of(text, zone))
+        .ok_or_else(|| format!("{text:?} is no RFC 3339 time and no date"))
+}
+
+/// `own`: an agent who sees no others.
+fn report(
+    fold: &Fold,
+    zone: &jiff::tz::TimeZone,
+    wanted: &Wanted,
+    now: Time,
+    own: Option<&str>,
+) -> Result<Kpi, Problem> {
     let time = |text: &Option<String>, name: &str| {
         let parse = |text: &String| {
-            let found = parse_time(text).or_else(|| start_of(text, &app.zone));
-            found.ok_or_else(|| {
-                Problem::bad_request(format!("{name}: {text:?} is no RFC 3339 time and no date"))
-            })
+            moment(text, zone).map_err(|wrong| Problem::bad_request(format!("{name}: {wrong}")))
         };
         text.as_ref().map(parse).transpose()
     };
@@ -89,11 +127,8 @@ pub async fn kpi(
     }
     let by = wanted.by.as_deref().unwrap_or("queue");
     let to = time(&wanted.to, "to")?.unwrap_or(now);
-    let asked = time(&wanted.from, "from")?;
-    let (from, mut rows) = app.hub.read(|state| {
-        let from = asked.unwrap_or_else(|| state.fold.today_start(now));
-        rows(&state.fold, by, &Span { from, to, now }, &who).map(|rows| (from, rows))
-    })?;
+    let from = time(&wanted.from, "from")?.unwrap_or_else(|| fold.today_start(now));
+    let mut rows = rows(fold, by, &Span { from, to, now }, own)?;
     for row in &mut rows {
         row.values
             .retain(|id, _| ids.as_ref().is_none_or(|ids| ids.contains(id)));
@@ -104,13 +139,13 @@ pub async fn kpi(
     let known = known
         .filter(|one| ids.as_ref().is_none_or(|ids| ids.contains(&one.id)))
         .map(|one| (one.id, one.text));
-    Ok(Json(Kpi {
+    Ok(Kpi {
         from: rfc3339(from),
         to: rfc3339(to),
         by: by.to_owned(),
         definitions: known.collect(),
         rows,
-    }))
+    })
 }
 
 /// The start of a date in the centre's zone.
@@ -122,7 +157,7 @@ fn start_of(date: &str, zone: &jiff::tz::TimeZone) -> Option<Time> {
         .map(Time::from_nanos)
 }
 
-fn rows(fold: &Fold, by: &str, span: &Span, who: &Who) -> Result<Vec<Row>, Problem> {
+fn rows(fold: &Fold, by: &str, span: &Span, own: Option<&str>) -> Result<Vec<Row>, Problem> {
     let Span { from, to, now } = *span;
     let queue = |key: String, totals: metrics::QueueTotals| Row {
         key,
@@ -145,10 +180,10 @@ fn rows(fold: &Fold, by: &str, span: &Span, who: &Who) -> Result<Vec<Row>, Probl
             .map(|(start, totals)| queue(rfc3339(start), totals))
             .collect(),
         "agent" => {
-            let own = fold
+            let seen = fold
                 .agents()
-                .filter(|id| who.role.oversees() || **id == who.user);
-            own.filter_map(|id| Some(agent(id, fold.agent_between(id, from, to, now)?)))
+                .filter(|id| own.is_none_or(|own| own == &***id));
+            seen.filter_map(|id| Some(agent(id, fold.agent_between(id, from, to, now)?)))
                 .collect()
         }
         "group" => fold

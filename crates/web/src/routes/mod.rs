@@ -3,23 +3,24 @@
 mod agents;
 mod config;
 mod contacts;
-mod customers;
+pub mod customers;
 mod events;
 mod health;
-mod kpi;
+pub mod kpi;
 mod queues;
 mod session;
 
 use std::sync::OnceLock;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::{OpenApi, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::app::App;
@@ -71,7 +72,8 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(contacts::why))
         .routes(routes!(contacts::ladder))
         .routes(routes!(contacts::hangup))
-        .routes(routes!(customers::list, customers::add))
+        .routes(routes!(customers::list, customers::add, customers::erase))
+        .routes(routes!(customers::put_many).layer(DefaultBodyLimit::max(customers::MANY_BODY_MAX)))
         .routes(routes!(
             customers::one,
             customers::change,

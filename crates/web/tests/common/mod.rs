@@ -123,6 +123,7 @@ impl World {
                 agents: vec![("1001".into(), "day".into())],
             },
             metrics_token: None,
+            operator: None,
             hooks: Hooks {
                 effective: Box::new(|| serde_json::json!({"http": {"port": 8080}})),
                 reload: Box::new(|by| {
