@@ -1,6 +1,6 @@
 //! The one thread that owns all signalling state: inputs in, outputs acted on, never a wait but for the next of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ use crate::media_thread::MediaThreads;
 
 /// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
 const INPUTS_PER_TURN: usize = 256;
-/// Commands held back for a media thread that hangs; beyond it they are lost with its calls.
+/// Commands held back for each media thread that hangs; beyond it they are lost with its calls.
 const HELD_MAX: usize = 65_536;
 
 /// Everything the engine's outputs go to.
@@ -56,7 +56,7 @@ pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
         entries: Vec::new(),
         counts: Vec::new(),
         answers: VecDeque::new(),
-        held: VecDeque::new(),
+        held: BTreeMap::new(),
     };
     fatal::spawn("engine", move || turn.run())
 }
@@ -70,8 +70,8 @@ struct Turn {
     counts: Vec<Count>,
     /// Inputs that our own outputs caused at once.
     answers: VecDeque<Input>,
-    /// Commands that a media thread had no room for, in their order. Only a thread that hangs leaves any.
-    held: VecDeque<(u16, media::Command)>,
+    /// Commands that a media thread had no room for, by plane and in their order: one that hangs does not stop the others. Empty ones are not kept.
+    held: BTreeMap<u16, VecDeque<media::Command>>,
 }
 
 impl Turn {
@@ -169,23 +169,27 @@ impl Turn {
     }
 
     fn media(&mut self, plane: u16, command: media::Command) {
-        if self.held.is_empty() {
-            if let Err(command) = self.wiring.media.send(plane, command) {
-                self.held.push_back((plane, command));
+        if let Some(held) = self.held.get_mut(&plane) {
+            if held.len() < HELD_MAX {
+                held.push_back(command);
             }
-        } else if self.held.len() < HELD_MAX {
-            self.held.push_back((plane, command));
+        } else if let Err(command) = self.wiring.media.send(plane, command) {
+            self.held.insert(plane, VecDeque::from([command]));
         }
     }
 
     /// Tries again what was held back.
     fn release(&mut self) {
-        while let Some((plane, command)) = self.held.pop_front() {
-            if let Err(command) = self.wiring.media.send(plane, command) {
-                self.held.push_front((plane, command));
-                return;
+        let media = &self.wiring.media;
+        self.held.retain(|plane, held| {
+            while let Some(command) = held.pop_front() {
+                if let Err(command) = media.send(*plane, command) {
+                    held.push_front(command);
+                    return true;
+                }
             }
-        }
+            false
+        });
     }
 
     fn transmit(&mut self, peer: Peer, bytes: bytes::Bytes) {

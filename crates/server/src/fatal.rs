@@ -13,13 +13,31 @@ const PANICKED: i32 = 101;
 /// # Errors
 /// When the system gives no thread.
 pub fn spawn(
-    name: &'static str,
+    name: impl Into<String>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.to_owned()).spawn(move || {
+    let name = name.into();
+    Builder::new().name(name.clone()).spawn(move || {
         if catch_unwind(AssertUnwindSafe(body)).is_err() {
-            tracing::error!(thread = name, "panicked: the process ends");
-            std::process::exit(PANICKED);
+            end(&name, "it panicked");
         }
     })
+}
+
+/// Ends the process, as a panic does.
+pub fn end(who: &str, why: &str) -> ! {
+    tracing::error!(thread = who, why, "the process ends");
+    std::process::exit(PANICKED)
+}
+
+/// Held by a task, or by a thread that somebody else starts: a panic there that drops it ends the process.
+#[derive(Debug)]
+pub struct Vital(pub &'static str);
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            end(self.0, "it panicked");
+        }
+    }
 }

@@ -21,6 +21,8 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::fatal;
+
 /// Commands waiting for one thread; the engine keeps what doesn't fit. A thread drains its channel at every wake-up, so that a full one means a thread that hangs.
 const COMMANDS: usize = 16_384;
 /// Sockets bound by one grant.
@@ -106,9 +108,9 @@ impl MediaThreads {
             };
             let worker = Worker::new(plane_config, prompts.clone(), inbox, shared.clone())?;
             let (events, clock) = (events.clone(), clock.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("media-{plane}"))
-                .spawn(move || worker.run(&events, &clock))?;
+            let thread = fatal::spawn(format!("media-{plane}"), move || {
+                worker.run(&events, &clock)
+            })?;
             threads.push(Handle {
                 work,
                 shared,
@@ -171,7 +173,7 @@ impl MediaThreads {
             .collect();
         match handle.put(Work::Sockets(sockets)) {
             Ok(()) => ports,
-            Err(_) => Vec::new(), // the thread hangs or is gone; its sockets are closed with the message
+            Err(_) => Vec::new(), // the thread hangs; its sockets are closed with the message
         }
     }
 
@@ -281,7 +283,9 @@ impl Handle {
                 self.shared.wake();
                 Ok(())
             }
-            Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => Err(work),
+            Err(TrySendError::Full(work)) => Err(work),
+            // It ends only by `stop`, after which nobody has anything to send, or with the process.
+            Err(TrySendError::Disconnected(_)) => fatal::end("media", "a media thread is gone"),
         }
     }
 }
@@ -407,10 +411,7 @@ impl Worker {
             let count = match self.epoll.wait(&mut ready, timeout) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
-                Err(error) => {
-                    tracing::error!(%error, "a media thread cannot wait and ends");
-                    return;
-                }
+                Err(error) => fatal::end("media", &format!("cannot wait: {error}")),
             };
             for event in &ready[..count] {
                 match event.data() {
