@@ -410,7 +410,10 @@ fn log_writer(
     counters: &Arc<Mutex<Counters>>,
 ) -> anyhow::Result<LogHandle> {
     let counts = counters.clone();
+    // The writer's thread is the store's: it drops this when it panics.
+    let vital = fatal::Vital("log-writer");
     let on_commit = move |committed: store::Committed| {
+        let _ = &vital;
         {
             let mut counts = publish::lock(&counts);
             counts.events_sequence = committed.sequence;

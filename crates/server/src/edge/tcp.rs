@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::door::{Admission, Door};
 use crate::clock::Clock;
+use crate::fatal::Vital;
 
 /// Connections at most; the next one is closed as it comes.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -82,7 +83,11 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Starts accepting and keeping.
 pub fn spawn(listener: TcpListener, door: Door, clock: Clock) -> Connections {
     let (orders, taken) = mpsc::channel(KEEPER_QUEUE);
-    tokio::spawn(accept(listener, orders.clone()));
+    let accepting = accept(listener, orders.clone());
+    tokio::spawn(async move {
+        let _vital = Vital("sip-tcp accept");
+        accepting.await;
+    });
     let keeper = Keeper {
         door,
         clock,
@@ -91,7 +96,10 @@ pub fn spawn(listener: TcpListener, door: Door, clock: Clock) -> Connections {
         by_remote: HashMap::new(),
         last_flow: 0,
     };
-    tokio::spawn(keeper.run(taken));
+    tokio::spawn(async move {
+        let _vital = Vital("sip-tcp keeper");
+        keeper.run(taken).await;
+    });
     Connections { orders }
 }
 

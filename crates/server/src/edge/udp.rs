@@ -21,6 +21,7 @@ use sip::{Peer, Transport};
 
 use super::door::{Admission, Door};
 use crate::clock::Clock;
+use crate::fatal;
 
 /// Datagrams by one system call at most.
 const BATCH: usize = 32;
@@ -92,16 +93,14 @@ pub fn spawn(
     clock: Clock,
     stop: Arc<AtomicBool>,
 ) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name("sip-udp".to_owned())
-        .spawn(move || {
-            let mut receiver = Receiver {
-                socket,
-                door,
-                clock,
-            };
-            receiver.run(&stop);
-        })
+    fatal::spawn("sip-udp", move || {
+        let mut receiver = Receiver {
+            socket,
+            door,
+            clock,
+        };
+        receiver.run(&stop);
+    })
 }
 
 struct Receiver {
