@@ -94,7 +94,7 @@ fn run(
     };
     talk(&compiled)?;
     let told = compiled.clone();
-    let running = start(compiled, origin, overrides)?;
+    let mut running = start(compiled, origin, overrides)?;
     {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", serde_json::to_string(&running.ready)?)?;

@@ -14,6 +14,7 @@ use engine::{Engine, Input};
 use metrics::Counters;
 use store::{Log, LogHandle, LogWriter, Store};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::config::{Compiled, Origin, Override};
@@ -51,6 +52,8 @@ pub struct Running {
     threads: Threads,
     media: Arc<MediaThreads>,
     leave: tokio::sync::oneshot::Sender<()>,
+    /// Until somebody waits for them.
+    signals: Option<Signals>,
     web: tokio::task::JoinHandle<std::io::Result<()>>,
     runtime: tokio::runtime::Runtime,
     /// Gone with it: a command that finds the file asks us.
@@ -226,6 +229,8 @@ pub fn start(
     let web = runtime.spawn(web::serve(http_listener, app, async move {
         let _ = leaving.await;
     }));
+    // Before anybody is told that we run: from then on they may end us.
+    let signals = runtime.block_on(async { Signals::hear() })?;
     let threads = Threads {
         udp,
         engine,
@@ -245,6 +250,7 @@ pub fn start(
         threads,
         media,
         leave,
+        signals: Some(signals),
         web,
         runtime,
         _control: control,
@@ -258,11 +264,13 @@ impl Running {
     /// Runs until it is told to stop.
     ///
     /// # Errors
-    /// When signals cannot be heard.
-    pub fn until_told(&self) -> anyhow::Result<()> {
-        let live = self.live.clone();
+    /// When a reload panicked.
+    pub fn until_told(&mut self) -> anyhow::Result<()> {
+        let Some(signals) = self.signals.take() else {
+            return Ok(()); // told already
+        };
         self.runtime
-            .block_on(async move { wait_for_stop(&live).await })
+            .block_on(wait_for_stop(signals, self.live.clone()))
     }
 
     /// Drains and stops. True when every call could finish.
@@ -485,14 +493,30 @@ fn snapshot_now_and_then(news: Sender<News>, stop: Arc<AtomicBool>) -> std::io::
     Ok(())
 }
 
+/// Signals that no longer end the process by themselves; those that came before somebody waits are not lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn hear() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads the configuration. From then on a second signal ends the process.
-async fn wait_for_stop(live: &Arc<Live>) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt, mut hang_up) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::hangup())?,
-    );
+async fn wait_for_stop(signals: Signals, live: Arc<Live>) -> anyhow::Result<()> {
+    let Signals {
+        mut terminate,
+        mut interrupt,
+        mut hang_up,
+    } = signals;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
