@@ -77,7 +77,7 @@ fn start(calls: usize) -> Result<MediaThreads, Box<dyn Error>> {
     Ok(MediaThreads::spawn(
         config,
         Arc::new(prompts),
-        |_| {},
+        |_| Ok(()),
         move || clock.now(),
     )?)
 }

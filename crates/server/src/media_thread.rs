@@ -4,6 +4,7 @@
 //! The wait is level-triggered epoll (one `recvfrom` a packet: nothing is read twice to find a socket empty, and no socket starves another)
 //! and a timer descriptor, because `epoll_wait` rounds to milliseconds. On the path of a packet nothing is allocated.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -33,6 +34,10 @@ const MAX_EPHEMERAL: u32 = 16_384;
 const READY: usize = 256;
 /// A datagram that fills this is no RTP packet: nothing above an Ethernet frame is sent by a telephone.
 const DATAGRAM: usize = 2048;
+/// Events that wait for room with the engine. Beyond it only those are kept that somebody waits for, of which there is one for each stream and play.
+const UNTOLD_MAX: usize = 16_384;
+/// How soon such events are offered again, in milliseconds.
+const TELL_AGAIN_MS: u8 = 10;
 /// Expedited forwarding (RFC 4594): what networks that care want to see on voice.
 const TOS_VOICE: u32 = 0xb8;
 
@@ -58,6 +63,8 @@ pub struct MediaThreads {
     threads: Vec<Handle>,
     /// The next port of the range to try, or the number of ephemeral ones bound.
     next: AtomicU32,
+    /// The last socket could not be bound; told once.
+    short: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -85,11 +92,11 @@ enum Work {
 }
 
 impl MediaThreads {
-    /// Starts the threads. `events` is called on them and must not wait; `clock` gives the engine's time.
+    /// Starts the threads. `events` is called on them and must not wait: what it gives back is offered again soon, in order. `clock` gives the engine's time.
     pub fn spawn(
         config: MediaConfig,
         prompts: Arc<Prompts>,
-        events: impl Fn(Event) + Send + Clone + 'static,
+        events: impl Fn(Event) -> Result<(), Event> + Send + Clone + 'static,
         clock: impl Fn() -> Time + Send + Clone + 'static,
     ) -> io::Result<MediaThreads> {
         let mut threads = Vec::new();
@@ -126,6 +133,7 @@ impl MediaThreads {
             config,
             threads,
             next,
+            short: AtomicBool::new(false),
         })
     }
 
@@ -156,10 +164,15 @@ impl MediaThreads {
         let mut sockets = Vec::with_capacity(GRANT);
         while sockets.len() < GRANT {
             match self.bind_next() {
-                Ok(Some(bound)) => sockets.push(bound),
+                Ok(Some(bound)) => {
+                    self.short.store(false, Ordering::Relaxed);
+                    sockets.push(bound);
+                }
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::warn!(%error, bound = sockets.len(), "no more RTP sockets can be bound now");
+                    if !self.short.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, bound = sockets.len(), "no more RTP sockets can be bound now");
+                    }
                     break;
                 }
             }
@@ -372,6 +385,8 @@ struct Worker {
     armed: Option<Time>,
     inbox: Receiver<Work>,
     shared: Arc<Shared>,
+    /// Events that the engine had no room for.
+    untold: VecDeque<Event>,
 }
 
 impl Worker {
@@ -400,14 +415,18 @@ impl Worker {
             armed: None,
             inbox,
             shared,
+            untold: VecDeque::new(),
         })
     }
 
-    fn run(mut self, events: &impl Fn(Event), clock: &impl Fn() -> Time) {
+    fn run(mut self, events: &impl Fn(Event) -> Result<(), Event>, clock: &impl Fn() -> Time) {
         let mut ready = [EpollEvent::empty(); READY];
         let mut datagram = [0; DATAGRAM];
         loop {
-            let timeout = self.arm(clock);
+            let mut timeout = self.arm(clock);
+            if !self.untold.is_empty() && timeout == EpollTimeout::NONE {
+                timeout = EpollTimeout::from(TELL_AGAIN_MS);
+            }
             let count = match self.epoll.wait(&mut ready, timeout) {
                 Ok(count) => count,
                 Err(nix::errno::Errno::EINTR) => 0,
@@ -435,10 +454,31 @@ impl Worker {
                     send(sockets, &shared.meters, port, to, packet)
                 });
             }
-            while let Some(event) = self.plane.poll_event() {
-                events(event);
-            }
+            self.tell(events);
             self.shared.meters.publish(*self.plane.counters());
+        }
+    }
+
+    /// Gives the engine what it has room for, in order. A lost `Closed` were a port lost, and a lost `Played` a caller in silence.
+    fn tell(&mut self, events: &impl Fn(Event) -> Result<(), Event>) {
+        while let Some(event) = self.untold.pop_front() {
+            if let Err(event) = events(event) {
+                self.untold.push_front(event);
+                break;
+            }
+        }
+        while let Some(event) = self.plane.poll_event() {
+            let untold = if self.untold.is_empty() {
+                events(event)
+            } else {
+                Err(event)
+            };
+            if let Err(event) = untold
+                && (self.untold.len() < UNTOLD_MAX
+                    || matches!(event, Event::Closed { .. } | Event::Played { .. }))
+            {
+                self.untold.push_back(event);
+            }
         }
     }
 
@@ -553,7 +593,7 @@ mod tests {
         let threads = MediaThreads::spawn(
             config,
             Arc::new(prompts),
-            move |event| drop(events.send(event)),
+            move |event| events.send(event).map_err(|unsent| unsent.0),
             clock,
         )
         .unwrap();

@@ -1,6 +1,7 @@
 //! All of it put together: started in the order in which things need each other, stopped in the reverse.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use ::clock::Time;
 use anyhow::{Context as _, bail};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use engine::{Engine, Input};
 use metrics::Counters;
 use store::{Log, LogHandle, LogWriter, Store};
@@ -120,6 +121,7 @@ pub fn start(
     let (door, inbox) = Door::new();
     let counters = Arc::new(Mutex::new(Counters::default()));
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
+    let granted = first_ports(&media, compiled.settings.rtp.bind)?;
     let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
     let start = durable.recovery.start(
         durable.opened.boot,
@@ -150,8 +152,13 @@ pub fn start(
 
     // Before anybody else can say anything: the run begins, and has ports.
     door.send(clock.now(), Input::Start(start));
-    for plane in 0..media.planes() as u16 {
-        door.send(clock.now(), Input::PortsGranted(media.grant(plane)));
+    let ports_low = granter(media.clone(), door.clone(), clock)?;
+    for (plane, ports) in (0..).zip(granted) {
+        if ports.is_empty() {
+            // The engine does not know this plane yet.
+            let _ = ports_low.try_send(plane);
+        }
+        door.send(clock.now(), Input::PortsGranted(ports));
     }
     let tcp = runtime.block_on(async { tcp::spawn(tcp_listener, door.clone(), clock) });
     let wiring = engine_thread::Wiring {
@@ -161,7 +168,7 @@ pub fn start(
         udp: udp_socket.clone(),
         tcp,
         media: media.clone(),
-        ports_low: granter(media.clone(), door.clone(), clock)?,
+        ports_low,
         journal,
         look_ups,
         counters: counters.clone(),
@@ -388,9 +395,7 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
     };
     let prompts = load_prompts(compiled);
     let door = door.clone();
-    let events = move |event| {
-        door.offer(clock.now(), Input::Media(event));
-    };
+    let events = move |event| door.offer_media(clock.now(), event);
     Ok(MediaThreads::spawn(
         config,
         Arc::new(prompts),
@@ -458,22 +463,50 @@ fn look_up_in(store: Store) -> impl Fn(&crm::Number) -> Option<crm::Pop> + Send 
     }
 }
 
-/// Binds further RTP sockets when a plane runs low.
+/// The ports that each plane begins with.
+fn first_ports(media: &MediaThreads, bind: IpAddr) -> anyhow::Result<Vec<Vec<media::Port>>> {
+    let granted: Vec<_> = (0..media.planes() as u16)
+        .map(|plane| media.grant(plane))
+        .collect();
+    if granted.iter().all(Vec::is_empty) {
+        bail!(
+            "no RTP port can be bound on {bind}: every one of rtp's range is taken, or the address is not this machine's"
+        );
+    }
+    Ok(granted)
+}
+
+/// Binds further RTP sockets when a plane runs low. The engine asks once: where there are none now, they are tried for again.
 fn granter(media: Arc<MediaThreads>, door: Door, clock: Clock) -> anyhow::Result<Sender<u16>> {
-    let (sender, receiver) = bounded::<u16>(GRANTS_WAITING);
+    let (sender, receiver) = bounded::<u16>(media.planes()); // one request of each is under way at most
     fatal::spawn("rtp-ports", move || {
-        while let Ok(plane) = receiver.recv() {
-            let ports = media.grant(plane);
-            if !ports.is_empty() && !door.send(clock.now(), Input::PortsGranted(ports)) {
-                return;
+        let mut low = BTreeSet::new();
+        loop {
+            let asked = if low.is_empty() {
+                receiver.recv().map_err(RecvTimeoutError::from)
+            } else {
+                receiver.recv_timeout(GRANT_AGAIN)
+            };
+            match asked {
+                Ok(plane) => drop(low.insert(plane)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
+            low.retain(|plane| {
+                let ports = media.grant(*plane);
+                let none = ports.is_empty();
+                if !none {
+                    door.send(clock.now(), Input::PortsGranted(ports));
+                }
+                none
+            });
         }
     })?;
     Ok(sender)
 }
 
-/// Requests for ports that may wait; the engine asks again when it still runs low.
-const GRANTS_WAITING: usize = 64;
+/// Between two tries for a plane that got no ports.
+const GRANT_AGAIN: Duration = Duration::from_secs(1);
 
 fn snapshot_now_and_then(news: Sender<News>, stop: Arc<AtomicBool>) -> std::io::Result<()> {
     // A thread that only waits: a snapshot is work of the publisher's.

@@ -123,6 +123,19 @@ impl Door {
         }
     }
 
+    /// The same for a media event, which comes back where there is no room: to be offered again.
+    pub fn offer_media(&self, at: Time, event: media::Event) -> Result<(), media::Event> {
+        let input = engine::Input::Media(event);
+        match self.sender.try_send(Work::Input { at, input }) {
+            Err(TrySendError::Full(Work::Input {
+                input: engine::Input::Media(event),
+                ..
+            })) => Err(event),
+            // Without the engine nobody waits for it.
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Ok(()),
+        }
+    }
+
     /// Ends the engine thread after what is in front.
     pub fn stop(&self) {
         let _ = self.sender.send(Work::Stop);
