@@ -42,7 +42,7 @@ pub struct Fold {
     #[serde(skip, default = "utc")]
     pub(crate) zone: TimeZone,
     pub(crate) sequence: u64,
-    /// Time of the last event.
+    /// Time of the last event but for `node.started`.
     pub(crate) last: Time,
     pub(crate) day: Day,
     pub(crate) queues: BTreeMap<Name, QueueFold>,
@@ -167,7 +167,10 @@ impl Fold {
             return false;
         }
         self.sequence = event.sequence;
-        self.last = self.last.max(event.at);
+        // What a crash cut short ended when the log did, and is told after `node.started`: the new run's time must not pass over it.
+        if !matches!(event.kind, EventKind::NodeStarted { .. }) {
+            self.last = self.last.max(event.at);
+        }
         let at = self.last;
         let slot = self.slot(at);
         self.apply_kind(at, slot, &event.kind);

@@ -176,3 +176,43 @@ fn a_state_that_a_crash_cut_short_is_booked_where_it_was() {
         (0, 10_000)
     );
 }
+
+#[test]
+fn what_a_crash_cut_short_belongs_to_the_day_of_the_crash() {
+    use AgentState::*;
+    let (evening, crash, next_morning) = (17 * 3600, 17 * 3600 + 59 * 60, 32 * 3600);
+    let mut feed = Feed::new(shanghai());
+    feed.agent(at(evening), "1001", LoggedOut, 0, Ready, None);
+    feed.arrived(at(evening), 1);
+    feed.queued(at(evening), 1, "support", 1);
+    feed.answered(at(evening), 1, "support", "1001", 0);
+    feed.agent(at(evening), "1001", Ready, 0, Connected, Some("support"));
+    feed.arrived(at(crash - 30), 2);
+    feed.queued(at(crash - 30), 2, "support", 1);
+    let started = EventKind::NodeStarted {
+        node: "n1".into(),
+        boot: 2,
+        version: "0".into(),
+    };
+    feed.tell(at(next_morning), started);
+    feed.left(at(crash), 2, "support", 30_000, Exit::SystemError);
+    feed.closed(at(crash), 2, Outcome::SystemError, false);
+    feed.closed(at(crash), 1, Outcome::Answered, false);
+    let talk_ms = (crash - evening) * 1000;
+    feed.agent(at(crash), "1001", Connected, talk_ms, LoggedOut, None);
+    feed.arrived(at(next_morning + 1), 3);
+    feed.queued(at(next_morning + 1), 3, "support", 1);
+
+    assert_eq!(feed.fold.balance(), Ok(()));
+    let day = |from, to| {
+        let totals = feed.fold.queue_between("support", from, to);
+        totals.expect("a known queue")
+    };
+    let yesterday = day(at(0), at(24 * 3600));
+    assert_eq!((yesterday.offered, yesterday.exits()), (2, 2));
+    assert_eq!(yesterday.exit_wait_ms, 30_000);
+    assert_eq!(yesterday.handling.talk_ms, talk_ms);
+    let today = day(at(24 * 3600), at(48 * 3600));
+    assert_eq!((today.offered, today.exits()), (1, 0));
+    assert_eq!((today.exit_wait_ms, today.handling.talk_ms), (0, 0));
+}
