@@ -7,6 +7,8 @@ use crate::deadlines::{Deadline, Deadlines};
 
 /// Units of voice an agent can hold at once.
 const VOICE_CAPACITY: usize = 1;
+/// Calls outside the distributor that one agent has at once: more than any telephone shows.
+const CALLS_MAX: usize = 8;
 /// Contacts that one agent is kept apart from at once; with more the agent rests altogether.
 pub(crate) const PAIRS_MAX: usize = 16;
 /// Busy or failed offers in a row after which the agent rests for a back-off: a phone that is always busy must not be
@@ -91,6 +93,8 @@ pub(crate) struct AgentRecord {
     reachable: bool,
     availability: Availability,
     items: [Option<Item>; VOICE_CAPACITY],
+    /// Calls outside the distributor, oldest first; they take the capacity when no work item has it.
+    calls: Vec<(ContactId, Time)>,
     /// Since when the agent could have taken work; kept while an offer rings, so that one withdrawn costs no place.
     idle_since: Option<Time>,
     resting_until: Option<Time>,
@@ -113,6 +117,7 @@ impl AgentRecord {
             reachable: false,
             availability: Availability::LoggedOut,
             items: [const { None }; VOICE_CAPACITY],
+            calls: Vec::new(),
             idle_since: None,
             resting_until: None,
             retry_at: None,
@@ -411,29 +416,45 @@ impl AgentRecord {
                 queue,
                 until,
             });
+            if self.items[0].is_none() {
+                self.free();
+            }
         }
     }
 
     pub fn end_wrap_up(&mut self) {
         if let Some(Item::WrapUp { .. }) = self.item() {
-            self.items[0] = None;
+            self.free();
         }
+    }
+
+    /// The work item is over: a call that was made meanwhile has the capacity now.
+    fn free(&mut self) {
+        self.items[0] = self
+            .calls
+            .first()
+            .filter(|_| !self.leaving)
+            .map(|&(call, since)| Item::Occupied { call, since });
     }
 
     /// False when the agent has other work.
     pub fn occupy(&mut self, call: ContactId, now: Time) -> bool {
+        if self.calls.len() < CALLS_MAX && self.calls.iter().all(|(known, _)| *known != call) {
+            self.calls.push((call, now));
+        }
         if self.item().is_some() {
             return false;
         }
-        self.items[0] = Some(Item::Occupied { call, since: now });
+        self.free();
         true
     }
 
     /// False when another call, or none, occupies the agent.
     pub fn vacate(&mut self, ended: ContactId) -> bool {
+        self.calls.retain(|(call, _)| *call != ended);
         match self.item() {
             Some(Item::Occupied { call, .. }) if *call == ended => {
-                self.items[0] = None;
+                self.free();
                 true
             }
             _ => false,
@@ -446,7 +467,7 @@ impl AgentRecord {
             return;
         };
         deadlines.cancel(ring_until, Deadline::Ring { agent });
-        self.items[0] = None;
+        self.free();
         match blame {
             Blame::Nobody => {}
             Blame::Rona => {

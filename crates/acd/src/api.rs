@@ -46,7 +46,7 @@ pub enum Input {
     },
     /// The agent ends wrap-up before its deadline.
     EndWrapUp { agent: Name },
-    /// A call outside the distributor takes the agent's voice capacity (internal, outbound). Refused silently while the agent has a work item.
+    /// A call outside the distributor takes the agent's voice capacity (internal, outbound). During a work item it is remembered and takes effect after it.
     Occupy { agent: Name, call: ContactId },
     /// That call is over.
     Vacate { agent: Name, call: ContactId },

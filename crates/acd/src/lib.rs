@@ -46,7 +46,7 @@
 //! `auto_ready` ready, and ends a row of unreachable; an explicit not-ready is kept. The end of the 30 s signs nobody in.
 //!
 //! **Calls outside** occupy an agent who has no work, whatever their availability; an offer that rings is withdrawn first; during a
-//! conversation or wrap-up the input is ignored.
+//! conversation or wrap-up they are remembered, and occupy the agent when that is over, if they are still up then.
 //!
 //! **Wrap-up** lasts as the agent's setting says, else as the queue's says when the conversation ends; zero is none.
 //!

@@ -48,7 +48,7 @@ impl Engine {
                 },
             );
         }
-        let Some(port) = self.ports.take_any() else {
+        let Some(port) = self.ports.take_any(self.config.agents.len()) else {
             self.journal.put(Output::Count(Count::OverloadRejected {
                 reason: "rtp_ports",
             }));
@@ -160,6 +160,7 @@ impl Engine {
             offers: 0,
             entered_ivr: false,
             goal: false,
+            refused: None,
             answered_agent: None,
             last_queue: None,
             wait_ms: 0,
@@ -247,6 +248,23 @@ impl Engine {
         let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
             return;
         };
+        // Without an offer there is nowhere to play to.
+        if self
+            .legs
+            .get(&caller)
+            .is_none_or(|leg| leg.negotiated.is_none())
+        {
+            self.tell_sip(
+                now,
+                sip::Command::Reject {
+                    leg: caller,
+                    status: 404,
+                    reason: None,
+                    headers: vec![],
+                },
+            );
+            return self.close(now, number, "unknown_number");
+        }
         let sdp = self.legs.get(&caller).and_then(|leg| leg.local.clone());
         self.tell_sip(
             now,

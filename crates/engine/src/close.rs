@@ -83,7 +83,9 @@ impl Engine {
         let stage = std::mem::replace(&mut contact.stage, Stage::Greeting);
         let outcome = match stage {
             Stage::Greeting | Stage::Ivr => self.close_in_flow(now, &contact, caller_left),
-            Stage::Identifying(_) => Self::left_early(caller_left),
+            Stage::Identifying(_) => {
+                self.left_early(now, &contact, AbandonStage::Queue, caller_left)
+            }
             Stage::Waiting => self.close_in_queue(now, number, &mut contact, cause, caller_left),
             Stage::Popping(offer) | Stage::Ringing(offer) => {
                 self.close_in_ring(now, number, &mut contact, &offer, caller_left)
@@ -98,7 +100,7 @@ impl Engine {
                     },
                 );
                 if caller_left {
-                    Outcome::AbandonedInRing
+                    self.left_early(now, &contact, AbandonStage::Ring, true)
                 } else {
                     Outcome::NoAgent
                 }
@@ -107,13 +109,20 @@ impl Engine {
             Stage::Testing => Outcome::SelfServed,
             Stage::Refusing { .. } => Outcome::RejectedClosed,
         };
+        // A flow that says goodbye after a queue was full has not been abandoned: the queue turned the caller away.
+        let cause = match (cause, contact.refused) {
+            ("flow_end", Some(refused)) if !contact.goal => refused,
+            _ => cause,
+        };
         let outcome = match cause {
             // Somebody spoke to this caller: what came after, in the flow or again in a queue, does not unmake that.
             _ if contact.answered_agent.is_some() => Outcome::Answered,
             "queue_full" => Outcome::RejectedFull,
             "queue_closed" => Outcome::RejectedClosed,
             "extension_failed" => Outcome::NoAgent,
-            "max_call" | "drain" | "no_flow" | "no_common_codec" => Outcome::SystemError,
+            "max_call" | "drain" | "no_flow" | "no_common_codec" | "supervisor" => {
+                Outcome::SystemError
+            }
             _ => outcome,
         };
         if let Some(agent) = contact.by.clone() {
@@ -154,11 +163,29 @@ impl Engine {
         self.drained_check();
     }
 
-    fn left_early(caller_left: bool) -> Outcome {
-        if caller_left {
-            Outcome::AbandonedInQueue
-        } else {
-            Outcome::SystemError
+    /// The end of a call that was in no queue yet, or in none at all.
+    fn left_early(
+        &mut self,
+        now: Time,
+        contact: &Contact,
+        stage: AbandonStage,
+        caller_left: bool,
+    ) -> Outcome {
+        if !caller_left {
+            return Outcome::SystemError;
+        }
+        let kind = EventKind::ContactAbandoned {
+            contact: contact.id.clone(),
+            queue: None,
+            visit: 0,
+            stage,
+            wait_ms: millis(now - contact.arrived),
+            short: false,
+        };
+        self.journal.event(now, Some(&contact.person), kind);
+        match stage {
+            AbandonStage::Ring => Outcome::AbandonedInRing,
+            AbandonStage::Queue | AbandonStage::Ivr => Outcome::AbandonedInQueue,
         }
     }
 

@@ -8,6 +8,7 @@ use clock::Time;
 use sip::{Incoming, LegId};
 
 use crate::Engine;
+use crate::api::{Count, Output};
 use crate::contact::{Leg, LegState};
 use crate::timers::Kind;
 
@@ -73,7 +74,10 @@ impl Engine {
             reason: None,
             headers: vec![],
         };
-        let Some(port) = self.ports.take_any() else {
+        let Some(port) = self.ports.take_any(self.config.agents.len()) else {
+            self.journal.put(Output::Count(Count::OverloadRejected {
+                reason: "rtp_ports",
+            }));
             return self.tell_sip(now, reject(503));
         };
         let mut record = Leg::new(Some(port), LegState::Answering, incoming.sdp.clone());

@@ -39,6 +39,8 @@ pub(crate) struct Contact {
     pub(crate) offers: u32,
     pub(crate) entered_ivr: bool,
     pub(crate) goal: bool,
+    /// A queue turned the contact away last; full or closed.
+    pub(crate) refused: Option<&'static str>,
     pub(crate) answered_agent: Option<Name>,
     pub(crate) last_queue: Option<Name>,
     pub(crate) wait_ms: u64,
@@ -147,6 +149,8 @@ pub(crate) struct Leg {
     pub(crate) sdp_version: u64,
     /// The far end's offer that waits for our answer.
     pub(crate) offer: Option<Bytes>,
+    /// Our 200 to a re-INVITE without an offer carried ours: its ACK brings the answer.
+    pub(crate) awaits_answer: bool,
     /// The host that its signalling comes from.
     pub(crate) signalling: Option<std::net::IpAddr>,
     /// Our SDP answer or offer as last sent.

@@ -19,6 +19,7 @@ impl Leg {
             state,
             sdp_version: 1,
             offer,
+            awaits_answer: false,
             signalling: None,
             local: None,
             negotiated: None,
@@ -170,6 +171,7 @@ impl Engine {
                 .ok_or(500u16)?;
             if let Some(leg) = self.legs.get_mut(&leg) {
                 leg.local = Some(sdp);
+                leg.sdp_version += 1;
             }
             return Ok(());
         };
@@ -300,7 +302,16 @@ impl Engine {
             known.state = LegState::Up;
         }
         let delayed = known.negotiated.is_none();
+        let renewed = std::mem::take(&mut known.awaits_answer) && !delayed;
         let Some(number) = known.contact else { return };
+        if renewed {
+            // An answer that does not fit leaves the media as it was.
+            if self.take_answer(leg, sdp.as_ref()) {
+                let held = self.legs.get(&leg).is_some_and(crate::talk::is_held);
+                self.hold_changed(now, number, leg, held);
+            }
+            return;
+        }
         if delayed && !self.take_answer(leg, sdp.as_ref()) {
             return self.close(now, number, "no_common_codec");
         }

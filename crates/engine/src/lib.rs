@@ -89,6 +89,10 @@ impl Engine {
 
     /// Something has happened. Drain [`Engine::poll_output`] before the next call.
     pub fn handle(&mut self, now: Time, input: Input) {
+        // What is due comes first: an answer at the ring deadline is too late for the distributor, so it must be for us.
+        if self.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            self.handle_timeout(now);
+        }
         match input {
             Input::Sip(input) => {
                 self.memory.received(now, &input);
@@ -170,7 +174,7 @@ impl Engine {
                 break;
             }
         }
-        while let Some(plane) = self.ports.low() {
+        while let Some(plane) = self.ports.low(self.config.agents.len()) {
             self.journal.put(Output::PortsLow { plane });
         }
     }
@@ -202,7 +206,9 @@ impl Engine {
             } => self.info(now, leg, &content_type, &body),
             sip::Event::Gone { leg, cause } => self.gone(now, leg, cause),
             sip::Event::Registration(registration) => {
-                if self.config.agents.contains_key(&registration.user) {
+                // A fixed contact is called whatever registers.
+                let account = self.config.agents.get(&registration.user);
+                if account.is_some_and(|account| account.contact.is_none()) {
                     self.tell_acd(
                         now,
                         acd::Input::Presence {

@@ -8,6 +8,8 @@ use clock::Time;
 
 /// SIP messages kept for ladders, of all contacts together (about 5 MB).
 const MESSAGES_MAX: usize = 8_192;
+/// So much of a message is kept: its head tells the story.
+const MESSAGE_OCTETS_MAX: usize = 2_048;
 /// Contacts whose decisions are kept.
 const DECIDED_MAX: usize = 4_096;
 /// Decisions kept of one contact.
@@ -53,7 +55,10 @@ impl Memory {
         });
     }
 
-    fn keep(&mut self, wire: Wire) {
+    fn keep(&mut self, mut wire: Wire) {
+        if wire.bytes.len() > MESSAGE_OCTETS_MAX {
+            wire.bytes = Bytes::copy_from_slice(&wire.bytes[..MESSAGE_OCTETS_MAX]);
+        }
         if self.wire.len() >= MESSAGES_MAX {
             self.wire.pop_front();
         }
@@ -71,9 +76,10 @@ impl Memory {
             self.decided.push_back(contact);
             Vec::new()
         });
-        if of_contact.len() < DECISIONS_PER_CONTACT_MAX {
-            of_contact.push((at, queue.clone(), decision.clone()));
+        if of_contact.len() >= DECISIONS_PER_CONTACT_MAX {
+            of_contact.remove(0);
         }
+        of_contact.push((at, queue.clone(), decision.clone()));
         if self.decided.len() > DECIDED_MAX
             && let Some(oldest) = self.decided.pop_front()
         {

@@ -56,8 +56,17 @@ impl Engine {
         ring: Duration,
     ) {
         let group = self.group_of(&agent);
-        let Some(contact) = self.contacts.get_mut(&number) else {
-            return;
+        let waits = |contact: &&mut Contact| matches!(contact.stage, Stage::Waiting);
+        let Some(contact) = self.contacts.get_mut(&number).filter(waits) else {
+            // Gone, or elsewhere, in the same step: the distributor must not keep a ghost.
+            let why = acd::Withdrawal::Moved;
+            return self.tell_acd(
+                now,
+                acd::Input::Withdraw {
+                    contact: number,
+                    why,
+                },
+            );
         };
         contact.offers += 1;
         let kind = EventKind::ContactOffered {
@@ -282,7 +291,12 @@ impl Engine {
                             result: acd::OfferResult::Answered,
                         },
                     );
-                    self.connect_offer(now, number, offer, leg);
+                    // The distributor has the last word: it may have given the offer up in the same moment.
+                    if self.is_connected(number, &offer.agent) {
+                        self.connect_offer(now, number, offer, leg);
+                    } else {
+                        self.end_leg(now, leg, None);
+                    }
                 } else {
                     self.end_leg(now, leg, Some("SIP;cause=488;text=\"Not Acceptable Here\""));
                     self.tell_acd(
@@ -300,6 +314,10 @@ impl Engine {
             }
             _ => {}
         }
+    }
+
+    fn is_connected(&self, number: acd::ContactId, agent: &Name) -> bool {
+        matches!(self.acd.state(agent), Some(acd::State::Connected { contact, .. }) if *contact == number)
     }
 
     fn connect_offer(&mut self, now: Time, number: acd::ContactId, offer: Offer, leg: LegId) {

@@ -1,17 +1,37 @@
 //! Local RTP ports: bound by the edge, granted to the engine, given to streams and taken back when they close.
+//!
+//! Callers may not take them all: as long as agents are without a call, up to half of a plane's ports are kept for their legs, or a centre full of
+//! waiting callers could serve none of them.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use media::Port;
 
-/// Below this many free ports of a plane the edge is asked for more.
-const LOW_WATER: usize = 64;
+/// Below this many free ports beyond the reserve the edge is asked for more.
+const LOW_WATER: usize = 96;
 
 #[derive(Debug, Default)]
 struct Plane {
     free: VecDeque<Port>,
+    granted: usize,
+    /// Ports that agents' legs have.
+    of_agents: HashSet<u16>,
     /// Asked for more and not yet answered.
     asked: bool,
+}
+
+impl Plane {
+    /// Ports to be kept for the legs of so many agents.
+    fn reserve(&self, agents: usize) -> usize {
+        agents
+            .min(self.granted / 2)
+            .saturating_sub(self.of_agents.len())
+    }
+
+    /// Ports that callers may have.
+    fn spare(&self, agents: usize) -> usize {
+        self.free.len().saturating_sub(self.reserve(agents))
+    }
 }
 
 /// The free ports of each plane.
@@ -21,45 +41,93 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Puts ports in: fresh ones, or one that a stream has given back.
+    /// A stream has given its port back.
     pub(crate) fn put(&mut self, port: Port) {
-        let plane = usize::from(port.plane);
+        let plane = self.plane(port.plane);
+        plane.of_agents.remove(&port.number);
+        plane.free.push_back(port);
+    }
+
+    fn plane(&mut self, plane: u16) -> &mut Plane {
+        let plane = usize::from(plane);
         if plane >= self.planes.len() {
             self.planes.resize_with(plane + 1, Plane::default);
         }
-        self.planes[plane].free.push_back(port);
+        &mut self.planes[plane]
     }
 
-    /// The edge has answered a request for more.
+    /// The edge has bound more.
     pub(crate) fn granted(&mut self, ports: Vec<Port>) {
         for port in ports {
-            self.put(port);
-            self.planes[usize::from(port.plane)].asked = false;
+            let plane = self.plane(port.plane);
+            plane.free.push_back(port);
+            plane.granted += 1;
+            plane.asked = false;
         }
     }
 
-    /// A port on the plane that has most of them; the port longest unused, so that late packets of its last stream have died down.
-    pub(crate) fn take_any(&mut self) -> Option<Port> {
+    /// A port for a caller, on the plane that has most to spare beside what `agents` may need; the port longest unused, so that late packets of its last
+    /// stream have died down.
+    pub(crate) fn take_any(&mut self, agents: usize) -> Option<Port> {
         let plane = self
             .planes
             .iter_mut()
-            .max_by_key(|plane| plane.free.len())?;
+            .max_by_key(|plane| plane.spare(agents))?;
+        if plane.spare(agents) == 0 {
+            return None;
+        }
         plane.free.pop_front()
     }
 
-    /// A port on this plane, for the other side of a bridge.
+    /// A port on this plane, for an agent's leg.
     pub(crate) fn take_on(&mut self, plane: u16) -> Option<Port> {
-        self.planes.get_mut(usize::from(plane))?.free.pop_front()
+        let plane = self.planes.get_mut(usize::from(plane))?;
+        let port = plane.free.pop_front()?;
+        plane.of_agents.insert(port.number);
+        Some(port)
     }
 
     /// The next plane that runs low and has not been asked for yet.
-    pub(crate) fn low(&mut self) -> Option<u16> {
+    pub(crate) fn low(&mut self, agents: usize) -> Option<u16> {
         let (index, plane) = self
             .planes
             .iter_mut()
             .enumerate()
-            .find(|(_, plane)| !plane.asked && plane.free.len() < LOW_WATER)?;
+            .find(|(_, plane)| !plane.asked && plane.spare(agents) < LOW_WATER)?;
         plane.asked = true;
         u16::try_from(index).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_leave_ports_for_the_agents_who_shall_serve_them() {
+        let mut ports = Ports::default();
+        ports.granted(
+            (0..10)
+                .map(|index| Port {
+                    plane: 0,
+                    number: 2 * index,
+                })
+                .collect(),
+        );
+        let agents = 3;
+        let callers: Vec<Port> = std::iter::from_fn(|| ports.take_any(agents)).collect();
+        assert_eq!(callers.len(), 7);
+        let agent_legs: Vec<Port> = (0..3).filter_map(|_| ports.take_on(0)).collect();
+        assert_eq!(agent_legs.len(), 3);
+        assert_eq!(ports.take_any(agents), None);
+        ports.put(callers[0]);
+        assert_eq!(
+            ports.take_any(agents),
+            Some(callers[0]),
+            "all agents talk: nothing is kept back"
+        );
+        ports.put(agent_legs[0]);
+        assert_eq!(ports.take_any(agents), None, "an agent is free again");
+        assert_eq!(ports.take_on(0), Some(agent_legs[0]));
     }
 }

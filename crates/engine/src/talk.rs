@@ -28,6 +28,7 @@ impl Engine {
         let Some(record) = self.legs.get_mut(&leg) else {
             return;
         };
+        record.awaits_answer = sdp.is_none();
         record.offer = sdp;
         if let Err(status) = self.prepare_answer(leg) {
             return self.tell_sip(now, sip::Command::RejectReoffer { leg, status });
@@ -35,22 +36,25 @@ impl Engine {
         let Some(record) = self.legs.get(&leg) else {
             return;
         };
-        let held = record.negotiated.as_ref().is_some_and(|media| {
-            matches!(
-                media.direction,
-                sdp::Direction::RecvOnly | sdp::Direction::Inactive
-            )
-        });
-        let (answer, number) = (record.local.clone(), record.contact);
+        let held = is_held(record);
+        let (answer, number, awaits) = (record.local.clone(), record.contact, record.awaits_answer);
         if let Some(sdp) = answer {
             self.tell_sip(now, sip::Command::AcceptReoffer { leg, sdp });
         }
-        if let Some(number) = number {
+        if let Some(number) = number
+            && !awaits
+        {
             self.hold_changed(now, number, leg, held);
         }
     }
 
-    fn hold_changed(&mut self, now: Time, number: acd::ContactId, leg: LegId, held: bool) {
+    pub(crate) fn hold_changed(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        leg: LegId,
+        held: bool,
+    ) {
         let Some(contact) = self.contacts.get_mut(&number) else {
             return;
         };
@@ -136,4 +140,14 @@ impl Engine {
             self.close(now, number, "media_timeout");
         }
     }
+}
+
+/// The far end wants to hear nothing from us: a hold (RFC 3264 section 8.4), directions seen from us.
+pub(crate) fn is_held(leg: &crate::contact::Leg) -> bool {
+    leg.negotiated.as_ref().is_some_and(|media| {
+        matches!(
+            media.direction,
+            sdp::Direction::RecvOnly | sdp::Direction::Inactive
+        )
+    })
 }

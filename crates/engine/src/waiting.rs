@@ -135,12 +135,15 @@ impl Engine {
         queue: &std::sync::Arc<str>,
         known: bool,
     ) {
+        // A queue that was removed serves those it has and is closed to others.
+        let full = known && self.config.queues.contains_key(queue);
         let Some(contact) = self.contacts.get_mut(&number) else {
             return;
         };
         let Some(visit) = contact.visit.take() else {
             return;
         };
+        contact.refused = Some(if full { "queue_full" } else { "queue_closed" });
         let wait_ms = millis(now - visit.since);
         contact.wait_ms += wait_ms;
         let (id, caller) = (contact.id.clone(), contact.caller);
@@ -156,7 +159,7 @@ impl Engine {
                 wait_ms,
             },
         );
-        if !self.return_to_flow(now, number, if known { "full" } else { "closed" }) {
+        if !self.return_to_flow(now, number, if full { "full" } else { "closed" }) {
             // Unanswered callers get a response that says so; answered ones a BYE.
             self.tell_sip(
                 now,
@@ -170,7 +173,7 @@ impl Engine {
             self.close(
                 now,
                 number,
-                if known { "queue_full" } else { "queue_closed" },
+                if full { "queue_full" } else { "queue_closed" },
             );
         }
     }

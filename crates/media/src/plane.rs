@@ -98,7 +98,7 @@ impl Plane {
                 self.update(now, stream, (remote, behind), format, direction);
             }
             Command::Source { stream, source } => self.set_source(now, stream, &source),
-            Command::Bridge { a, b } => self.bridge(a, b),
+            Command::Bridge { a, b } => self.bridge(now, a, b),
             Command::Play {
                 stream,
                 play,
@@ -313,7 +313,7 @@ impl Plane {
         clip
     }
 
-    fn bridge(&mut self, a: StreamId, b: StreamId) {
+    fn bridge(&mut self, now: Time, a: StreamId, b: StreamId) {
         let (Some(place_a), Some(place_b)) = (self.place(a), self.place(b)) else {
             return;
         };
@@ -322,7 +322,11 @@ impl Plane {
                 stream.feed = Feed::Bridge { peer, place };
                 stream.play = None;
                 stream.sender.cut();
+                // A phone that died in the queue is found out again now that somebody listens.
+                stream.heard = now;
+                stream.starved = false;
             }
+            self.watch_over(own);
         }
     }
 

@@ -266,6 +266,14 @@ impl Invariants {
         assert_eq!(world.engine.open_contacts(), 0);
         assert_eq!(world.engine.open_legs(), 0, "legs are left");
         assert_eq!(world.open_streams(), 0, "streams are left");
+        for queue in world.engine.acd().queues() {
+            let counts = world.engine.acd().counts(queue);
+            assert_eq!(
+                (counts.waiting, counts.offered, counts.connected),
+                (0, 0, 0),
+                "the distributor keeps ghosts in queue {queue}"
+            );
+        }
         for (agent, state) in world.engine.acd().agents() {
             use acd::State;
             assert!(

@@ -105,6 +105,7 @@ struct Person {
     reachable: bool,
     asked: Availability,
     work: Work,
+    calls: Vec<(ContactId, Time)>,
     idle: Option<Time>,
     rest: Option<Time>,
     retry: Option<Time>,
@@ -191,20 +192,33 @@ impl Reference {
                     self.end_offer(at, OfferEnd::Withdrawn);
                 }
                 self.with(&agent, |person, now| {
-                    if person.work == Work::Nothing {
-                        person.work = Work::Occupied { call, since: now };
+                    if person.calls.len() < 8 && !person.calls.iter().any(|known| known.0 == call) {
+                        person.calls.push((call, now));
                     }
                 });
             }
             Input::Vacate { agent, call } => self.with(&agent, |person, _| {
+                person.calls.retain(|known| known.0 != call);
                 if matches!(person.work, Work::Occupied { call: present, .. } if present == call) {
                     person.work = Work::Nothing;
                 }
             }),
         }
+        self.back_on_the_phone();
         self.match_all();
         told.append(&mut self.told);
         told
+    }
+
+    /// Who has no work item but a call outside is occupied by it.
+    fn back_on_the_phone(&mut self) {
+        for person in &mut self.people {
+            if let (Work::Nothing, false, Some(&(call, since))) =
+                (&person.work, person.removed, person.calls.first())
+            {
+                person.work = Work::Occupied { call, since };
+            }
+        }
     }
 
     /// Takes everything due, one at a time, then matches.
@@ -229,6 +243,7 @@ impl Reference {
                     self.people[at].reachable = true;
                 }
             }
+            self.back_on_the_phone();
             self.tidy();
         }
         self.match_all();
@@ -665,6 +680,7 @@ impl Person {
             reachable: false,
             asked: Availability::LoggedOut,
             work: Work::Nothing,
+            calls: Vec::new(),
             idle: None,
             rest: None,
             retry: None,

@@ -650,3 +650,79 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
     "#]],
     );
 }
+
+/// The agent picks up in the very moment in which the ring times out: the distributor has given the offer up, so the call goes on to nobody.
+#[test]
+fn an_answer_at_the_ring_deadline_is_too_late() {
+    let agents = [
+        TestAgent {
+            id: "1001",
+            skills: &[("support", 5)],
+            address: Some("10.0.2.1:5060"),
+        },
+        TestAgent {
+            id: "1002",
+            skills: &[("support", 5)],
+            address: Some("10.0.2.2:5060"),
+        },
+    ];
+    // Reserved 2 ms after the INVITE, which needs a millisecond; the 200 needs another one: it comes at the deadline to the nanosecond.
+    let mut scene = scene_of(&agents, answers(19_998, None));
+    scene
+        .world
+        .phone("second", "10.0.2.2:5060", answers(1_000, Some(3)));
+    scene.world.dial(scene.caller, "2000", "13800138000");
+    scene.world.run(Duration::from_secs(60));
+    let ended = scene
+        .world
+        .events
+        .iter()
+        .filter(|event| event.type_name() == "contact.answered")
+        .count();
+    assert_eq!(ended, 1, "{}", scene.world.story(scene.after));
+    scene.check(expect![[r#"
+        0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+        0.001   engine -> caller SIP/2.0 100 Trying
+        0.001   engine -> caller SIP/2.0 200 OK
+        0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+        0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+        0.003    agent -> engine SIP/2.0 100 Trying
+        0.003    agent -> engine SIP/2.0 180 Ringing
+        20.001   agent -> engine SIP/2.0 200 OK
+        20.002  engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
+        20.002  engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+        20.002  engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+        20.002  engine -> agent  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+        20.003   agent -> engine SIP/2.0 200 OK
+        20.003  second -> engine SIP/2.0 100 Trying
+        20.003  second -> engine SIP/2.0 180 Ringing
+        20.003   agent -> engine SIP/2.0 200 OK
+        21.003  second -> engine SIP/2.0 200 OK
+        21.004  engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+        24.003  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+        24.004  engine -> second SIP/2.0 200 OK
+        24.004  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+        24.005  caller -> engine SIP/2.0 200 OK
+    "#]], expect![[r#"
+        contact.arrived n-1-1 queue:support Inbound
+        contact.identified n-1-1 customers=0 class=None late=false
+        contact.queued n-1-1 support visit=1 position=1
+        contact.offered n-1-1 agent=1001 offer=1 pop=-
+        agent.state 1001 Ready -> Reserved
+        contact.offer_ended n-1-1 agent=1001 RingTimeout requeued=true
+        agent.state 1001 Reserved -> NotReady (rona)
+        contact.offered n-1-1 agent=1002 offer=2 pop=-
+        agent.state 1002 Ready -> Reserved
+        contact.answered n-1-1 agent=1002 queue=Some("support") wait=21002ms
+        agent.state 1002 Reserved -> Connected
+        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
+        agent.state 1002 Connected -> WrapUp
+        agent.state 1002 WrapUp -> Ready
+    "#]]);
+    let counts = scene.world.engine.acd().counts("support");
+    assert_eq!(
+        (counts.waiting, counts.offered, counts.connected),
+        (0, 0, 0)
+    );
+    assert_eq!(scene.world.engine.open_contacts(), 0);
+}

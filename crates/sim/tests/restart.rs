@@ -35,7 +35,12 @@ fn what_a_crash_left_open_is_closed_as_of_the_last_sign_of_life() {
             open("n-1-9", Some(("support", 1, 105)), Some(120)),
         ],
         last_time: Time::from_secs(130),
-        agents: vec![("1001".into(), acd::Availability::NotReady { reason: "lunch".into() })],
+        agents: vec![(
+            "1001".into(),
+            acd::Availability::NotReady {
+                reason: "lunch".into(),
+            },
+        )],
         agent_states: vec![("1001".into(), AgentState::Connected, Time::from_secs(120))],
     };
     engine.handle(Time::from_secs(500), Input::Start(start));
@@ -44,8 +49,15 @@ fn what_a_crash_left_open_is_closed_as_of_the_last_sign_of_life() {
     while let Some(output) = engine.poll_output() {
         if let Output::Event(event) = output {
             sequence += 1;
-            assert_eq!(event.sequence, sequence, "the sequence goes on without a gap");
-            story.push_str(&format!("{:>3} {}\n", event.at.as_secs_f64(), sim::story::line(&event)));
+            assert_eq!(
+                event.sequence, sequence,
+                "the sequence goes on without a gap"
+            );
+            story.push_str(&format!(
+                "{:>3} {}\n",
+                event.at.as_secs_f64(),
+                sim::story::line(&event)
+            ));
         }
     }
     expect![[r#"
@@ -59,18 +71,28 @@ fn what_a_crash_left_open_is_closed_as_of_the_last_sign_of_life() {
         500 queue.changed support open
         500 agent.state 1001 LoggedOut -> Ready
         500 agent.state 1001 Ready -> NotReady (lunch)
-    "#]].assert_eq(&story);
+    "#]]
+    .assert_eq(&story);
 }
 
 #[test]
 fn calls_that_outlast_the_drain_are_ended() {
     let mut world = World::new(centre(&one_agent()), 1);
     let caller = world.phone("caller", "10.0.1.1:5060", Manner::LetsRing);
-    world.phone("agent", "10.0.2.1:5060", Manner::Answers { after: Duration::from_millis(200), talks: None });
+    world.phone(
+        "agent",
+        "10.0.2.1:5060",
+        Manner::Answers {
+            after: Duration::from_millis(200),
+            talks: None,
+        },
+    );
     world.dial(caller, "2000", "13800138000");
     world.run(Duration::from_secs(2));
     let after = world.events.last().map_or(0, |event| event.sequence);
-    world.give(Input::Drain { within: Duration::from_secs(30) });
+    world.give(Input::Drain {
+        within: Duration::from_secs(30),
+    });
     world.run(Duration::from_secs(29));
     assert!(!world.drained, "the call may finish");
     world.run(Duration::from_secs(2));
@@ -78,7 +100,8 @@ fn calls_that_outlast_the_drain_are_ended() {
     expect![[r#"
         contact.closed n-1-1 Answered agent=Some("1001") cause=drain
         agent.state 1001 Connected -> WrapUp
-    "#]].assert_eq(&world.story(after));
+    "#]]
+    .assert_eq(&world.story(after));
     world.run(Duration::from_secs(40));
     assert_eq!((world.engine.open_legs(), world.open_streams()), (0, 0));
 }

@@ -82,7 +82,10 @@ fn wrap_up_is_not_moved_by_what_happens_meanwhile() {
     desk.presence("a", true);
     assert_eq!(desk.acd.state("a").cloned(), before);
     assert_eq!(offers(&desk.pass(6)), []);
-    assert_eq!(offers(&desk.pass(1)), [(2, "a")]);
+    // The call that was made during wrap-up is still up: nobody rings into it.
+    assert_eq!(offers(&desk.pass(1)), []);
+    assert!(matches!(desk.acd.state("a"), Some(acd::State::Occupied { .. })));
+    assert_eq!(offers(&desk.vacate("a", 9)), [(2, "a")]);
 }
 
 /// 7. The first agent is lost after taking the offer: the others are still there, the contact in its old place.
