@@ -86,7 +86,7 @@ impl World {
         self.command(Command::Update {
             stream,
             remote: phone(stream),
-            behind: Some("198.51.100.7".parse().unwrap()),
+            behind: Some(std::net::IpAddr::from([198, 51, 100, 7])),
             format,
             direction,
         });

@@ -175,10 +175,7 @@ impl World {
     /// Runs until this time; `after_step` sees the world after every step.
     pub fn run_with(&mut self, until: Time, mut after_step: impl FnMut(&World)) {
         let mut steps = 0;
-        loop {
-            let Some(at) = self.next_time().filter(|&at| at <= until) else {
-                break;
-            };
+        while let Some(at) = self.next_time().filter(|&at| at <= until) {
             steps = if at <= self.now { steps + 1 } else { 0 };
             assert!(
                 steps < STEPS_AT_ONE_MOMENT_MAX,
@@ -237,7 +234,7 @@ impl World {
             match coming {
                 Coming::ToEngine(input) => self.give(input),
                 Coming::Datagram { from, to, bytes } if to == self.engine_address => {
-                    self.to_engine(from, bytes)
+                    self.engine_receives(from, bytes)
                 }
                 Coming::Datagram { from, to, bytes } => {
                     if self.phones.contains_key(&to) {
@@ -261,7 +258,7 @@ impl World {
         }
     }
 
-    fn to_engine(&mut self, from: SocketAddr, bytes: Bytes) {
+    fn engine_receives(&mut self, from: SocketAddr, bytes: Bytes) {
         let peer = sip::Peer {
             transport: sip::Transport::Udp,
             remote: from,

@@ -1,5 +1,7 @@
 //! Callers in the shipped main flow, through the engine.
 
+#![allow(clippy::unwrap_used, reason = "the scenes of a test may panic")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;

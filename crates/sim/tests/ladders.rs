@@ -680,7 +680,8 @@ fn an_answer_at_the_ring_deadline_is_too_late() {
         .filter(|event| event.type_name() == "contact.answered")
         .count();
     assert_eq!(ended, 1, "{}", scene.world.story(scene.after));
-    scene.check(expect![[r#"
+    scene.check(
+        expect![[r#"
         0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
         0.001   engine -> caller SIP/2.0 100 Trying
         0.001   engine -> caller SIP/2.0 200 OK
@@ -703,7 +704,8 @@ fn an_answer_at_the_ring_deadline_is_too_late() {
         24.004  engine -> second SIP/2.0 200 OK
         24.004  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
         24.005  caller -> engine SIP/2.0 200 OK
-    "#]], expect![[r#"
+    "#]],
+        expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false
         contact.queued n-1-1 support visit=1 position=1
@@ -718,7 +720,8 @@ fn an_answer_at_the_ring_deadline_is_too_late() {
         contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
         agent.state 1002 Connected -> WrapUp
         agent.state 1002 WrapUp -> Ready
-    "#]]);
+    "#]],
+    );
     let counts = scene.world.engine.acd().counts("support");
     assert_eq!(
         (counts.waiting, counts.offered, counts.connected),

@@ -1,5 +1,7 @@
 //! The screen pop: whom the store knows, when it is late, and that it goes ahead of the ring.
 
+#![allow(clippy::unwrap_used, reason = "the scenes of a test may panic")]
+
 use std::time::Duration;
 
 use expect_test::expect;

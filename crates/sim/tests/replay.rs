@@ -1,5 +1,7 @@
 //! The log keeps the distributor's inputs: fed to a fresh one, they give the same decisions, byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "the scenes of a test may panic")]
+
 use engine::AcdRecord;
 
 /// What the log has of a decision.
