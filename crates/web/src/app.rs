@@ -98,6 +98,8 @@ pub struct Inner {
     pub(crate) leaving: tokio::sync::watch::Sender<bool>,
 }
 
+    /// Told of every new configuration: streams ask again who hears them.
+    pub(crate) reconfigured: tokio::sync::watch::Sender<()>,
 impl std::ops::Deref for App {
     type Target = Inner;
 
@@ -134,14 +136,18 @@ impl App {
             leaving: tokio::sync::watch::Sender::new(false),
         }))
     }
+            reconfigured: tokio::sync::watch::Sender::new(()),
 
     /// A new configuration: people and label sets.
     pub fn configure(&self, accounts: Accounts, labels: Labels) {
         *self
             .configured
+        let (before, after) = (self.accounts(), Arc::new(accounts));
             .write()
             .unwrap_or_else(PoisonError::into_inner) =
-            (Arc::new(accounts), Arc::new(Exposition::new(labels)));
+            (after.clone(), Arc::new(Exposition::new(labels)));
+        self.end_sessions(&before, &after);
+        self.reconfigured.send_replace(());
     }
 
     pub(crate) fn now(&self) -> Time {

@@ -1,6 +1,6 @@
 //! Who is asking: tokens, cookies, passwords, and the slowing of those who guess.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use clock::Time;
 use sha2::{Digest, Sha256};
 use store::Session;
 
-use crate::accounts::{Password, Role};
+use crate::accounts::{Accounts, Password, Role};
 use crate::app::{App, OPERATOR};
 use crate::problem::{Problem, blocking};
 
@@ -137,9 +137,16 @@ impl FromRequestParts<App> for Peer {
 /// What the process remembers of sign-ins.
 #[derive(Default)]
 pub struct Guard {
-    /// By SHA-256 of the token.
-    cached: Mutex<BTreeMap<[u8; 32], Session>>,
+    cached: Mutex<Cached>,
     watched: Mutex<BTreeMap<(String, IpAddr), Watched>>,
+}
+
+#[derive(Default)]
+struct Cached {
+    /// By SHA-256 of the token.
+    sessions: BTreeMap<[u8; 32], Session>,
+    /// Rises when sessions are ended: what was read from the store before that is not kept.
+    ended: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -195,27 +202,36 @@ impl Guard {
             .remove(&(user.to_owned(), source));
     }
 
-    fn cached(&self, token: &str) -> Option<Session> {
-        self.cached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest(token))
-            .cloned()
+    /// What is remembered, and how often sessions have been ended: for [`Guard::cache`].
+    fn cached(&self, token: &str) -> (Option<Session>, u64) {
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        (cached.sessions.get(&digest(token)).cloned(), cached.ended)
     }
 
-    fn cache(&self, token: &str, session: Session) {
+    fn cache(&self, token: &str, session: Session, ended: u64) {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        if cached.len() >= CACHED_MAX {
-            cached.pop_first(); // by digest: as good as any
+        if cached.ended != ended {
+            return; // it may be one of those
         }
-        cached.insert(digest(token), session);
+        if cached.sessions.len() >= CACHED_MAX {
+            cached.sessions.pop_first(); // by digest: as good as any
+        }
+        cached.sessions.insert(digest(token), session);
     }
 
+    /// After the store has forgotten it.
     fn forget(&self, token: &str) {
-        self.cached
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&digest(token));
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.ended += 1;
+        cached.sessions.remove(&digest(token));
+    }
+
+    fn forget_users(&self, users: &BTreeSet<&str>) {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.ended += 1;
+        cached
+            .sessions
+            .retain(|_, session| !users.contains(&*session.user));
     }
 }
 
@@ -243,13 +259,14 @@ impl App {
             });
         }
         let now = self.now();
-        let session = match self.guard.cached(&token) {
+        let (cached, ended) = self.guard.cached(&token);
+        let session = match cached {
             Some(session) => Some(session),
             None => {
                 let (store, key) = (self.store.clone(), token.clone());
                 let found = blocking(move || store.session(&key, now.as_nanos())).await?;
                 if let Some(session) = &found {
-                    self.guard.cache(&token, session.clone());
+                    self.guard.cache(&token, session.clone(), ended);
                 }
                 found
             }
@@ -258,11 +275,18 @@ impl App {
             .filter(|session| session.expires > now.as_nanos())
             .ok_or_else(Problem::unauthorized)?;
         // The configuration of now decides what somebody may do, not that of the sign-in.
-        let role = self
+        let configured = self
             .accounts()
             .find(&session.user)
-            .map(|account| account.role)
-            .or_else(|| Role::parse(&session.role));
+            .map(|account| account.role);
+        let role = match configured {
+            Some(role) => Some(role),
+            None => {
+                let (store, user) = (self.store.clone(), session.user.clone());
+                let known = blocking(move || store.credentials(&user)).await?;
+                known.and_then(|known| Role::parse(&known.role))
+            }
+        };
         Ok(Who {
             user: session.user.into(),
             role: role.ok_or_else(Problem::unauthorized)?,
@@ -291,6 +315,7 @@ impl App {
             return Err(Problem::unavailable("too many sign-ins at once"));
         };
         let account = self.accounts().find(user).cloned();
+        let password_then = account.as_ref().map(|account| account.password.clone());
         let (store, name, given) = (self.store.clone(), user.to_owned(), password.to_owned());
         let role = blocking(move || {
             let _turn = turn;
@@ -330,6 +355,7 @@ impl App {
             role: role.word().to_owned(),
             expires,
         };
+        let (_, ended) = self.guard.cached(&token);
         let (store, key, kept, now) = (
             self.store.clone(),
             token.clone(),
@@ -341,16 +367,49 @@ impl App {
             store.put_session(&key, &kept)
         })
         .await?;
-        self.guard.cache(&token, session);
+        self.guard.cache(&token, session, ended);
+        let password_now = self.accounts().find(user).map(|one| one.password.clone());
+        if password_now != password_then {
+            // A reload came between: it may have ended this user's sessions before this one was there.
+            self.end_session(&token).await?;
+            return Err(Problem::unavailable("the configuration has just changed"));
+        }
         Ok((token, role))
     }
 
     /// Ends a sign-in.
     pub(crate) async fn sign_out(&self, who: &Who) -> Result<(), Problem> {
-        self.guard.forget(&who.token);
-        let (store, token) = (self.store.clone(), who.token.clone());
-        blocking(move || store.delete_session(&token)).await?;
+        self.end_session(&who.token).await
+    }
+
+    async fn end_session(&self, token: &str) -> Result<(), Problem> {
+        let (store, key) = (self.store.clone(), token.to_owned());
+        blocking(move || store.delete_session(&key)).await?;
+        self.guard.forget(token);
         Ok(())
+    }
+
+    /// Ends the sessions of those who are gone or have another password.
+    pub(crate) fn end_sessions(&self, before: &Accounts, after: &Accounts) {
+        let over: BTreeSet<&str> = before
+            .0
+            .values()
+            .filter(|old| {
+                after
+                    .find(&old.id)
+                    .is_none_or(|new| new.password != old.password)
+            })
+            .map(|old| &*old.id)
+            .collect();
+        if over.is_empty() {
+            return;
+        }
+        for user in &over {
+            if let Err(error) = self.store.delete_sessions_of(user) {
+                tracing::error!(%error, user, "sessions could not be ended");
+            }
+        }
+        self.guard.forget_users(&over);
     }
 }
 

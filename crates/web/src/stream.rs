@@ -246,12 +246,14 @@ impl Client {
 
     async fn live(&mut self, mut subscription: Subscription) -> Result<(), End> {
         let mut leaving = self.app.leaving.subscribe();
+        let mut reconfigured = self.app.reconfigured.subscribe();
         let mut ping = tokio::time::interval(PING_EVERY);
         loop {
             tokio::select! {
                 biased;
                 () = subscription.slow.notified() => return Err(Some((TOO_SLOW, "too slow: resume by sequence"))),
                 () = told(&mut leaving) => return Err(Some((GOING_AWAY, "the server is stopping"))),
+                _ = reconfigured.changed() => self.still_allowed().await?,
                 batch = subscription.batches.recv() => match batch {
                     Some(batch) => self.send_lines(&batch.lines, &subscription.slow).await?,
                     None => return Err(Some((TOO_SLOW, "too slow: resume by sequence"))),
@@ -269,15 +271,23 @@ impl Client {
         if self.heard.elapsed() > SILENCE_MAX {
             return Err(None);
         }
-        if self.app.who(self.who.token.clone()).await.is_err() {
-            return Err(Some((SIGNED_OUT, "signed out")));
-        }
+        self.still_allowed().await?;
         let sent = tokio::time::timeout(
             SEND_WITHIN,
             self.socket.send(Message::Ping(axum::body::Bytes::new())),
         )
         .await;
         sent.map_err(|_| None)?.map_err(|_| None)
+    }
+
+    /// Whether the session holds, and what it may hear by the configuration of now.
+    async fn still_allowed(&mut self) -> Result<(), End> {
+        let Ok(who) = self.app.who(self.who.token.clone()).await else {
+            return Err(Some((SIGNED_OUT, "signed out")));
+        };
+        self.listener = listener(&self.app, &who);
+        self.who = who;
+        Ok(())
     }
 
     async fn send_lines(&mut self, lines: &[Line], slow: &Notify) -> Result<(), End> {
