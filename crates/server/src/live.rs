@@ -35,6 +35,8 @@ pub struct Live {
     overrides: Vec<Override>,
     fixed: Fixed,
     current: Mutex<Arc<Compiled>>,
+    /// Held by the reload that is under way.
+    turn: Mutex<()>,
     door: Door,
     clock: Clock,
     /// Called with the new configuration after the engine has been given it.
@@ -61,6 +63,7 @@ impl Live {
             overrides,
             fixed,
             current: Mutex::new(current),
+            turn: Mutex::default(),
             door,
             clock,
             told: Mutex::default(),
@@ -82,6 +85,8 @@ impl Live {
     /// # Errors
     /// Every fault of the files; then nothing has changed.
     pub fn reload(&self, by: &str) -> Result<Vec<String>, Refused> {
+        // One reload after the other, from the reading on: what was read first must not win over what was read later.
+        let _turn = lock(&self.turn);
         let loaded = config::load(&self.origin, &self.overrides);
         let Some(mut compiled) = loaded.compiled else {
             return Err(Refused(
@@ -93,7 +98,7 @@ impl Live {
             ));
         };
         self.fixed.put_into(&mut compiled);
-        let mut current = lock(&self.current);
+        let current = self.current();
         let mut summary = difference::difference(&current.effective, &compiled.effective);
         summary.extend(credentials_changed(&current, &compiled));
         if current
@@ -116,7 +121,7 @@ impl Live {
         };
         self.door.send(self.clock.now(), input);
         lock(&self.told).iter().for_each(|told| told(&compiled));
-        *current = compiled;
+        *lock(&self.current) = compiled;
         Ok(summary)
     }
 }

@@ -33,6 +33,10 @@ pub fn needs_restart(before: &Value, after: &Value) -> Vec<String> {
         "/rtp/bind",
         "/rtp/threads",
         "/log",
+        "/media/timeout",
+        "/locale/time_zone",
+        "/locale/country",
+        "/customers/first_import",
     ] {
         let (old, new) = (
             before["cordboard"].pointer(path),
