@@ -39,7 +39,7 @@ ifeq ($(HAS_NEXTEST),yes)
 	cargo test --workspace --doc --quiet
 	cargo nextest run --workspace
 else
-	@cargo test --workspace 2>&1 | tee target/test.log; \
+	@mkdir -p target; cargo test --workspace 2>&1 | tee target/test.log; \
 	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "tests: %d passed, %d failed\n", passed, failed }' target/test.log
 endif
 
@@ -54,8 +54,8 @@ endif
 # promtool comes with prometheus, speech detection and prompts need nothing at test time.
 tools:
 	@missing=""; \
-	for pair in sipp:sip-tester baresip:baresip promtool:prometheus; do \
-	  command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
+	for pair in sipp:sip-tester baresip:baresip promtool:prometheus kill:procps taskset:util-linux prlimit:util-linux; do \
+	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing" >&2; \
@@ -66,7 +66,7 @@ tools:
 ## --- longer work -------------------------------------------------------------------------------------------
 
 soak: ## SEEDS=n seeds of the simulated shift; a failing one is printed and replays alone
-	CORDBOARD_SEEDS=$(SEEDS) cargo test --release -p sim
+	SHIFT_SEEDS=$(SEEDS) ACD_SEEDS=$(SEEDS) cargo test --release -p sim
 
 fuzz: ## every fuzz target for FUZZ_SECONDS
 	@if [ ! -d fuzz ]; then echo "there are no fuzz targets yet" >&2; exit 1; fi
