@@ -59,6 +59,7 @@ pub fn restore(
     store: &Store,
     zone: &jiff::tz::TimeZone,
 ) -> anyhow::Result<(Board, Fold, Recovery)> {
+    snapshots.set_aside_after(log.last_sequence())?;
     let latest = |name| {
         snapshots
             .latest_snapshot(name)
@@ -69,12 +70,13 @@ pub fn restore(
     let fold = latest(FOLD)
         .and_then(|bytes| Fold::from_snapshot(&bytes, zone.clone()).ok())
         .unwrap_or_else(|| Fold::new(zone.clone()));
-    let board: Board = latest(BOARD)
+    let mut board: Board = latest(BOARD)
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
     let mut recovery: Recovery = latest(RECOVERY)
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
+    board.refill(|sequence| event_at(log, sequence))?;
     // Each fold passes over what it knows already.
     let after = fold
         .sequence()
@@ -103,6 +105,15 @@ pub fn restore(
     web::index_closed(&hub, store)?;
     let (board, fold) = hub.snapshot();
     Ok((board, fold, recovery))
+}
+
+/// One event, with what is personal where its key still exists.
+fn event_at(log: &LogReader, sequence: u64) -> anyhow::Result<Option<Event>> {
+    let Some(record) = log.read(sequence.saturating_sub(1), 1)?.pop() else {
+        return Ok(None);
+    };
+    let personal = record.personal.as_ref().map(|personal| &*personal.json);
+    Ok(Some(Event::from_record(&record.json, personal)?))
 }
 
 /// The lock, whoever panicked with it.

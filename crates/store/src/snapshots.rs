@@ -28,7 +28,43 @@ impl Snapshots {
     pub fn open(dir: &DataDir) -> Result<Snapshots, StoreError> {
         let dir = dir.path().join("snapshots");
         make_dir(&dir)?;
-        Ok(Snapshots { dir })
+        let snapshots = Snapshots { dir };
+        // Of a write that the process did not live to end.
+        for path in snapshots.files()? {
+            if path.extension().is_some_and(|kind| kind == "tmp") {
+                fs::remove_file(&path).map_err(StoreError::io("cannot remove", &path))?;
+            }
+        }
+        Ok(snapshots)
+    }
+
+    /// Renames snapshots of later events than the log's last, to `….ahead`: the log is an older one, from a backup say, and will give those
+    /// sequences to other events.
+    pub fn set_aside_after(&self, last_sequence: u64) -> Result<(), StoreError> {
+        for path in self.files()? {
+            let sequence = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.strip_suffix(".snapshot")?.rsplit_once('-'))
+                .and_then(|(_, sequence)| sequence.parse::<u64>().ok());
+            if sequence.is_some_and(|sequence| sequence > last_sequence) {
+                tracing::warn!(file = %path.display(), last_sequence, "a snapshot is newer than the log and is set aside; was the log restored from a backup?");
+                fs::rename(&path, path.with_extension("ahead"))
+                    .map_err(StoreError::io("cannot rename", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let entries = fs::read_dir(&self.dir).map_err(StoreError::io("cannot read", &self.dir))?;
+        entries
+            .map(|entry| {
+                Ok(entry
+                    .map_err(StoreError::io("cannot read", &self.dir))?
+                    .path())
+            })
+            .collect()
     }
 
     /// Keeps `bytes` as the state of `name` (letters, digits, `_`) after the event `sequence`. On disk when this returns.
@@ -79,10 +115,7 @@ impl Snapshots {
     /// Oldest first.
     fn of_name(&self, name: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(StoreError::io("cannot read", &self.dir))? {
-            let path = entry
-                .map_err(StoreError::io("cannot read", &self.dir))?
-                .path();
+        for path in self.files()? {
             if let Some(sequence) = sequence_of(&path, name) {
                 found.push((sequence, path));
             }
@@ -166,5 +199,28 @@ mod tests {
             );
         }
         assert!(snapshots.write_snapshot(1, "../x", b"").is_err());
+    }
+
+    #[test]
+    fn half_written_ones_go_and_those_ahead_of_the_log_are_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        let snapshots = Snapshots::open(&data).unwrap();
+        for sequence in [9, 100] {
+            snapshots.write_snapshot(sequence, "fold", b"x").unwrap();
+        }
+        let half = dir
+            .path()
+            .join("snapshots/fold-00000000000000000101.snapshot.tmp");
+        fs::write(&half, b"CORD").unwrap();
+        let snapshots = Snapshots::open(&data).unwrap();
+        assert!(!half.exists());
+        snapshots.set_aside_after(99).unwrap();
+        assert_eq!(
+            snapshots.latest_snapshot("fold").unwrap(),
+            Some((9, b"x".to_vec()))
+        );
+        snapshots.write_snapshot(10, "fold", b"y").unwrap();
+        assert_eq!(snapshots.latest_snapshot("fold").unwrap().unwrap().0, 10);
     }
 }

@@ -64,6 +64,9 @@ pub struct Contact {
     pub visits: Vec<Visit>,
     /// Sequence of the event that closed it.
     pub closed_sequence: u64,
+    /// Sequence of its `contact.arrived`, whose sealed part has the number; 0 in snapshots of old.
+    #[serde(default)]
+    pub arrived_sequence: u64,
     /// Personal, as all that follows.
     #[serde(skip)]
     pub ani: Option<String>,
@@ -123,6 +126,31 @@ impl Board {
         }
     }
 
+    /// Gives a board from a snapshot the numbers again that a snapshot must not hold: `arrived` reads the event of a sequence from the log.
+    ///
+    /// # Errors
+    /// The reader's.
+    pub fn refill<E>(
+        &mut self,
+        arrived: impl Fn(u64) -> Result<Option<Event>, E>,
+    ) -> Result<(), E> {
+        for contact in self.contacts.values_mut().chain(&mut self.closed) {
+            if contact.arrived_sequence == 0 || contact.person.is_some() {
+                continue;
+            }
+            if let Some(event) = arrived(contact.arrived_sequence)?
+                && let EventKind::ContactArrived {
+                    contact: id, ani, ..
+                } = &event.kind
+                && *id == contact.id
+            {
+                contact.ani.clone_from(ani);
+                contact.person = person(&event, ani.as_ref());
+            }
+        }
+        Ok(())
+    }
+
     /// Applies an event; one that has been applied already changes nothing and gives `false`.
     pub fn apply(&mut self, event: &Event) -> bool {
         if event.sequence <= self.sequence {
@@ -161,10 +189,7 @@ impl Board {
         else {
             return;
         };
-        let person = event
-            .person
-            .clone()
-            .or_else(|| ani.as_ref().map(|ani| format!("tel:{ani}").into()));
+        let person = person(event, ani.as_ref());
         let fresh = Contact {
             id: contact.clone(),
             state: ContactState::InIvr,
@@ -184,6 +209,7 @@ impl Board {
             cause: None,
             visits: Vec::new(),
             closed_sequence: 0,
+            arrived_sequence: event.sequence,
             ani: ani.clone(),
             pop: None,
             flow_data: None,
@@ -227,6 +253,12 @@ impl Board {
         }
         self.closed.push_back(contact);
     }
+}
+
+/// Whose key seals what is personal of a contact that arrived so.
+fn person(arrived: &Event, ani: Option<&String>) -> Option<Name> {
+    let by_number = || ani.map(|ani| format!("tel:{ani}").into());
+    arrived.person.clone().or_else(by_number)
 }
 
 /// The contact that an event is about.
@@ -388,4 +420,49 @@ fn close(contact: &mut Contact, event: &Event) {
 
 fn exit_word(exit: Exit) -> &'static str {
     metrics::totals::EXITS[exit as usize].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contact_of_a_snapshot_gets_its_number_from_the_log() {
+        let arrived = |sequence, n: u32| Event {
+            sequence,
+            at: Time::from_secs(sequence),
+            person: None,
+            kind: EventKind::ContactArrived {
+                contact: ContactId(format!("n1-1-{n}").into()),
+                channel: "voice".into(),
+                direction: Direction::Inbound,
+                entry: "queue:support".into(),
+                trunk: None,
+                by: None,
+                ani: Some(format!("+861380013800{n}")),
+                dnis: "2000".into(),
+            },
+        };
+        let mut board = Board::default();
+        assert!(board.apply(&arrived(3, 1)) && board.apply(&arrived(4, 2)));
+        let json = serde_json::to_string(&board).unwrap();
+        assert!(!json.contains("138"), "nothing personal: {json}");
+        let mut restored: Board = serde_json::from_str(&json).unwrap();
+        // The second one's key was erased meanwhile.
+        let log = |sequence| {
+            let mut event = arrived(sequence, sequence as u32 - 2);
+            if let EventKind::ContactArrived { ani, .. } = &mut event.kind
+                && sequence == 4
+            {
+                *ani = None;
+            }
+            Ok::<_, ()>(Some(event))
+        };
+        restored.refill(log).unwrap();
+        let first = restored.contact("n1-1-1").unwrap();
+        assert_eq!(first.ani.as_deref(), Some("+8613800138001"));
+        assert_eq!(first.person.as_deref(), Some("tel:+8613800138001"));
+        let second = restored.contact("n1-1-2").unwrap();
+        assert_eq!((&second.ani, &second.person), (&None, &None));
+    }
 }
