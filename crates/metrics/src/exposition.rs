@@ -21,7 +21,13 @@ type Name = Arc<str>;
 const CHANNEL: &str = "voice";
 /// Reasons known beforehand, so that their series begin at zero.
 const OVERLOAD_REASONS: [&str; 3] = ["calls", "memory", "queue"];
-const RTP_REJECTED_REASONS: [&str; 1] = ["not_the_stream"];
+const RTP_REJECTED_REASONS: [&str; 5] = [
+    "idle_port",
+    "malformed",
+    "payload_type",
+    "source",
+    "unready",
+];
 
 /// What is configured: these label sets exist from the start.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -406,6 +412,12 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
         "RTP packets that never came.",
     );
     lost.counter(&[], counters.rtp_lost as f64);
+    let mut send_errors = family(
+        "rtp_send_errors_total",
+        COUNTER,
+        "RTP packets that the kernel did not take.",
+    );
+    send_errors.counter(&[], counters.rtp_send_errors as f64);
     let reasons = |known: &[&'static str],
                    counts: &std::collections::BTreeMap<&'static str, u64>,
                    family: &mut Family| {
@@ -455,6 +467,7 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
             ),
             packets,
             lost,
+            send_errors,
             rejected,
             one(
                 "events_sequence",

@@ -29,12 +29,9 @@ fn counters() -> Counters {
         class: "2xx",
     });
     counters.apply(&Count::CallSetup { seconds: 0.003 });
-    counters.apply(&Count::Media {
-        packets_in: 5,
-        packets_out: 4,
-        lost: 1,
-        rejected: 2,
-    });
+    (counters.rtp_packets_in, counters.rtp_packets_out) = (5, 4);
+    counters.rtp_lost = 1;
+    counters.rtp_rejected.insert("source", 2);
     counters.apply(&Count::SipRefused {
         what: "nonce_replayed",
     });

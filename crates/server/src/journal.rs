@@ -5,13 +5,15 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use clock::Time;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use ::clock::Time;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use engine::Event;
 use engine::api::{AcdRecord, Reply};
 use store::{LogHandle, Personal, Record, RecordKind};
 
+use crate::clock::Clock;
 use crate::commands::Awaited;
 use crate::fatal;
 use crate::publish::News;
@@ -19,6 +21,10 @@ use crate::publish::News;
 /// Batches between the engine and this thread. When it is full the engine waits, its inbox fills, and new calls are refused: the log is never
 /// behind by more than this.
 const BATCHES_MAX: usize = 4_096;
+
+/// When nothing else was written for so long, a record says that the process lives. A restart ends what was left open (agents' states, contacts)
+/// at the log's last record: a crash takes no more than this from anybody's time.
+const ALIVE_EVERY: Duration = Duration::from_secs(30);
 
 /// What the engine writes down, in its order.
 #[derive(Debug)]
@@ -57,6 +63,7 @@ pub fn spawn(
     news: Sender<News>,
     awaited: Awaited,
     last_sequence: u64,
+    clock: Clock,
 ) -> io::Result<(Journal, JoinHandle<()>)> {
     let (sender, receiver) = bounded(BATCHES_MAX);
     let thread = fatal::spawn("journal", move || {
@@ -66,6 +73,7 @@ pub fn spawn(
             awaited,
             sequence: last_sequence,
             refused: None,
+            clock,
         }
         .run(&receiver)
     })?;
@@ -80,16 +88,40 @@ struct Writer {
     sequence: u64,
     /// First and last of the last events that the log did not take: on no disk, so published and acknowledged to nobody.
     refused: Option<(u64, u64)>,
+    clock: Clock,
 }
 
 impl Writer {
     fn run(mut self, receiver: &Receiver<Vec<Entry>>) {
-        while let Ok(mut batch) = receiver.recv() {
+        loop {
+            let mut batch = match receiver.recv_timeout(ALIVE_EVERY) {
+                Ok(batch) => batch,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.alive();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             // What has come in the meantime shares one append.
             while let Ok(more) = receiver.try_recv() {
                 batch.extend(more);
             }
             self.write(batch);
+        }
+        // A clean stop: what is in progress has all its time.
+        self.alive();
+    }
+
+    fn alive(&self) {
+        let record = Record {
+            kind: RecordKind::Alive,
+            sequence: self.sequence,
+            at: self.clock.now().as_nanos(),
+            json: "{}".into(),
+            personal: None,
+        };
+        if self.log.append(vec![record]).is_err() {
+            tracing::debug!("the log took no sign of life");
         }
     }
 

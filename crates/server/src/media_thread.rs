@@ -243,6 +243,16 @@ impl MediaThreads {
             .sum()
     }
 
+    /// Sets what `/metrics` shows of RTP.
+    pub fn measure(&self, shown: &mut metrics::Counters) {
+        let counted = self.counters();
+        shown.rtp_streams_active = i64::try_from(counted.active).unwrap_or(i64::MAX);
+        (shown.rtp_packets_in, shown.rtp_packets_out) = (counted.packets_in, counted.packets_out);
+        shown.rtp_lost = counted.lost;
+        shown.rtp_send_errors = self.send_errors();
+        shown.rtp_rejected = counted.rejected.by_reason().into();
+    }
+
     /// Ends all threads, waits for them, and closes the sockets.
     pub fn stop(mut self) {
         self.end();
@@ -639,6 +649,24 @@ mod tests {
                 },
             )
             .unwrap();
+    }
+
+    #[test]
+    fn junk_on_an_idle_port_is_counted_while_it_comes() {
+        let (threads, _seen) = threads(0, 0);
+        let port = threads.grant(0)[0];
+        phone()
+            .send_to(b"junk", (LOCAL, port.number))
+            .expect("loopback takes it");
+        let mut shown = metrics::Counters::default();
+        let late = Instant::now() + Duration::from_secs(10);
+        while shown.rtp_rejected.get("idle_port") != Some(&1) {
+            assert!(Instant::now() < late, "{:?}", shown.rtp_rejected);
+            std::thread::yield_now();
+            threads.measure(&mut shown);
+        }
+        threads.measure(&mut shown);
+        assert_eq!(shown.rtp_rejected["idle_port"], 1);
     }
 
     fn next(seen: &Receiver<Event>) -> Event {

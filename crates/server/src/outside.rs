@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::Compiled;
 use crate::edge::door::Door;
 use crate::live::Live;
+use crate::media_thread::MediaThreads;
 use crate::people;
 
 /// The hub over the restored folds, with its two words to the engine: what was delivered, and how many watch.
@@ -47,6 +48,7 @@ pub fn web_setup(
     counters: Arc<Mutex<Counters>>,
     clock: Clock,
     draining: &Arc<AtomicBool>,
+    media: &Arc<MediaThreads>,
     operator: &str,
 ) -> web::Setup {
     let compiled = live.current();
@@ -64,6 +66,13 @@ pub fn web_setup(
                 .map(|trouble| format!("the event log cannot be written: {}", trouble.message)),
         );
         troubles
+    };
+    // Weak: the threads end when the run drops them, whoever may still ask.
+    let media = Arc::downgrade(media);
+    let measure = move |counters: &mut Counters| {
+        if let Some(media) = media.upgrade() {
+            media.measure(counters);
+        }
     };
     web::Setup {
         node: settings.node.clone(),
@@ -84,6 +93,7 @@ pub fn web_setup(
             effective: Box::new(move || shown.current().effective.clone()),
             reload: Box::new(move |by| reloaded.reload(by).map_err(|refused| refused.0)),
             troubles: Box::new(troubles),
+            measure: Box::new(measure),
         },
     }
 }

@@ -145,8 +145,13 @@ pub fn start(
         durable.snapshots,
         awaited.clone(),
     )?;
-    let (journal, journal_thread) =
-        journal::spawn(log.clone(), news.clone(), awaited.clone(), last_sequence)?;
+    let (journal, journal_thread) = journal::spawn(
+        log.clone(),
+        news.clone(),
+        awaited.clone(),
+        last_sequence,
+        clock,
+    )?;
     let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
     let (drained_tell, drained) = bounded(1);
 
@@ -222,6 +227,7 @@ pub fn start(
         counters,
         clock,
         &draining,
+        &media,
         &operator,
     ));
     live.tell({

@@ -14,6 +14,8 @@ pub enum RecordKind {
     AcdDecision = 3,
     /// Written by the log itself: `{"records":N,"from":A,"to":B}` were not taken, because the disk failed for longer than memory lasted.
     Lost = 4,
+    /// Nothing happened, but the process lived: its time is what counts.
+    Alive = 5,
 }
 
 /// One record on its way into the log, or out of it.

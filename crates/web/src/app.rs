@@ -41,6 +41,8 @@ pub struct Hooks {
     pub reload: Reload,
     /// `GET /readyz`: everything that is wrong; none: ready.
     pub troubles: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// `GET /metrics`: sets what others count (RTP) in a copy of the counters.
+    pub measure: Box<dyn Fn(&mut Counters) + Send + Sync>,
 }
 
 /// What the HTTP server begins with.
@@ -96,10 +98,10 @@ pub struct Inner {
     pub(crate) customers: Arc<Mutex<()>>,
     /// Tells the streams to end.
     pub(crate) leaving: tokio::sync::watch::Sender<bool>,
-}
-
     /// Told of every new configuration: streams ask again who hears them.
     pub(crate) reconfigured: tokio::sync::watch::Sender<()>,
+}
+
 impl std::ops::Deref for App {
     type Target = Inner;
 
@@ -134,15 +136,15 @@ impl App {
             verifying: Arc::new(Semaphore::new(VERIFYING_MAX)),
             customers: Arc::default(),
             leaving: tokio::sync::watch::Sender::new(false),
+            reconfigured: tokio::sync::watch::Sender::new(()),
         }))
     }
-            reconfigured: tokio::sync::watch::Sender::new(()),
 
-    /// A new configuration: people and label sets.
+    /// A new configuration: people and label sets. Sessions of people who are gone, or whose password is another, are over. May block on the disk.
     pub fn configure(&self, accounts: Accounts, labels: Labels) {
+        let (before, after) = (self.accounts(), Arc::new(accounts));
         *self
             .configured
-        let (before, after) = (self.accounts(), Arc::new(accounts));
             .write()
             .unwrap_or_else(PoisonError::into_inner) =
             (after.clone(), Arc::new(Exposition::new(labels)));

@@ -622,6 +622,7 @@ fn numbers_events_and_health() {
         metrics.contains("cordboard_queue_answered_total{queue=\"support\",channel=\"voice\"} 1")
     );
     assert!(metrics.contains("process_resident_memory_bytes"));
+    assert!(metrics.contains("cordboard_rtp_packets_total{direction=\"in\"} 7"));
     assert_eq!(
         caller.get("/api/v1/config/effective").json()["http"]["port"],
         8080
@@ -731,4 +732,24 @@ fn every_route_is_documented() {
             "{page}"
         );
     }
+}
+
+#[test]
+fn a_reload_ends_the_sessions_of_who_is_gone_or_has_another_password() {
+    let world = World::new();
+    let [gone, changed, stays] =
+        ["1001", "1002", "1900"].map(|user| Caller::signed_in(&world, user));
+    let mut accounts = common::accounts();
+    accounts.0.remove("1001");
+    if let Some(account) = accounts.0.get_mut("1002") {
+        account.password = web::Password::Demo("another".into());
+    }
+    if let Some(account) = accounts.0.get_mut("1900") {
+        account.role = web::Role::Agent;
+    }
+    world.app.configure(accounts, metrics::Labels::default());
+    assert_eq!(gone.get("/api/v1/session").status, 401);
+    assert_eq!(changed.get("/api/v1/session").status, 401);
+    let who = stays.get("/api/v1/session");
+    assert_eq!((who.status, &who.json()["role"]), (200, &json!("agent")));
 }

@@ -227,6 +227,7 @@ pub(super) fn kind_of(byte: u8) -> Option<RecordKind> {
         RecordKind::AcdInput,
         RecordKind::AcdDecision,
         RecordKind::Lost,
+        RecordKind::Alive,
     ]
     .into_iter()
     .find(|kind| *kind as u8 == byte)

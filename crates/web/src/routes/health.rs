@@ -61,6 +61,7 @@ pub async fn metrics(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        (app.hooks.measure)(&mut counters);
         counters.websocket_clients = app.hub.clients() as u64;
         counters.websocket_slow_closed = app.hub.slow_closed();
         let process = prometheus::process_collector::ProcessCollector::for_self().collect();

@@ -134,6 +134,7 @@ impl World {
                     }
                 }),
                 troubles: Box::new(move || told.lock().unwrap().clone()),
+                measure: Box::new(|counters| counters.rtp_packets_in = 7),
             },
         };
         let app = App::new(setup);
