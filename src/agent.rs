@@ -8,13 +8,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use server::config::{Compiled, Origin, Password, credential, load, render};
+use server::config::{Compiled, Origin, Password, credential};
 
 use crate::ConfigArgs;
+use crate::reach::compiled;
 
 #[derive(Subcommand)]
 pub enum Command {
     /// Who is in the configuration, and who can sign in.
+    #[command(after_help = "Example:
+  cordboard agent list --json | jq -r .id")]
     List {
         #[command(flatten)]
         config: ConfigArgs,
@@ -28,6 +31,7 @@ pub enum Command {
     Add {
         /// SIP user, extension, and name at sign-in.
         id: String,
+        /// As desks and wallboards show it.
         #[arg(long, default_value = "")]
         name: String,
         /// agent, supervisor, admin or service.
@@ -36,6 +40,7 @@ pub enum Command {
         /// SKILL=LEVEL, repeatable.
         #[arg(long, value_parser = skill)]
         skill: Vec<(String, u8)>,
+        /// For metrics and reports [default: all].
         #[arg(long)]
         group: Option<String>,
         /// Append to agents.toml of the configuration instead of printing.
@@ -50,6 +55,7 @@ pub enum Command {
 
 Put the lines in the agent's table in agents.toml, then send SIGHUP to the engine.")]
     Passwd {
+        /// Whose.
         id: String,
         #[command(flatten)]
         config: ConfigArgs,
@@ -112,14 +118,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn configuration(config: ConfigArgs) -> anyhow::Result<(Origin, Compiled)> {
     let (origin, overrides) = config.resolve();
-    let loaded = load(&origin, &overrides);
-    let Some(compiled) = loaded.compiled else {
-        loaded
-            .diagnostics
-            .iter()
-            .for_each(|diagnostic| eprintln!("{}", render(diagnostic, None)));
-        bail!("the configuration has {} errors", loaded.diagnostics.len());
-    };
+    let compiled = compiled(&origin, &overrides)?;
     Ok((origin, compiled))
 }
 

@@ -1,4 +1,4 @@
-//! Questions to a running engine over HTTP: `cordboard contact` and `cordboard report`.
+//! Questions: `cordboard contact` and `cordboard report`, of a running engine or of what a stopped one has left.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -6,25 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
+use server::replay;
+use store::{DataDir, Store};
 
-/// Which engine, as whom.
-#[derive(Args)]
-pub struct Engine {
-    /// Base address of the engine's HTTP.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
-        env = "CORDBOARD_URL"
-    )]
-    url: String,
-    /// A token of POST /api/v1/session.
-    #[arg(long, env = "CORDBOARD_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// Sign in as this user; the password is CORDBOARD_PASSWORD in the environment.
-    #[arg(long)]
-    user: Option<String>,
-}
+use crate::reach::{Reach, Reached};
 
 #[derive(Args)]
 #[group(multiple = false)]
@@ -42,20 +27,29 @@ pub struct View {
 
 #[derive(Subcommand)]
 pub enum Report {
-    /// KPIs of an interval.
+    /// Every number of a span, by its definition.
+    #[command(after_help = "Examples:
+  cordboard report kpi                                              today, by queue
+  cordboard report kpi --from 2026-11-20 --to 2026-11-21 --by agent --format csv
+  CORDBOARD_PASSWORD=… cordboard report kpi --url http://cb.example:8080 --user 1900
+
+Asks the running engine of the data directory; when none runs, the log is read. A span has at most 8 days.")]
     Kpi {
-        /// RFC 3339.
+        /// RFC 3339, or a date in the centre's time zone; the start of today unless given.
         #[arg(long, value_name = "T")]
         from: Option<String>,
-        /// RFC 3339.
+        /// As --from, exclusive; now unless given.
         #[arg(long, value_name = "T")]
         to: Option<String>,
         #[arg(long, value_enum, default_value_t = By::Queue)]
         by: By,
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
+        /// Only these, e.g. asa@1,sl_all@1.
+        #[arg(long, value_name = "ID,…")]
+        definition: Option<String>,
         #[command(flatten)]
-        engine: Engine,
+        reach: Reach,
     },
 }
 
@@ -64,6 +58,8 @@ pub enum By {
     Queue,
     Agent,
     Interval,
+    Group,
+    Centre,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,13 +70,19 @@ pub enum Format {
 }
 
 /// `cordboard contact ID`.
-pub fn contact(id: &str, view: &View, engine: &Engine) -> anyhow::Result<ExitCode> {
+pub fn contact(id: &str, view: &View, reach: Reach) -> anyhow::Result<ExitCode> {
     let path = match (view.ladder, view.why) {
         (true, _) => format!("/api/v1/contacts/{id}/ladder"),
         (_, true) => format!("/api/v1/contacts/{id}/why"),
         _ => format!("/api/v1/contacts/{id}"),
     };
-    let answer = engine.get(&path, &[])?;
+    let answer = match reach.resolve()? {
+        Reached::Engine(client) => client.get(&path, &[])?,
+        Reached::Data { .. } if view.ladder || view.why => {
+            bail!("no engine runs: messages and decisions are in its memory alone")
+        }
+        Reached::Data { dir, .. } => closed(&dir, id)?,
+    };
     let mut out = std::io::stdout().lock();
     match answer
         .get("messages")
@@ -98,6 +100,24 @@ pub fn contact(id: &str, view: &View, engine: &Engine) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// A contact of a stopped engine.
+fn closed(dir: &std::path::Path, id: &str) -> anyhow::Result<Value> {
+    if !dir.is_dir() {
+        bail!("{}: no engine runs, and there is no data", dir.display());
+    }
+    let store = Store::open(&DataDir::open(dir)?)?;
+    let found = store
+        .contact(id)?
+        .with_context(|| format!("there is no contact {id}"))?;
+    let mut form: Value = serde_json::from_str(&found.json)?;
+    if let (Some(form), Some(personal)) = (form.as_object_mut(), found.personal) {
+        form.extend(serde_json::from_str::<serde_json::Map<_, _>>(
+            &personal.json,
+        )?);
+    }
+    Ok(form)
+}
+
 /// `cordboard report`.
 pub fn report(report: Report) -> anyhow::Result<ExitCode> {
     let Report::Kpi {
@@ -105,17 +125,39 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
         to,
         by,
         format,
-        engine,
+        definition,
+        reach,
     } = report;
-    let by = match by {
-        By::Queue => "queue",
-        By::Agent => "agent",
-        By::Interval => "interval",
+    let by = by
+        .to_possible_value()
+        .map(|by| by.get_name().to_owned())
+        .unwrap_or_default();
+    let answer = match reach.resolve()? {
+        Reached::Engine(client) => {
+            let wanted = [("from", from), ("to", to), ("definition", definition)];
+            let mut query = vec![("by", by)];
+            query.extend(
+                wanted
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key, value?))),
+            );
+            client.get("/api/v1/kpi", &query)?
+        }
+        Reached::Data { dir, compiled } => {
+            let zone = &compiled.settings.time_zone;
+            let until = to.as_deref().map(|to| server::moment(to, zone)).transpose();
+            let until = until.map_err(|wrong| anyhow::anyhow!("--to: {wrong}"))?;
+            let (fold, last) = replay::fold(&dir, zone, until)?;
+            let wanted = server::KpiWanted {
+                from,
+                to,
+                by: Some(by),
+                definition,
+            };
+            let now = until.map_or(last, |until| until.min(last));
+            server::kpi_report(&fold, zone, &wanted, now).map_err(|wrong| anyhow::anyhow!(wrong))?
+        }
     };
-    let mut query = vec![("by", by.to_owned())];
-    query.extend(from.map(|from| ("from", from)));
-    query.extend(to.map(|to| ("to", to)));
-    let answer = engine.get("/api/v1/kpi", &query)?;
     let rows = answer
         .get("rows")
         .and_then(Value::as_array)
@@ -219,63 +261,4 @@ fn csv_cell(text: &str) -> String {
     } else {
         text.to_owned()
     }
-}
-
-impl Engine {
-    fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Value> {
-        let token = self.token()?;
-        let agent = client();
-        let mut request = agent
-            .get(format!("{}{path}", self.url))
-            .header("authorization", format!("Bearer {token}"));
-        for (key, value) in query {
-            request = request.query(key, value);
-        }
-        let mut response = request
-            .call()
-            .with_context(|| format!("no engine answers at {}", self.url))?;
-        let status = response.status();
-        let body: Value = response.body_mut().read_json().unwrap_or_default();
-        if !status.is_success() {
-            let told = body
-                .get("detail")
-                .or_else(|| body.get("title"))
-                .and_then(Value::as_str)
-                .unwrap_or("no reason given");
-            bail!("{path}: {status}: {told}");
-        }
-        Ok(body)
-    }
-
-    fn token(&self) -> anyhow::Result<String> {
-        if let Some(token) = &self.token {
-            return Ok(token.clone());
-        }
-        let Some(user) = &self.user else {
-            bail!("who asks? give --token (CORDBOARD_TOKEN), or --user with CORDBOARD_PASSWORD")
-        };
-        let password =
-            std::env::var("CORDBOARD_PASSWORD").context("CORDBOARD_PASSWORD is not set")?;
-        let mut response = client()
-            .post(format!("{}/api/v1/session", self.url))
-            .send_json(serde_json::json!({"user": user, "password": password}))
-            .with_context(|| format!("no engine answers at {}", self.url))?;
-        if !response.status().is_success() {
-            bail!("sign-in refused: {}", response.status());
-        }
-        let body: Value = response.body_mut().read_json()?;
-        body["token"]
-            .as_str()
-            .map(str::to_owned)
-            .context("the engine gave no token")
-    }
-}
-
-/// A client to which a refusal is an answer.
-fn client() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(std::time::Duration::from_secs(30)))
-        .build()
-        .into()
 }

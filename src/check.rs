@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::reach::counted;
 use server::config::{Origin, Override, load, render};
 
 /// Prints every fault; status 1 when one is an error.
@@ -30,13 +31,13 @@ pub fn run(origin: &Origin, overrides: &[Override], json: bool) -> anyhow::Resul
         Some(compiled) => {
             let engine = &compiled.engine;
             eprintln!(
-                "good: {} agents, {} queues, {} numbers, {} trunks{}",
-                engine.acd.agents.len(),
-                engine.queues.len(),
-                engine.routes.len(),
-                engine.sip.trunks.len(),
+                "good: {}, {}, {}, {}{}",
+                counted(engine.acd.agents.len(), "agent"),
+                counted(engine.queues.len(), "queue"),
+                counted(engine.routes.len(), "number"),
+                counted(engine.sip.trunks.len(), "trunk"),
                 if warnings > 0 {
-                    format!("; {warnings} warnings")
+                    format!("; {}", counted(warnings, "warning"))
                 } else {
                     String::new()
                 }
@@ -44,7 +45,11 @@ pub fn run(origin: &Origin, overrides: &[Override], json: bool) -> anyhow::Resul
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            eprintln!("{errors} errors, {warnings} warnings");
+            eprintln!(
+                "{}, {}",
+                counted(errors, "error"),
+                counted(warnings, "warning")
+            );
             Ok(ExitCode::FAILURE)
         }
     }

@@ -7,6 +7,7 @@ mod ask;
 mod check;
 mod customers;
 mod flow;
+mod reach;
 mod run;
 mod traffic;
 
@@ -84,33 +85,44 @@ Exit status 1 when there is an error; warnings alone are 0.")]
         json: bool,
     },
     /// Flows and their tests.
+    #[command(after_help = "Example:
+  cordboard flow test ivr-scripts/main.test.toml")]
     Flow {
         #[command(subcommand)]
         command: flow::Command,
     },
-    /// The customer store.
+    /// The customer store, of a running engine or of a stopped one.
+    #[command(after_help = "Examples:
+  cordboard customers import customers.csv
+  cordboard customers show +8613800138000 --json
+  cordboard customers export > customers.csv")]
     Customers {
         #[command(subcommand)]
         command: customers::Command,
     },
-    /// One contact of a running engine: what it was, its SIP ladder, why it went where it went.
-    #[command(after_help = "Example:
-  CORDBOARD_PASSWORD=demo-1900 cordboard contact cb1-1-7 --ladder --user 1900")]
+    /// One contact: what it was, its SIP ladder, why it went where it went.
+    #[command(after_help = "Examples:
+  cordboard contact cb1-1-7                   of the engine that has the data directory, or of the demo that runs
+  cordboard contact cb1-1-7 --ladder
+  CORDBOARD_PASSWORD=… cordboard contact cb1-1-7 --why --url http://cb.example:8080 --user 1900")]
     Contact {
         id: String,
         #[command(flatten)]
         view: ask::View,
         #[command(flatten)]
-        engine: ask::Engine,
+        reach: reach::Reach,
     },
-    /// Numbers of a running engine.
+    /// Numbers of a centre.
     #[command(after_help = "Example:
-  CORDBOARD_PASSWORD=demo-1900 cordboard report kpi --by queue --format csv --user 1900")]
+  cordboard report kpi --by queue --format csv")]
     Report {
         #[command(subcommand)]
         report: ask::Report,
     },
     /// Agents and their credentials.
+    #[command(after_help = "Examples:
+  cordboard agent list --config /etc/cordboard
+  printf '%s\\n' \"$PASSWORD\" | cordboard agent passwd 1001 --config /etc/cordboard")]
     Agent {
         #[command(subcommand)]
         command: agent::Command,
@@ -145,6 +157,11 @@ impl OverrideArgs {
 }
 
 impl ConfigArgs {
+    /// Neither a directory nor a setting is named.
+    fn says_nothing(&self) -> bool {
+        self.config.is_none() && self.over.set.is_empty()
+    }
+
     fn resolve(self) -> (Origin, Vec<Override>) {
         (Origin::given_or_default(self.config), self.over.all())
     }
@@ -176,7 +193,7 @@ fn main() -> ExitCode {
         }
         Command::Flow { command } => flow::run(command),
         Command::Customers { command } => customers::run(command),
-        Command::Contact { id, view, engine } => ask::contact(&id, &view, &engine),
+        Command::Contact { id, view, reach } => ask::contact(&id, &view, reach),
         Command::Report { report } => ask::report(report),
         Command::Agent { command } => agent::run(command),
     };

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use server::config::{Compiled, Origin, Override, Password, credential, load, render};
+use server::control::DEMO_PREFIX;
 use server::run::{Ready, start};
 
+use crate::reach::counted;
 use crate::traffic::pace::Pace;
 use crate::traffic::{Centre, Traffic};
 
@@ -62,8 +65,12 @@ impl ThrowAway {
         if given.is_some() {
             return Ok(None);
         }
-        let path = std::env::temp_dir().join(format!("cordboard-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
+        let path = std::env::temp_dir().join(format!("{DEMO_PREFIX}{}", std::process::id()));
+        // Not one that somebody else has put there.
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| path.display().to_string())?;
         Ok(Some(ThrowAway(path)))
     }
 }
@@ -89,7 +96,8 @@ fn run(
     let errors = loaded.errors();
     let Some(compiled) = loaded.compiled else {
         bail!(
-            "the configuration has {errors} errors (`cordboard check` lists them); nothing was started"
+            "the configuration has {} (`cordboard check` lists them); nothing was started",
+            counted(errors, "error")
         );
     };
     talk(&compiled)?;

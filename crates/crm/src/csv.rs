@@ -21,9 +21,21 @@ const KNOWN: [&str; 7] = ["id", "name", "class", "phones", "language", "tags", "
 /// A spreadsheet takes a cell that begins with one of these for a formula; the apostrophe is here so that the guard itself comes back unharmed.
 const GUARDED: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
 
+/// The column in a message about one.
+fn column(field: &str) -> String {
+    if field == WHOLE_LINE {
+        String::new()
+    } else {
+        format!(", {field}")
+    }
+}
+
+/// The `field` of what is about a whole line.
+const WHOLE_LINE: &str = "line";
+
 /// Why a line, or the whole file, was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, {field}: {message} ({hint})")]
+#[error("line {line}{}: {message} ({hint})", column(.field))]
 pub struct ImportError {
     /// Of the file, from 1.
     pub line: u64,

@@ -28,3 +28,6 @@ pub mod publish;
 pub mod recovery;
 pub mod replay;
 pub mod run;
+
+pub use web::MANY_MAX as CUSTOMERS_MAX;
+pub use web::{KpiWanted, kpi_report, moment};
