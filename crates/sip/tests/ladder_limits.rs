@@ -267,7 +267,8 @@ fn a_refusal_of_malformed_bytes_says_what_is_wrong_as_far_as_a_status_can() {
         0000.000 head longer than a stream's bound
         0000.000     event: Counted { what: "too_large" }
         0000.000     caller <- 513 Message Too Large (1 INVITE)
-    "#]].assert_eq(&world.end());
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]

@@ -84,7 +84,10 @@ fn wrap_up_is_not_moved_by_what_happens_meanwhile() {
     assert_eq!(offers(&desk.pass(6)), []);
     // The call that was made during wrap-up is still up: nobody rings into it.
     assert_eq!(offers(&desk.pass(1)), []);
-    assert!(matches!(desk.acd.state("a"), Some(acd::State::Occupied { .. })));
+    assert!(matches!(
+        desk.acd.state("a"),
+        Some(acd::State::Occupied { .. })
+    ));
     assert_eq!(offers(&desk.vacate("a", 9)), [(2, "a")]);
 }
 
