@@ -207,8 +207,8 @@ impl Turn {
 
     fn write_down(&mut self) {
         self.wiring.journal.write(std::mem::take(&mut self.entries));
-        let (refused, dropped) = self.wiring.turned_away.take();
-        if self.counts.is_empty() && refused == 0 && dropped == 0 {
+        let (refused, dropped, too_large) = self.wiring.turned_away.take();
+        if self.counts.is_empty() && refused + dropped + too_large == 0 {
             return;
         }
         let mut counters = self
@@ -221,5 +221,6 @@ impl Turn {
             .for_each(|count| counters.apply(&count));
         (0..refused).for_each(|_| counters.apply(&Count::OverloadRejected { reason: "queue" }));
         (0..dropped).for_each(|_| counters.apply(&Count::SipRefused { what: "inbox_full" }));
+        (0..too_large).for_each(|_| counters.apply(&Count::SipRefused { what: "too_large" }));
     }
 }

@@ -40,14 +40,16 @@ pub struct Door {
 pub struct TurnedAway {
     refused: AtomicU64,
     dropped: AtomicU64,
+    too_large: AtomicU64,
 }
 
 impl TurnedAway {
-    /// New work refused and messages dropped since the last call.
-    pub fn take(&self) -> (u64, u64) {
+    /// New work refused, messages dropped, and messages too large to be looked at, since the last call.
+    pub fn take(&self) -> (u64, u64, u64) {
         (
             self.refused.swap(0, Ordering::Relaxed),
             self.dropped.swap(0, Ordering::Relaxed),
+            self.too_large.swap(0, Ordering::Relaxed),
         )
     }
 }
@@ -101,6 +103,11 @@ impl Door {
             Ok(()) => Admission::Taken,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped(),
         }
+    }
+
+    /// Counts a message that the edge does not take for its size.
+    pub fn too_large(&self) {
+        self.turned_away.too_large.fetch_add(1, Ordering::Relaxed);
     }
 
     fn dropped(&self) -> Admission {

@@ -27,6 +27,8 @@ use crate::fatal;
 const BATCH: usize = 32;
 /// Largest UDP payload.
 const DATAGRAM_MAX: usize = 65_535;
+/// Larger messages are counted and not parsed: a telephone's have a few kB, and what is parsed may be kept.
+const MESSAGE_MAX: usize = 16 * 1024;
 /// Asked of the kernel for both directions: half a second of 2000 calls/s. The kernel gives less where `net.core.rmem_max` is less.
 const SOCKET_BUFFER: usize = 8 << 20;
 /// How often the receiver looks whether it should stop.
@@ -151,6 +153,10 @@ impl Receiver {
                 .first()
                 .is_some_and(|byte| *byte < 0x20 && !matches!(byte, b'\r' | b'\n'))
         {
+            return;
+        }
+        if bytes.len() > MESSAGE_MAX {
+            self.door.too_large();
             return;
         }
         let peer = Peer {
