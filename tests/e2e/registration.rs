@@ -25,7 +25,7 @@ fn sipp_registers_with_digest_and_the_agent_is_ready() {
 #[test]
 fn baresip_registers_with_digest() {
     let centre = Centre::start();
-    let mut phone = Baresip::start(&centre, "1002", Some("demo-1002"), 440, false);
+    let phone = Baresip::start(&centre, "1002", Some("demo-1002"), 440, false);
     phone.registered();
     Client::sign_in_any(&centre).wait_agent("1002", "ready");
 }

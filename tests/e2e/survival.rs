@@ -9,7 +9,7 @@ use crate::sipp::Sipp;
 fn after_kill_9_every_number_of_today_adds_up() {
     let centre = Centre::start();
     let client = Client::sign_in_any(&centre);
-    let mut agent = Baresip::start(&centre, "1001", Some("demo-1001"), 1000, true);
+    let agent = Baresip::start(&centre, "1001", Some("demo-1001"), 1000, true);
     agent.registered();
     client.wait_agent("1001", "ready");
     Sipp::start(&centre, "caller_hangs_up", "2000", &["-d", "300"]).succeed();
@@ -87,7 +87,7 @@ fn sum(metrics: &str, name: &str) -> f64 {
 fn sigterm_lets_the_call_finish_and_exits_0() {
     let mut centre = Centre::start();
     let client = Client::sign_in_any(&centre);
-    let mut agent = Baresip::start(&centre, "1001", Some("demo-1001"), 1000, true);
+    let agent = Baresip::start(&centre, "1001", Some("demo-1001"), 1000, true);
     agent.registered();
     client.wait_agent("1001", "ready");
     let caller = Sipp::start(&centre, "caller_hangs_up", "2000", &["-d", "3000"]);
