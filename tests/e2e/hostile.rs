@@ -645,6 +645,8 @@ fn an_agents_name_in_from_is_challenged_even_from_the_trunk() {
         &["-au", "1001", "-ap", "guess"],
     )
     .succeed();
+    let refused = |reason: &str| metric(&centre, "cordboard_sip_refused_total", reason);
+    assert!(refused("bad_digest") >= 1.0);
     // Nobody else's password makes one an agent either.
     Sipp::start(
         &centre,
@@ -653,6 +655,7 @@ fn an_agents_name_in_from_is_challenged_even_from_the_trunk() {
         &["-au", "1002", "-ap", "demo-1002"],
     )
     .succeed();
+    assert!(refused("forbidden") >= 1.0);
     still_fine(&centre);
 }
 

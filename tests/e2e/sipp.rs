@@ -26,6 +26,17 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// An even UDP port for SIPp's RTP whose neighbours, which it takes for RTCP and video, are free as well.
+fn free_media_port() -> u16 {
+    let free = |port: u16| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok();
+    loop {
+        let port = free_port() & !1;
+        if (port..=port.saturating_add(3)).all(free) {
+            return port;
+        }
+    }
+}
+
 /// Whether somebody has this UDP port; asking by binding it would be in SIPp's own way.
 fn is_bound(port: u16) -> bool {
     let ports = std::fs::read_to_string("/proc/net/udp").expect("Linux");
@@ -36,7 +47,7 @@ impl Sipp {
     /// Starts one call of a scenario towards the centre. `service` is the number dialled, or the user that registers.
     pub fn start(centre: &Centre, scenario: &str, service: &str, more: &[&str]) -> Sipp {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let media = free_port() & !1;
+        let media = free_media_port();
         let child = Command::new("sipp")
             .arg(centre.sip())
             .args(["-sf", scenario_path(scenario).to_str().expect("a path")])
@@ -81,7 +92,7 @@ impl Sipp {
             .args(["-sf", scenario_path(scenario).to_str().expect("a path")])
             .args(["-i", "127.0.0.1", "-p", &port.to_string()])
             .args(["-m", &calls.to_string()])
-            .args(["-mp", &(free_port() & !1).to_string()])
+            .args(["-mp", &free_media_port().to_string()])
             .args(["-nostdin", "-trace_err", "-trace_msg"])
             .args(["-timeout", "60", "-timeout_error"])
             .args(more)
