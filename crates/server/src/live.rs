@@ -45,7 +45,7 @@ pub struct Live {
 
 /// Why a reload changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} errors", .0.len())]
+#[error("{} fault(s)", .0.len())]
 pub struct Refused(pub Vec<String>);
 
 impl Live {
@@ -78,6 +78,25 @@ impl Live {
     /// What is in force.
     pub fn current(&self) -> Arc<Compiled> {
         lock(&self.current).clone()
+    }
+
+    /// [`Live::reload`], and says on stderr what came of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reload_aloud(&self, by: &str) -> Result<Vec<String>, Refused> {
+        let outcome = self.reload(by);
+        match &outcome {
+            Ok(summary) if summary.is_empty() => eprintln!("configuration: nothing changed"),
+            Ok(summary) => summary
+                .iter()
+                .for_each(|line| eprintln!("configuration: {line}")),
+            Err(refused) => {
+                refused.0.iter().for_each(|line| eprintln!("{line}"));
+                eprintln!("configuration: {refused}; nothing changed");
+            }
+        }
+        outcome
     }
 
     /// Reads the files again and applies the difference in one step; gives it, line by line.

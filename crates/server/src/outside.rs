@@ -91,7 +91,7 @@ pub fn web_setup(
         operator: Some(operator.into()),
         hooks: web::Hooks {
             effective: Box::new(move || shown.current().effective.clone()),
-            reload: Box::new(move |by| reloaded.reload(by).map_err(|refused| refused.0)),
+            reload: Box::new(move |by| reloaded.reload_aloud(by).map_err(|refused| refused.0)),
             troubles: Box::new(troubles),
             measure: Box::new(measure),
         },

@@ -199,6 +199,7 @@ pub fn start(
         pid: std::process::id(),
     };
     let (gateway, asks) = web::gateway();
+    let settling = gateway.clone();
     commands::spawn(asks, awaited, door.clone(), clock)?;
     let draining: Arc<AtomicBool> = Arc::default();
     let live = Arc::new(Live::new(
@@ -250,6 +251,10 @@ pub fn start(
         journal: journal_thread,
         publisher,
     };
+    // Calls that were in progress when the last run ended are closed in the log before anybody is told that we are ready.
+    if !runtime.block_on(settling.is_settled()) {
+        tracing::warn!("the beginning of this run is not on disk yet");
+    }
     Ok(Running {
         ready,
         live,
@@ -563,7 +568,7 @@ async fn wait_for_stop(signals: Signals, live: Arc<Live>) -> anyhow::Result<()> 
             _ = hang_up.recv() => {
                 let live = live.clone();
                 // Reading files may block.
-                tokio::task::spawn_blocking(move || reload(&live)).await?;
+                tokio::task::spawn_blocking(move || live.reload_aloud("signal")).await?.ok();
             }
         }
     }
@@ -576,17 +581,4 @@ async fn wait_for_stop(signals: Signals, live: Arc<Live>) -> anyhow::Result<()> 
         std::process::exit(1);
     });
     Ok(())
-}
-
-fn reload(live: &Live) {
-    match live.reload("signal") {
-        Ok(summary) if summary.is_empty() => eprintln!("configuration: nothing changed"),
-        Ok(summary) => summary
-            .iter()
-            .for_each(|line| eprintln!("configuration: {line}")),
-        Err(refused) => {
-            refused.0.iter().for_each(|line| eprintln!("{line}"));
-            eprintln!("configuration: {refused}; nothing changed");
-        }
-    }
 }

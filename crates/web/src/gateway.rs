@@ -33,6 +33,11 @@ pub fn gateway() -> (Gateway, crossbeam_channel::Receiver<Ask>) {
 }
 
 impl Gateway {
+    /// Waits until what was given to the engine before is done, on disk and published; false when that takes too long.
+    pub async fn is_settled(&self) -> bool {
+        self.settled().await.is_ok()
+    }
+
     /// Waits until what was given to the engine before is done, on disk and published.
     pub(crate) async fn settled(&self) -> Result<(), Problem> {
         let nobody = Command::Why {
