@@ -18,6 +18,7 @@ pub struct Client {
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .allow_non_standard_methods(true)
         .build()
         .into()
 }
@@ -101,6 +102,51 @@ impl Client {
             response.status().as_u16(),
             response.body_mut().read_json().unwrap_or(Value::Null),
         )
+    }
+
+    /// Any request: status, content type, and the body as text.
+    pub fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, String, String) {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("Authorization", format!("Bearer {}", self.token));
+        let sent = match body {
+            Some(body) => {
+                let request = request.header("Content-Type", "application/json");
+                self.agent
+                    .run(request.body(body.to_string()).expect("a request"))
+            }
+            // Without a length of nought the body would have none, and the connection could not be used again.
+            None if matches!(method, "POST" | "PUT" | "PATCH") => {
+                self.agent.run(request.body("").expect("a request"))
+            }
+            None => self.agent.run(request.body(()).expect("a request")),
+        };
+        let mut response = sent.expect("an answer");
+        let kind = response.headers().get("content-type");
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let (status, kind) = (response.status().as_u16(), kind.to_owned());
+        let body = response.body_mut().read_to_string().unwrap_or_default();
+        (status, kind, body)
+    }
+
+    /// [`Client::send`] where the body is JSON, or nothing.
+    pub fn json(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let (status, _, body) = self.send(method, path, body);
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// A client with another's token, for example over a restart.
+    pub fn with_token(centre: &Centre, token: &str) -> Client {
+        Client {
+            base: centre.http(),
+            token: token.to_owned(),
+            agent: agent(),
+        }
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// All events so far.
