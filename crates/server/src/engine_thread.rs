@@ -80,6 +80,7 @@ impl Turn {
             let going_on = self.wait();
             self.deadlines();
             self.release();
+            self.wiring.media.wake();
             self.write_down();
             if !going_on {
                 return;
@@ -173,7 +174,7 @@ impl Turn {
             if held.len() < HELD_MAX {
                 held.push_back(command);
             }
-        } else if let Err(command) = self.wiring.media.send(plane, command) {
+        } else if let Err(command) = self.wiring.media.send_later(plane, command) {
             self.held.insert(plane, VecDeque::from([command]));
         }
     }
@@ -183,7 +184,7 @@ impl Turn {
         let media = &self.wiring.media;
         self.held.retain(|plane, held| {
             while let Some(command) = held.pop_front() {
-                if let Err(command) = media.send(*plane, command) {
+                if let Err(command) = media.send_later(*plane, command) {
                     held.push_front(command);
                     return true;
                 }

@@ -80,6 +80,8 @@ struct Shared {
     wake: EventFd,
     /// A wake-up is on its way: further ones are needless.
     awake: AtomicBool,
+    /// There are commands that nobody has been woken for.
+    laid: AtomicBool,
     meters: Meters,
 }
 
@@ -106,6 +108,7 @@ impl MediaThreads {
             let shared = Arc::new(Shared {
                 wake,
                 awake: AtomicBool::new(false),
+                laid: AtomicBool::new(false),
                 meters: Meters::default(),
             });
             let plane_config = PlaneConfig {
@@ -143,17 +146,33 @@ impl MediaThreads {
 
     /// Hands a command to its plane; gives it back when the plane's channel is full (or there is no such plane), to be sent again later in order.
     pub fn send(&self, plane: u16, command: Command) -> Result<(), Command> {
+        self.send_later(plane, command)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The same, for who sends more at once: the plane looks at it after [`MediaThreads::wake`] at the latest.
+    pub fn send_later(&self, plane: u16, command: Command) -> Result<(), Command> {
         let Some(handle) = self.threads.get(usize::from(plane)) else {
             return Err(command);
         };
         handle
-            .put(Work::Command(command))
+            .lay(Work::Command(command))
             .map_err(|work| match work {
                 Work::Command(command) => command,
                 Work::Sockets(_) | Work::Prompts(_) | Work::Stop => {
                     unreachable!("what was put comes back")
                 }
             })
+    }
+
+    /// Wakes the planes that have commands before them: once for all that one turn of the engine has caused.
+    pub fn wake(&self) {
+        for handle in &self.threads {
+            if handle.shared.laid.swap(false, Ordering::SeqCst) {
+                handle.shared.wake();
+            }
+        }
     }
 
     /// Binds up to 256 further sockets for a plane and gives their ports. Ports that somebody else has are left out; empty when the range is used up.
@@ -309,6 +328,20 @@ impl Handle {
             Err(TrySendError::Full(work)) => Err(work),
             // It ends only by `stop`, after which nobody has anything to send, or with the process.
             Err(TrySendError::Disconnected(_)) => fatal::end("media", "a media thread is gone"),
+        }
+    }
+
+    /// The same without a wake-up.
+    fn lay(&self, work: Work) -> Result<(), Work> {
+        match self.work.try_send(work) {
+            Ok(()) => {
+                self.shared.laid.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+            Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => {
+                self.shared.wake();
+                Err(work)
+            }
         }
     }
 }
