@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::clock::Time;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -25,6 +25,9 @@ const BATCHES_MAX: usize = 4_096;
 /// When nothing else was written for so long, a record says that the process lives. A restart ends what was left open (agents' states, contacts)
 /// at the log's last record: a crash takes no more than this from anybody's time.
 const ALIVE_EVERY: Duration = Duration::from_secs(30);
+/// A batch is begun no sooner than this after the last one: what comes in between shares its wake-ups here, in the log and at the publisher. The first
+/// entry after a pause does not wait.
+const BATCH_EVERY: Duration = Duration::from_millis(1);
 
 /// What the engine writes down, in its order.
 #[derive(Debug)]
@@ -106,7 +109,12 @@ impl Writer {
             while let Ok(more) = receiver.try_recv() {
                 batch.extend(more);
             }
+            let begun = Instant::now();
             self.write(batch);
+            if let Some(rest) = BATCH_EVERY.checked_sub(begun.elapsed()) {
+                // Not a receive with a deadline: that would wake this thread for each batch.
+                std::thread::sleep(rest);
+            }
         }
         // A clean stop: what is in progress has all its time.
         self.alive();

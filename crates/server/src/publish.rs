@@ -22,7 +22,7 @@ use crate::recovery::Recovery;
 /// News that may wait. The journal waits beyond it, and with it the engine: nothing is lost, new calls are refused.
 const NEWS_MAX: usize = 8_192;
 /// A snapshot is written after so many events at the latest: it bounds the replay of a restart.
-const SNAPSHOT_EVENTS: u64 = 50_000;
+const SNAPSHOT_EVENTS: u64 = 250_000;
 
 /// Events replayed between two turns of the index.
 const REPLAY_BATCH: usize = 2_000;
