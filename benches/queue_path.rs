@@ -3,6 +3,8 @@
 //! The centre is pinned to one core, this generator to the other. Prints calls/s, failures, INVITE→200 percentiles, CPU-seconds per 1000 calls and
 //! peak memory, beside the budget. `cargo bench --bench queue_path -- [RATE…] [--seconds N] [--agents N]`.
 
+#![allow(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
@@ -158,7 +160,20 @@ fn start(agents: usize, agent_port: u16) -> Server {
 
 const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\na=ptime:20\r\n";
 
+/// T1 of RFC 3261: a request without any response is sent again after so long, at most so often.
+const REPEAT: Duration = Duration::from_millis(500);
+const REPEATS: u32 = 7;
+
+/// A request that may have to be sent again.
+struct Unanswered {
+    at: Instant,
+    number: u64,
+    bye: bool,
+    left: u32,
+}
+
 struct CallInProgress {
+    heard: bool,
     sent: Instant,
     to: String,
     answered: bool,
@@ -180,6 +195,8 @@ struct Generator {
     calls: HashMap<u64, CallInProgress>,
     /// Calls to hang up, in order of time.
     byes: std::collections::VecDeque<(Instant, u64)>,
+    /// In order of time.
+    unanswered: std::collections::VecDeque<Unanswered>,
     next: u64,
     run: Run,
 }
@@ -222,12 +239,47 @@ impl Generator {
         self.calls.insert(
             number,
             CallInProgress {
+                heard: false,
                 sent: Instant::now(),
                 to,
                 answered: false,
             },
         );
         self.run.started += 1;
+        self.expect_answer(number, false, REPEATS);
+    }
+
+    fn expect_answer(&mut self, number: u64, bye: bool, left: u32) {
+        let at = Instant::now() + REPEAT;
+        self.unanswered.push_back(Unanswered {
+            at,
+            number,
+            bye,
+            left,
+        });
+    }
+
+    /// Sends again what nobody has answered.
+    fn repeat(&mut self, now: Instant) {
+        while self.unanswered.front().is_some_and(|late| late.at <= now) {
+            let Some(late) = self.unanswered.pop_front() else {
+                break;
+            };
+            let Some(call) = self.calls.get(&late.number) else {
+                continue;
+            };
+            if late.left == 0 || (!late.bye && call.heard) {
+                continue;
+            }
+            let to = call.to.clone();
+            let text = if late.bye {
+                self.request(late.number, "BYE", 2, &to, "")
+            } else {
+                self.request(late.number, "INVITE", 1, &to, SDP)
+            };
+            self.send(&self.callers, &text);
+            self.expect_answer(late.number, late.bye, late.left - 1);
+        }
     }
 
     fn caller_receives(&mut self, message: &str) {
@@ -247,6 +299,7 @@ impl Generator {
         let Some(call) = self.calls.get_mut(&number) else {
             return;
         };
+        call.heard |= invite;
         match (status, invite) {
             (100..=199, _) => {}
             (200, true) => {
@@ -335,8 +388,10 @@ impl Generator {
             };
             if let Some(to) = self.calls.get(&number).map(|call| call.to.clone()) {
                 self.send(&self.callers, &self.request(number, "BYE", 2, &to, ""));
+                self.expect_answer(number, true, REPEATS);
             }
         }
+        self.repeat(now);
         any
     }
 
@@ -363,6 +418,7 @@ impl Generator {
         self.run.failed += self.calls.len() as u64;
         self.calls.clear();
         self.byes.clear();
+        self.unanswered.clear();
         std::mem::take(&mut self.run)
     }
 }
@@ -394,6 +450,7 @@ fn main() {
         server: server.address,
         calls: HashMap::new(),
         byes: Default::default(),
+        unanswered: Default::default(),
         next: 1,
         run: Run::default(),
     };
