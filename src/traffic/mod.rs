@@ -5,7 +5,7 @@
 //!
 //! * [`pace`]: how many agents and how long the talks are for a rate of calls.
 //! * [`people`]: who calls and how patiently; how an agent takes a call. Everything random is here, from one seed.
-//! * [`line`]: a SIP endpoint, its sockets and the speech of its calls ([`voice`]); [`registration`] makes agents reachable.
+//! * [`mod@line`]: a SIP endpoint, its sockets and the speech of its calls ([`voice`]); [`registration`] makes agents reachable.
 //! * [`floor`]: one thread that lets it all happen; [`desk`]: a second one for the agents' HTTP.
 //!
 //! A person who registers as one of the demo's own agents gets some of these callers too; since nobody here can tell that person's voice from

@@ -259,7 +259,7 @@ fn text_of_a_call(centre: &Centre, us: SocketAddr, n: u32) -> Vec<u8> {
         "INVITE", "INVITE", "INVITE", "REGISTER", "BYE", "ACK", "CANCEL", "OPTIONS", "INFO",
         "UPDATE",
     ][n as usize % 10];
-    let tag = if n % 3 == 0 { ";tag=x" } else { "" };
+    let tag = if n.is_multiple_of(3) { ";tag=x" } else { "" };
     format!(
         "{method} sip:2000@{0} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bKm{n};rport\r\nRecord-Route: <sip:{us};lr>\r\n\
          From: \"A \\\"b\\\" c\" <sip:13800138000@{us};user=phone>;tag=m{n}\r\nTo: <sip:2000@{0}>{tag}\r\nCall-ID: mutant-{n}\r\nCSeq: {n} {method}\r\n\
