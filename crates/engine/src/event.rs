@@ -1,6 +1,6 @@
 //! What happened: the events that everything outside is a fold of.
 //!
-//! One event is one line of the log and one CloudEvents message (type names: [`EventKind::type_name`]). What is personal in an event sits in its
+//! One event is one line of the log and one CloudEvents message (type names: [`Event::type_name`]). What is personal in an event sits in its
 //! `Option` fields marked *personal* and is split off by [`Event::record`], so that the log can seal it under the person's key; a fold must not need it.
 
 use std::collections::BTreeMap;

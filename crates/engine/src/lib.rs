@@ -1,8 +1,8 @@
 //! The engine: composes SIP, media, IVR, ACD and CRM into calls, legs, contacts and bridges. It knows all five and no socket.
 //!
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
-//! Each file is one part of a contact's way: [`arrive`], [`dialogue`] (the flow), [`waiting`] (the queue), [`offer`] (the agent's phone),
-//! [`direct`] (extensions), [`talk`] (bridge, hold), [`close`] (the end), [`control`] (commands, configuration, drain, restart).
+//! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
+//! `direct` (extensions), `talk` (bridge, hold), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
 
