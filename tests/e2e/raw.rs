@@ -375,8 +375,14 @@ impl Rtp {
         media::tone::purity(&samples, hertz, 8000)
     }
 
-    /// Panics unless everything heard is one stream: one SSRC, each sequence number one more than the last.
+    /// Panics unless everything heard is one stream: from where we send to, one SSRC, each sequence number one more than the last.
     pub fn assert_one_stream(&self) {
+        assert!(
+            self.heard
+                .iter()
+                .all(|packet| Some(packet.from) == self.remote),
+            "RTP from another address than the one in SDP"
+        );
         for pair in self.heard.windows(2) {
             assert_eq!(pair[0].ssrc, pair[1].ssrc, "the SSRC changed");
             assert_eq!(
