@@ -37,7 +37,7 @@ function drawContact() {
       make("h2", {}, name), state(one.held ? "held" : one.state), running(one.answered ?? one.arrived),
       ...(first?.tags ?? []).map((tag) => make("span", { class: "tag" }, tag)),
       make("span", { class: "grow" }),
-      make("button", { type: "button", class: "stop", onclick: () => ask("POST", `contacts/${one.id}/hangup`) }, t("hangUp"))),
+      one.state === "connected" ? make("button", { type: "button", class: "stop", onclick: () => ask("POST", `contacts/${one.id}/hangup`) }, t("hangUp")) : null),
     make("dl", { class: "facts" }, ...facts.filter(([, value]) => value).flatMap(([label, value]) => [make("dt", {}, label), make("dd", {}, value)])),
     make("h3", {}, t("lastContacts")),
     lastContacts(one.pop?.last_contacts ?? []));

@@ -61,7 +61,14 @@ async function details(one) {
   const messages = ladder?.messages ?? [];
   byId("details-body").replaceChildren(
     make("h3", {}, t("why")), ...decisions(why?.decisions ?? []),
-    make("h3", {}, t("ladder")), messages.length ? make("pre", { tabindex: "0" }, messages.join("\n")) : make("p", { class: "note" }, t("noLadder")));
+    make("h3", {}, t("ladder")), messages.length ? make("pre", { tabindex: "0" }, messages.map(timed).join("\n")) : make("p", { class: "note" }, t("noLadder")));
+}
+
+// A message's time, seconds since 1970, as the time of day.
+function timed(message) {
+  const [, seconds, rest] = /^(\d+\.\d+) (.*)$/s.exec(message) ?? [null, null, message];
+  if (seconds === null) return rest;
+  return `${new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false, fractionalSecondDigits: 3, hour: "2-digit", minute: "2-digit", second: "2-digit" })} ${rest}`;
 }
 
 function decisions(list) {

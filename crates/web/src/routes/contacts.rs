@@ -391,8 +391,12 @@ pub async fn hangup(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let contact = find(&app, &who, &id).await?;
-    if contact.get("state").and_then(Value::as_str) == Some("closed") {
-        return Err(Problem::conflict("the contact is over"));
+    match contact.get("state").and_then(Value::as_str) {
+        Some("closed") => return Err(Problem::conflict("the contact is over")),
+        Some("connected") => {}
+        // Whose phone merely rings does not end the caller's call.
+        _ if !who.role.oversees() => return Err(Problem::conflict("the contact is not answered")),
+        _ => {}
     }
     app.gateway
         .ask(Command::Hangup {
