@@ -177,7 +177,7 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
             )
         })?,
         Format::Table => {
-            let rows = table(&rows);
+            let rows = turned(table(&rows));
             let columns = rows.first().map_or(0, Vec::len);
             let widths: Vec<usize> = (0..columns)
                 .map(|column| {
@@ -198,6 +198,20 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Rows that stand side by side as columns: a row of the answer has more cells than a line has room.
+const SIDE_BY_SIDE_MAX: usize = 8;
+
+/// A table for people: a line a number, when there are few enough rows to stand beside each other.
+fn turned(table: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    if table.len() > SIDE_BY_SIDE_MAX + 1 {
+        return table;
+    }
+    let lines = table.first().map_or(0, Vec::len);
+    (0..lines)
+        .map(|line| table.iter().map(|row| row[line].clone()).collect())
+        .collect()
 }
 
 /// The header, then the rows; nested objects become columns `a.b`.

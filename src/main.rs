@@ -198,6 +198,13 @@ fn main() -> ExitCode {
         Command::Agent { command } => agent::run(command),
     };
     outcome.unwrap_or_else(|error| {
+        let io = |cause: &(dyn std::error::Error + 'static)| {
+            let io = cause.downcast_ref::<std::io::Error>();
+            io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+        };
+        if error.chain().any(io) {
+            return ExitCode::SUCCESS; // whoever read has enough: `… | head`
+        }
         eprintln!("cordboard: {error:#}");
         ExitCode::FAILURE
     })

@@ -716,6 +716,11 @@ fn every_route_is_documented() {
                 let problem = response["content"]["application/json"]["schema"]["$ref"]
                     == "#/components/schemas/Problem";
                 assert!(!problem, "{method} {path} {status}: problem+json");
+                let content = response.get("content");
+                assert!(
+                    content.is_none_or(Value::is_object),
+                    "{method} {path} {status}: {content:?}"
+                );
             }
         }
     }

@@ -139,7 +139,7 @@ fn complete(document: &mut Value) {
             if told.is_empty() {
                 response["description"] = meaning(status).into();
             }
-            let content = response["content"].as_object_mut();
+            let content = response.get_mut("content").and_then(Value::as_object_mut);
             let problem = content.and_then(|content| {
                 content
                     .get("application/json")
