@@ -255,6 +255,7 @@ fn a_refusal_of_malformed_bytes_says_what_is_wrong_as_far_as_a_status_can() {
     expect![[r#"
         0000.000 CSeq that cannot be read
         0000.000     event: Counted { what: "malformed" }
+        0000.000     caller <- 400, malformed CSeq
         0000.000 version of tomorrow
         0000.000     event: Counted { what: "malformed" }
         0000.000     caller <- 505 Version Not Supported (1 INVITE)

@@ -123,8 +123,9 @@ impl Storm {
     }
 
     fn handle(&mut self, input: Input) {
+        let malformed = matches!(input, Input::Malformed { .. });
         self.endpoint.handle(self.now, input);
-        self.drain();
+        self.drain(malformed);
     }
 
     fn alive(&mut self, leg: LegId) {
@@ -135,11 +136,16 @@ impl Storm {
         self.legs.insert(leg);
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, malformed: bool) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit { peer, bytes } => {
-                    let message = Message::parse(bytes).expect("we write what we can read");
+                    let message = match Message::parse(bytes.clone()) {
+                        Ok(message) => message,
+                        // A refusal repeats what was wrong with the request.
+                        Err(_) if malformed && bytes[8] >= b'4' => continue,
+                        Err(error) => panic!("{error}: we write what we can read"),
+                    };
                     if message.is_request() {
                         self.requests.push((peer, message));
                     } else if let Some(phone) = self
@@ -177,7 +183,7 @@ impl Storm {
         while let Some((at, _)) = self.endpoint.poll_timeout().filter(|(at, _)| *at <= until) {
             self.now = at.max(self.now);
             self.endpoint.handle_timeout(self.now);
-            self.drain();
+            self.drain(false);
         }
         self.now = until;
     }

@@ -407,15 +407,23 @@ impl Layer {
         status: u16,
         more: impl FnOnce(Builder) -> Builder,
     ) {
-        let Ok(via) = message.top_via() else { return };
         let tag = super::overload::stateless_tag(message);
-        let builder =
-            Builder::response_via(message, status, reason(status), Some(&tag), peer.remote);
+        // What a Via says that cannot be read is not known: its request is answered to where it came from.
+        let (builder, to) = match message.top_via() {
+            Ok(via) => (
+                Builder::response_via(message, status, reason(status), Some(&tag), peer.remote),
+                Layer::reply_peer(&via, peer),
+            ),
+            Err(_) => (
+                Builder::response_to(message, status, reason(status), Some(&tag)),
+                peer,
+            ),
+        };
         let bytes = more(builder)
             .header(HeaderName::Server, &self.config.product)
             .finish();
         let method = message.method().map_or("OTHER", Method::label);
-        self.transmit(Layer::reply_peer(&via, peer), bytes, method, class(status));
+        self.transmit(to, bytes, method, class(status));
     }
 
     fn apply_server(&mut self, now: Time, key: Key, step: Step) {

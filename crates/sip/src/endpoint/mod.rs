@@ -26,7 +26,7 @@ use clock::Time;
 
 use crate::api::{Cause, Command, Config, Event, Input, LegId, Output, Peer, Transport};
 use crate::digest::NonceBook;
-use crate::message::{Message, ParseError, best_effort_response};
+use crate::message::{Builder, HeaderName, Message, Method, ParseError, refusable};
 use crate::registrar::{Binding, Registrar};
 use crate::transaction::Fired;
 use keys::{Key, Table};
@@ -246,31 +246,37 @@ impl Endpoint {
 
     /// Bytes that would not parse: a refusal where anything can be read at all.
     fn malformed(&mut self, peer: Peer, bytes: Bytes) {
-        let status = refusal_of(&peer, &bytes);
+        let request = refusable(bytes.clone());
+        let status = refusal_of(&peer, &bytes, request.as_ref());
         self.layer.count(if status == 513 {
             "too_large"
         } else {
             "malformed"
         });
-        let Some(response) = best_effort_response(&bytes, peer.remote, status, reason(status))
-        else {
-            return;
-        };
-        // The response carries the request's Via, which says where it goes; what we could not read ourselves is not sent.
-        let Ok(parsed) = Message::parse(response.clone()) else {
-            return;
-        };
-        let Ok(via) = parsed.top_via() else { return };
+        let Some(request) = request else { return };
+        let Ok(via) = request.top_via() else { return };
+        let mut builder =
+            Builder::response_via(&request, status, reason(status), None, peer.remote);
+        if status == 501 {
+            builder = builder.header(HeaderName::Allow, ALLOW);
+        }
         let (to, class) = (Layer::reply_peer(&via, peer), layer::class(status));
+        let response = builder.finish();
         self.layer.transmit(to, response, "OTHER", class);
     }
 }
 
 /// What is wrong with bytes that would not parse, as a status. The edge cuts streams by Content-Length: from there, what is incomplete is what was too large.
-fn refusal_of(peer: &Peer, bytes: &Bytes) -> u16 {
+fn refusal_of(peer: &Peer, bytes: &Bytes, request: Option<&Message>) -> u16 {
     match Message::parse(bytes.clone()) {
         Err(ParseError::ShortBody | ParseError::Truncated) if peer.transport != Transport::Udp => {
             513
+        }
+        // An unknown method says more than its CSeq does (RFC 4475 section 3.1.2.18).
+        Err(ParseError::CSeqMethod)
+            if matches!(request.and_then(Message::method), Some(Method::Other(_))) =>
+        {
+            501
         }
         Err(error) => error.status(),
         Ok(_) => 400,

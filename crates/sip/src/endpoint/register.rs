@@ -7,7 +7,7 @@ use clock::Time;
 use super::keys::Key;
 use super::{Alarm, Endpoint};
 use crate::api::{Event, Identity, Peer, Registration};
-use crate::message::{HeaderName, Message};
+use crate::message::{HeaderName, Message, Scheme};
 use crate::registrar::{Change, Refusal, Register, Wish, Wishes};
 
 impl Endpoint {
@@ -24,7 +24,12 @@ impl Endpoint {
             return;
         };
         let tag = self.layer.keys.tag();
-        let aor = message.to().ok().and_then(|to| to.uri.user());
+        let to = message.to().ok().map(|to| to.uri);
+        // Section 10.3: an address of record is a SIP or SIPS URI.
+        if !to.is_some_and(|uri| matches!(uri.scheme, Scheme::Sip | Scheme::Sips)) {
+            return self.layer.answer(now, key, 400, Some(&tag));
+        }
+        let aor = to.and_then(|uri| uri.user());
         if aor.as_deref() != Some(user) {
             self.layer.count("forbidden");
             return self.layer.answer(now, key, 403, Some(&tag));

@@ -251,7 +251,22 @@ fn refusal_of_invite(message: &Message) -> Option<u16> {
     if !matches!(message.contacts().next(), Some(Ok(_))) {
         return Some(400);
     }
+    if !takes_sdp(message) {
+        return Some(406);
+    }
     content_refusal(message)
+}
+
+/// Whether the answer may be SDP: without Accept it is what is meant (section 20.1).
+fn takes_sdp(message: &Message) -> bool {
+    let mut accepts = message.values(HeaderName::Accept).peekable();
+    accepts.peek().is_none()
+        || accepts.any(|range| {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            ["application/sdp", "application/*", "*/*"]
+                .iter()
+                .any(|wanted| range.eq_ignore_ascii_case(wanted))
+        })
 }
 
 /// Bodies that we cannot read: 415.

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::parse::Start;
 use super::via::Via;
 use super::{HeaderName, Message, Method, is_token};
 
@@ -241,7 +240,7 @@ struct Seen<'a> {
 impl Display for Seen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Seen { via, source } = self;
-        write!(f, "SIP/2.0/{} {}", via.transport_text, via.host)?;
+        write!(f, "SIP/{}/{} {}", via.version, via.transport_text, via.host)?;
         if let Some(port) = via.port {
             write!(f, ":{port}")?;
         }
@@ -281,32 +280,28 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// A refusal for a request that would not parse but whose Via, From, To, Call-ID and CSeq can still be read, to be sent to
-/// where [`Via::response_address`] of its Via says or back on the connection. `None` for responses, ACKs and anything less readable.
+/// A refusal for a request that would not parse but whose Via and CSeq can still be found, to be sent to where
+/// [`Via::response_address`] of its Via says or back on the connection: by these two its sender knows it again (RFC 3261 section 17.1.3).
+/// `None` for responses, ACKs and anything less readable.
 pub fn best_effort_response(
     bytes: &[u8],
     source: SocketAddr,
     status: u16,
     reason: &str,
 ) -> Option<Bytes> {
-    let request = Message::salvage(Bytes::copy_from_slice(bytes))?;
-    if matches!(
-        &request.parts.start,
-        Start::Request {
-            method: Method::Ack,
-            ..
-        }
-    ) {
+    let request = refusable(Bytes::copy_from_slice(bytes))?;
+    Some(Builder::response_via(&request, status, reason, None, source).finish())
+}
+
+/// Whatever can be read of a request that would not parse, if it can be refused.
+pub(crate) fn refusable(bytes: Bytes) -> Option<Message> {
+    let request = Message::salvage(bytes)?;
+    if request.method() == Some(&Method::Ack) {
         return None;
     }
     request.top_via().ok()?;
-    for name in [
-        HeaderName::From,
-        HeaderName::To,
-        HeaderName::CallId,
-        HeaderName::CSeq,
-    ] {
-        request.header(name).filter(|value| !value.is_empty())?;
-    }
-    Some(Builder::response_via(&request, status, reason, None, source).finish())
+    request
+        .header(HeaderName::CSeq)
+        .filter(|value| !value.is_empty())?;
+    Some(request)
 }

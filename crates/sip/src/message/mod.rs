@@ -27,6 +27,7 @@ pub use uri::{Host, Scheme, Uri, escape_user, unescape};
 pub use via::{BRANCH_COOKIE, DEFAULT_PORT, DEFAULT_TLS_PORT, Via};
 
 pub(crate) use address::closing_quote;
+pub(crate) use builder::refusable;
 pub(crate) use parse::{content_length, head_end};
 pub(crate) use text::{find_outside, is_token, trim, unquote};
 

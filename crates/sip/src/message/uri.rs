@@ -39,7 +39,7 @@ impl<'a> Host<'a> {
     /// Reads `host` of RFC 3261 section 25.1: IPv6 stands in brackets.
     pub fn parse(text: &'a str) -> Option<Host<'a>> {
         if let Some(inner) = text.strip_prefix('[') {
-            return inner.strip_suffix(']')?.parse().ok().map(Host::V6);
+            return ipv6(inner.strip_suffix(']')?).map(Host::V6);
         }
         let last = *text.as_bytes().last()?;
         if last.is_ascii_digit()
@@ -77,6 +77,16 @@ impl fmt::Display for Host<'_> {
             Host::V6(address) => write!(f, "[{address}]"),
         }
     }
+}
+
+/// An IPv6 address. RFC 3261's grammar has `:::` in front of an embedded IPv4 address where `::` is meant, and both must be
+/// taken (RFC 5118 section 4.10).
+fn ipv6(text: &str) -> Option<Ipv6Addr> {
+    text.parse().ok().or_else(|| {
+        let (head, tail) = text.split_once(":::")?;
+        let tail: Ipv4Addr = tail.parse().ok()?;
+        format!("{head}::{tail}").parse().ok()
+    })
 }
 
 /// `host [":" port]`.

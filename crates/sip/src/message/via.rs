@@ -18,6 +18,8 @@ pub const BRANCH_COOKIE: &str = "z9hG4bK";
 /// One Via value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Via<'a> {
+    /// The version as written: `2.0`, or what a sender of another one wants to see again in its 505.
+    pub version: &'a str,
     /// The transport as written, e.g. `UDP`; see [`Via::transport`].
     pub transport_text: &'a str,
     pub host: Host<'a>,
@@ -35,8 +37,9 @@ impl<'a> Via<'a> {
         let text = trim(text);
         let (protocol, rest) = text.split_once('/').ok_or(bad("no protocol"))?;
         let (version, rest) = rest.split_once('/').ok_or(bad("no version"))?;
-        if !trim(protocol).eq_ignore_ascii_case("SIP") || trim(version) != "2.0" {
-            return Err(bad("not SIP/2.0"));
+        let version = trim(version);
+        if !trim(protocol).eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) {
+            return Err(bad("not SIP"));
         }
         let rest = trim(rest);
         let end = rest.bytes().position(is_space).ok_or(bad("no sent-by"))?;
@@ -47,6 +50,7 @@ impl<'a> Via<'a> {
         let end = rest.find(';').unwrap_or(rest.len());
         let (host, port) = sent_by(trim(&rest[..end])).ok_or(bad("sent-by"))?;
         Ok(Via {
+            version,
             transport_text,
             host,
             port,
@@ -76,9 +80,10 @@ impl<'a> Via<'a> {
             .filter(|branch| !branch.is_empty())
     }
 
-    /// True when the branch names a transaction by itself (RFC 3261 section 17.2.3).
+    /// True when the branch names a transaction by itself (RFC 3261 section 17.2.3); the bare cookie names none (RFC 4475 section 3.2.1).
     pub fn has_cookie(&self) -> bool {
         self.branch()
+            .filter(|branch| branch.len() > BRANCH_COOKIE.len())
             .and_then(|branch| branch.get(..BRANCH_COOKIE.len()))
             .is_some_and(|head| head.eq_ignore_ascii_case(BRANCH_COOKIE))
     }

@@ -237,7 +237,15 @@ impl World {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
                 Output::Transmit { peer, bytes } => {
-                    let message = Message::parse(bytes).unwrap();
+                    let message = match Message::parse(bytes.clone()) {
+                        Ok(message) => message,
+                        // A refusal repeats what was wrong with its request.
+                        Err(error) => {
+                            assert!(bytes.starts_with(b"SIP/2.0 400"), "{error}: {bytes:?}");
+                            self.line(&format!("    {} <- 400, {error}", place(&peer)));
+                            continue;
+                        }
+                    };
                     self.line(&format!("    {} <- {}", place(&peer), summary(&message)));
                     self.sent.push((peer, message));
                 }
