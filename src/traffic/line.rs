@@ -270,8 +270,9 @@ fn config(name: &str, address: SocketAddr, centre: IpAddr) -> sip::Config {
         users: Arc::default(),
         trunks: vec![sip::Trunk {
             name: "centre".into(),
-            addresses: vec![centre],
+            addresses: vec![centre.into()],
             max_calls: DIALOGS_MAX,
+            ..sip::Trunk::default()
         }],
         expires_min: Duration::from_secs(60),
         expires_max: Duration::from_secs(3600),

@@ -43,6 +43,29 @@ impl Number {
         self.e164.as_deref().unwrap_or(&self.raw)
     }
 
+    /// The number as it is dialled in a country: its own numbers with their national prefix, others behind the international one. `None` when the number
+    /// has no E.164 form.
+    ///
+    /// ```
+    /// use crm::Number;
+    /// let beijing = Number::parse("+861065529988", "CN");
+    /// assert_eq!(beijing.dialled_in("CN").as_deref(), Some("01065529988"));
+    /// assert_eq!(beijing.dialled_in("DE").as_deref(), Some("00861065529988"));
+    /// assert_eq!(beijing.dialled_in("US").as_deref(), Some("011861065529988"));
+    /// ```
+    pub fn dialled_in(&self, country: &str) -> Option<String> {
+        let e164 = self.e164.as_deref()?;
+        let number = phonenumber::parse(None, e164).ok()?;
+        if number.country().id() != country::Id::from_str(country).ok() {
+            return Some(format!("{}{}", international_prefix(country), &e164[1..]));
+        }
+        let national = number
+            .format()
+            .mode(phonenumber::Mode::National)
+            .to_string();
+        Some(national.chars().filter(char::is_ascii_digit).collect())
+    }
+
     /// Whether there is anything to look up: an empty or withheld number has no owner.
     pub fn is_known(&self) -> bool {
         let raw = self.raw.as_str();
@@ -76,6 +99,20 @@ fn e164(raw: &str, default_country: &str) -> Option<String> {
     number
         .is_valid()
         .then(|| number.format().mode(phonenumber::Mode::E164).to_string())
+}
+
+/// What stands for the `+` when one dials abroad (ITU-T E.164 recommends 00, and most countries follow).
+fn international_prefix(country: &str) -> &'static str {
+    match country {
+        "US" | "CA" => "011",
+        "JP" => "010",
+        "HK" | "SG" | "KH" => "001",
+        "TW" => "002",
+        "KR" => "00700",
+        "AU" => "0011",
+        "RU" | "KZ" | "BY" => "810",
+        _ => "00",
+    }
 }
 
 /// The number with its `+`, when it is dialled internationally; `00` means that in the countries here, and is nobody's national number.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clock::Time;
 
 use crate::event::{ContactId, Event};
+use crate::outbound::Outbound;
 
 type Name = Arc<str>;
 
@@ -246,6 +247,8 @@ pub struct Config {
     pub max_call: Duration,
     /// Play "not in service" before 404.
     pub announce_unknown: bool,
+    /// Who may call out, and by which trunks.
+    pub outbound: Outbound,
 }
 
 /// What a number leads to.
@@ -279,4 +282,6 @@ pub struct AgentAccount {
     pub group: Name,
     /// A fixed SIP URI instead of a registration.
     pub contact: Option<Name>,
+    /// Classes of outside numbers that this agent may call; none is internal numbers only.
+    pub may_call: Arc<[Name]>,
 }

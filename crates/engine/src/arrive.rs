@@ -9,12 +9,21 @@ use crate::Engine;
 use crate::api::{Count, Output, Route};
 use crate::contact::{Ask, Contact, Leg, LegState, LookUp, Stage};
 use crate::event::{Direction, EventKind};
+use crate::outbound::{Barred, Destination, Outside};
 use crate::timers::Kind;
 
 type Name = Arc<str>;
 
 /// Seconds after which a refused caller may try again: spread, so that they do not all come back at once.
 const RETRY_AFTER: std::ops::Range<u64> = 4..12;
+
+/// Where a call leads.
+enum Lead {
+    Route(Route),
+    Outside(Outside),
+    /// To no number that this caller may know.
+    Nowhere,
+}
 
 impl Engine {
     /// RFC 3261 section 13.3: a call wants an answer.
@@ -36,17 +45,12 @@ impl Engine {
         {
             return self.feature_code(now, &incoming, agent.clone(), code);
         }
-        let route = self.config.routes.get(&*incoming.dialled).cloned();
-        if let Some(status) = self.forbidden(&incoming, route.as_ref()) {
-            return self.tell_sip(
-                now,
-                sip::Command::Reject {
-                    leg: incoming.leg,
-                    status,
-                    reason: None,
-                    headers: vec![],
-                },
-            );
+        let lead = match self.lead_of(&incoming) {
+            Ok(lead) => lead,
+            Err(status) => return self.refuse_call(now, incoming.leg, status),
+        };
+        if let Some(status) = self.forbidden(&incoming, &lead) {
+            return self.refuse_call(now, incoming.leg, status);
         }
         let Some(port) = self.ports.take_any(self.config.agents.len()) else {
             self.journal.put(Output::Count(Count::OverloadRejected {
@@ -70,21 +74,45 @@ impl Engine {
         self.open_stream(leg, port);
         if let Err(status) = self.prepare_answer(leg) {
             self.drop_leg(leg);
-            return self.tell_sip(
-                now,
-                sip::Command::Reject {
-                    leg,
-                    status,
-                    reason: None,
-                    headers: vec![],
-                },
-            );
+            return self.refuse_call(now, leg, status);
         }
-        let number = self.make_contact(now, &incoming, route.as_ref());
+        let number = self.make_contact(now, &incoming, &lead);
         if let Some(leg) = self.legs.get_mut(&leg) {
             leg.contact = Some(number);
         }
-        self.lead(now, number, route);
+        self.lead(now, number, lead);
+    }
+
+    fn refuse_call(&mut self, now: Time, leg: sip::LegId, status: u16) {
+        self.tell_sip(
+            now,
+            sip::Command::Reject {
+                leg,
+                status,
+                reason: None,
+                headers: vec![],
+            },
+        );
+    }
+
+    /// Where the dialled number leads. Only agents may call out, by their class of service.
+    fn lead_of(&mut self, incoming: &Incoming) -> Result<Lead, u16> {
+        let classes = match &incoming.identity {
+            Identity::User(agent) => self.classes_of_agent(agent),
+            Identity::Trunk(_) => [].into(),
+        };
+        match self.destination(&incoming.dialled, &classes) {
+            Ok(Destination::Inside(route)) => Ok(Lead::Route(route)),
+            Ok(Destination::Outside(outside)) => Ok(Lead::Outside(outside)),
+            // What a caller from a trunk may not dial is to it as if it were not there.
+            Err(Barred::Class) if matches!(incoming.identity, Identity::User(_)) => {
+                self.journal.put(Output::Count(Count::SipRefused {
+                    what: "class_of_service",
+                }));
+                Err(Barred::Class.status())
+            }
+            Err(Barred::Class | Barred::Unknown) => Ok(Lead::Nowhere),
+        }
     }
 
     /// What keeps any call out: drain, and the bound on calls.
@@ -107,42 +135,55 @@ impl Engine {
     }
 
     /// What keeps this caller from this number. Callers from trunks may not dial extensions.
-    fn forbidden(&self, incoming: &Incoming, route: Option<&Route>) -> Option<u16> {
-        match (route, &incoming.identity) {
-            (None, _) if !self.config.announce_unknown => Some(404),
-            (Some(Route::Agent(_)), Identity::Trunk(_)) => Some(403),
-            (Some(Route::Agent(agent)), Identity::User(user)) if agent == user => Some(486),
+    fn forbidden(&self, incoming: &Incoming, lead: &Lead) -> Option<u16> {
+        match (lead, &incoming.identity) {
+            (Lead::Nowhere, _) if !self.config.announce_unknown => Some(404),
+            (Lead::Route(Route::Agent(_)), Identity::Trunk(_)) => Some(403),
+            (Lead::Route(Route::Agent(agent)), Identity::User(user)) if agent == user => Some(486),
             _ => None,
         }
     }
 
-    fn make_contact(
-        &mut self,
-        now: Time,
-        incoming: &Incoming,
-        route: Option<&Route>,
-    ) -> acd::ContactId {
+    fn make_contact(&mut self, now: Time, incoming: &Incoming, lead: &Lead) -> acd::ContactId {
         let (number, id) = self.journal.new_contact();
-        let ani = crm::Number::parse(&incoming.caller.user, &self.config.country);
-        let shown = ani.e164.clone().unwrap_or_else(|| ani.raw.clone());
+        let caller = crm::Number::parse(&incoming.caller.user, &self.config.country);
+        let called: Name = incoming.dialled.as_str().into();
+        // The customer is the one outside, whoever called whom.
+        let (ani, shown, dnis, line) = match lead {
+            Lead::Outside(outside) => {
+                let customer = crm::Number::parse(&outside.number, &self.config.country);
+                let shown = caller.key().to_owned();
+                (
+                    customer,
+                    shown,
+                    outside.number.clone(),
+                    outside.caller_id.clone(),
+                )
+            }
+            Lead::Route(_) | Lead::Nowhere => {
+                let shown = caller.key().to_owned();
+                (caller, shown, called.clone(), called.clone())
+            }
+        };
         let (trunk, by) = match &incoming.identity {
             Identity::Trunk(trunk) => (Some(trunk.clone()), None),
             Identity::User(user) => (None, Some(user.clone())),
         };
-        let direction = if by.is_some() {
-            Direction::Internal
-        } else {
-            Direction::Inbound
+        let direction = match (lead, &by) {
+            (Lead::Outside(_), _) => Direction::Outbound,
+            (Lead::Route(_) | Lead::Nowhere, Some(_)) => Direction::Internal,
+            (Lead::Route(_) | Lead::Nowhere, None) => Direction::Inbound,
         };
-        let dnis: Name = incoming.dialled.as_str().into();
+        let may_call = self.classes_of_entry(&called);
         let contact = Contact {
             id: id.clone(),
             direction,
             arrived: now,
-            person: format!("tel:{shown}").into(),
+            person: format!("tel:{}", ani.key()).into(),
             ani,
-            dnis: dnis.clone(),
+            dnis: line,
             by: by.clone(),
+            may_call,
             caller: incoming.leg,
             caller_display: incoming.caller.display.clone(),
             look_up: LookUp::Pending {
@@ -174,7 +215,7 @@ impl Engine {
             contact: id,
             channel: "voice".into(),
             direction,
-            entry: entry_name(route),
+            entry: entry_name(lead),
             trunk,
             by: by.clone(),
             ani: Some(shown),
@@ -196,13 +237,21 @@ impl Engine {
     }
 
     /// Starts what the number leads to.
-    fn lead(&mut self, now: Time, number: acd::ContactId, route: Option<Route>) {
+    fn lead(&mut self, now: Time, number: acd::ContactId, lead: Lead) {
+        let route = match lead {
+            Lead::Route(route) => route,
+            Lead::Outside(outside) => {
+                self.look_up(now, number);
+                return self.call_outside(now, number, &outside);
+            }
+            Lead::Nowhere => return self.refuse_aloud(now, number),
+        };
         match route {
-            Some(Route::Flow(flow)) => {
+            Route::Flow(flow) => {
                 self.look_up(now, number);
                 self.enter_flow(now, number, &flow);
             }
-            Some(Route::Queue(queue)) => {
+            Route::Queue(queue) => {
                 self.look_up(now, number);
                 if self
                     .config
@@ -224,12 +273,9 @@ impl Engine {
                     },
                 );
             }
-            Some(Route::Agent(agent)) => self.call_extension(now, number, agent),
-            Some(Route::Echo) => self.test_call(now, number, media::Source::Echo),
-            Some(Route::Tone { hertz }) => {
-                self.test_call(now, number, media::Source::Tone { hertz })
-            }
-            None => self.refuse_aloud(now, number),
+            Route::Agent(agent) => self.call_extension(now, number, agent),
+            Route::Echo => self.test_call(now, number, media::Source::Echo),
+            Route::Tone { hertz } => self.test_call(now, number, media::Source::Tone { hertz }),
         }
     }
 
@@ -358,13 +404,14 @@ impl Engine {
     }
 }
 
-fn entry_name(route: Option<&Route>) -> Name {
-    match route {
-        Some(Route::Flow(flow)) => format!("flow:{flow}").into(),
-        Some(Route::Queue(queue)) => format!("queue:{queue}").into(),
-        Some(Route::Agent(agent)) => format!("agent:{agent}").into(),
-        Some(Route::Echo) => "echo".into(),
-        Some(Route::Tone { .. }) => "tone".into(),
-        None => "unknown".into(),
+fn entry_name(lead: &Lead) -> Name {
+    match lead {
+        Lead::Route(Route::Flow(flow)) => format!("flow:{flow}").into(),
+        Lead::Route(Route::Queue(queue)) => format!("queue:{queue}").into(),
+        Lead::Route(Route::Agent(agent)) => format!("agent:{agent}").into(),
+        Lead::Route(Route::Echo) => "echo".into(),
+        Lead::Route(Route::Tone { .. }) => "tone".into(),
+        Lead::Outside(outside) => format!("outside:{}", outside.class).into(),
+        Lead::Nowhere => "unknown".into(),
     }
 }

@@ -29,6 +29,9 @@ impl Engine {
             Stage::Direct { leg: direct, .. } if *direct == leg => {
                 self.direct_leg_gone(now, number, &cause)
             }
+            Stage::Outside { leg: outside, .. } if *outside == leg => {
+                self.outside_gone(now, number, &cause)
+            }
             Stage::Talking(talk) if talk.leg == leg => {
                 self.close(
                     now,
@@ -105,6 +108,14 @@ impl Engine {
                     Outcome::NoAgent
                 }
             }
+            Stage::Outside { leg, answered, .. } => {
+                self.end_leg(now, leg, None);
+                match (answered, caller_left) {
+                    (true, _) => Outcome::Overflowed,
+                    (false, true) => self.left_early(now, &contact, AbandonStage::Ring, true),
+                    (false, false) => Outcome::NoAgent,
+                }
+            }
             Stage::Talking(talk) => self.close_in_talk(now, number, &mut contact, talk),
             Stage::Testing => Outcome::SelfServed,
             Stage::Refusing { .. } => Outcome::RejectedClosed,
@@ -119,7 +130,7 @@ impl Engine {
             _ if contact.answered_agent.is_some() => Outcome::Answered,
             "queue_full" => Outcome::RejectedFull,
             "queue_closed" => Outcome::RejectedClosed,
-            "extension_failed" => Outcome::NoAgent,
+            "extension_failed" | "outside_failed" => Outcome::NoAgent,
             "max_call" | "drain" | "no_flow" | "no_common_codec" | "supervisor" => {
                 Outcome::SystemError
             }

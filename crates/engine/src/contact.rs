@@ -17,12 +17,15 @@ pub(crate) struct Contact {
     pub(crate) id: ContactId,
     pub(crate) direction: Direction,
     pub(crate) arrived: Time,
+    /// The customer's number: who called us, or whom we call.
     pub(crate) ani: crm::Number,
     /// Seals what is personal in this contact's events.
     pub(crate) person: Name,
     pub(crate) dnis: Name,
     /// The agent who placed the call, occupied by it.
     pub(crate) by: Option<Name>,
+    /// Outside numbers that the flow of this contact's entry may call.
+    pub(crate) may_call: Arc<[Name]>,
     pub(crate) caller: LegId,
     pub(crate) caller_display: Option<String>,
     pub(crate) look_up: LookUp,
@@ -100,6 +103,12 @@ pub(crate) enum Stage {
         agent: Name,
         leg: LegId,
         since: Time,
+    },
+    /// Somebody outside is called (deadline: `Direct`), or, for a flow's caller, talks.
+    Outside {
+        leg: LegId,
+        since: Time,
+        answered: bool,
     },
     /// Two legs talk; `queue` is absent for calls outside the distributor.
     Talking(Talk),

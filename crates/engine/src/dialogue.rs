@@ -6,9 +6,10 @@ use clock::Time;
 use sip::LegId;
 
 use crate::Engine;
-use crate::api::Route;
+use crate::api::{Count, Output, Route};
 use crate::contact::{Ask, LookUp, Stage};
 use crate::event::EventKind;
+use crate::outbound::{Barred, Destination};
 use crate::timers::Kind;
 
 fn lang_in_media(lang: ivr::Lang) -> media::Lang {
@@ -310,13 +311,24 @@ impl Engine {
         }
     }
 
-    /// Class of service of a flow: internal numbers.
+    /// Class of service of a flow: internal numbers, and what the entry number that the caller dialled allows it.
     fn transfer_from_flow(&mut self, now: Time, number: acd::ContactId, to: &str) {
-        let Some(contact) = self.contacts.get(&number).map(|contact| contact.id.clone()) else {
+        let Some(contact) = self.contacts.get(&number) else {
             return;
         };
-        let route = self.config.routes.get(to).cloned();
-        if route.is_some() {
+        let (contact, classes) = (contact.id.clone(), contact.may_call.clone());
+        let destination = self.destination(to, &classes);
+        if destination == Err(Barred::Class) {
+            self.journal.put(Output::Count(Count::SipRefused {
+                what: "class_of_service",
+            }));
+        }
+        if let Ok(destination) = &destination {
+            // A number outside is a person's: the log names its class.
+            let to = match destination {
+                Destination::Inside(_) => to.into(),
+                Destination::Outside(outside) => format!("outside:{}", outside.class).into(),
+            };
             self.note(
                 now,
                 number,
@@ -324,10 +336,15 @@ impl Engine {
                     contact,
                     kind: "flow".into(),
                     from: None,
-                    to: to.into(),
+                    to,
                 },
             );
         }
+        let route = match destination {
+            Ok(Destination::Outside(outside)) => return self.call_outside(now, number, &outside),
+            Ok(Destination::Inside(route)) => Some(route),
+            Err(Barred::Class | Barred::Unknown) => None,
+        };
         match route {
             Some(Route::Agent(agent)) => self.call_extension(now, number, agent),
             Some(Route::Queue(queue)) => self.ask_for_queue(

@@ -111,12 +111,13 @@ impl Engine {
     }
 
     pub(crate) fn direct_unanswered(&mut self, now: Time, number: acd::ContactId) {
-        if let Some(Stage::Direct { leg, .. }) =
-            self.contacts.get(&number).map(|contact| &contact.stage)
-        {
-            let leg = *leg;
-            self.end_leg(now, leg, None);
-            self.direct_ended(now, number, 480);
+        match self.contacts.get(&number).map(|contact| &contact.stage) {
+            Some(&Stage::Direct { leg, .. }) => {
+                self.end_leg(now, leg, None);
+                self.direct_ended(now, number, 480);
+            }
+            Some(&Stage::Outside { leg, .. }) => self.outside_unanswered(now, number, leg),
+            _ => {}
         }
     }
 

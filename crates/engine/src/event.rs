@@ -57,7 +57,19 @@ impl Event {
             }
         };
         match &mut open.kind {
-            EventKind::ContactArrived { ani, .. } => seal("ani", ani.take().map(Into::into)),
+            EventKind::ContactArrived {
+                direction,
+                ani,
+                dnis,
+                ..
+            } => {
+                seal("ani", ani.take().map(Into::into));
+                // The number that an agent calls outside is a customer's.
+                if *direction == Direction::Outbound {
+                    let called = std::mem::replace(dnis, "".into());
+                    seal("dnis", Some(called.to_string().into()));
+                }
+            }
             EventKind::ContactOffered {
                 ani,
                 pop,
@@ -171,7 +183,7 @@ pub enum EventKind {
         contact: ContactId,
         channel: Name, // "voice"
         direction: Direction,
-        /// Entry: `flow:main`, `queue:support`, `agent:1001`, `echo`, `tone`.
+        /// Entry: `flow:main`, `queue:support`, `agent:1001`, `outside:national` (the class of service), `echo`, `tone`.
         entry: Name,
         trunk: Option<Name>,
         /// The agent who placed it, for internal and outbound calls.
@@ -180,6 +192,8 @@ pub enum EventKind {
         /// Personal: E.164 where valid, else as signalled.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ani: Option<String>,
+        /// Personal in outbound calls: then it is the customer's number.
+        #[serde(default)]
         dnis: Name,
     },
     #[serde(rename = "contact.identified")]

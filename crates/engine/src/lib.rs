@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
 //! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
-//! `direct` (extensions), `talk` (bridge, hold), `close` (the end), `control` (commands, configuration, drain, restart).
+//! `direct` (extensions), `outbound` (trunks, class of service), `talk` (bridge, hold), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
 
@@ -25,6 +25,7 @@ mod journal;
 mod legs;
 mod memory;
 mod offer;
+pub mod outbound;
 mod ports;
 mod talk;
 mod timers;
@@ -193,7 +194,7 @@ impl Engine {
         match event {
             sip::Event::Incoming(incoming) => self.arrive(now, incoming),
             sip::Event::Trying { leg } => self.lives(leg),
-            sip::Event::Ringing { leg, .. } => self.rings(now, leg),
+            sip::Event::Ringing { leg, sdp, .. } => self.rings(now, leg, sdp.as_ref()),
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
             sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),
             sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),

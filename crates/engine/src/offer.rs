@@ -221,7 +221,7 @@ impl Engine {
     }
 
     /// A phone rings.
-    pub(crate) fn rings(&mut self, now: Time, leg: LegId) {
+    pub(crate) fn rings(&mut self, now: Time, leg: LegId, sdp: Option<&bytes::Bytes>) {
         let Some(record) = self.legs.get_mut(&leg) else {
             return;
         };
@@ -229,11 +229,10 @@ impl Engine {
             record.state = LegState::Ringing;
         }
         let Some(number) = record.contact else { return };
-        if matches!(
-            self.contacts.get(&number).map(|contact| &contact.stage),
-            Some(Stage::Direct { .. })
-        ) {
-            self.ring_caller(now, number);
+        match self.contacts.get(&number).map(|contact| &contact.stage) {
+            Some(Stage::Direct { .. }) => self.ring_caller(now, number),
+            Some(Stage::Outside { .. }) => self.outside_rings(now, number, leg, sdp),
+            _ => {}
         }
     }
 
@@ -311,6 +310,9 @@ impl Engine {
             }
             Some(Stage::Direct { leg: direct, .. }) if *direct == leg => {
                 self.extension_answered(now, number, leg, fits)
+            }
+            Some(Stage::Outside { leg: outside, .. }) if *outside == leg => {
+                self.outside_answered(now, number, leg, fits)
             }
             _ => {}
         }

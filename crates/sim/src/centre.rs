@@ -59,6 +59,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         contact: agent
             .address
             .map(|address| format!("sip:{}@{address}", agent.id).into()),
+        may_call: [].into(),
     };
     let listen = crate::world::ENGINE.parse().expect("a literal address");
     Config {
@@ -72,10 +73,9 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             users: Arc::new(HashMap::new()),
             trunks: vec![sip::Trunk {
                 name: "carrier".into(),
-                addresses: (0..=255)
-                    .map(|last| IpAddr::from([10, 0, 1, last]))
-                    .collect(),
+                addresses: vec!["10.0.1.0/24".parse().expect("a network")],
                 max_calls: 1000,
+                ..sip::Trunk::default()
             }],
             expires_min: Duration::from_secs(60),
             expires_max: Duration::from_secs(3600),
@@ -126,6 +126,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         media_timeout: Duration::from_secs(60),
         max_call: Duration::from_secs(4 * 3600),
         announce_unknown: false,
+        outbound: engine::outbound::Outbound::default(),
     }
 }
 

@@ -65,8 +65,9 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
         users: Arc::new(HashMap::new()),
         trunks: vec![sip::Trunk {
             name: "engine".into(),
-            addresses: vec![engine.ip()],
+            addresses: vec![engine.ip().into()],
             max_calls: 100,
+            ..sip::Trunk::default()
         }],
         expires_min: Duration::from_secs(60),
         expires_max: Duration::from_secs(3600),

@@ -124,8 +124,9 @@ fn main() {
     let ours: SocketAddr = "127.0.0.1:5060".parse().unwrap();
     let trunk = Trunk {
         name: "loopback".into(),
-        addresses: vec![remote.ip()],
+        addresses: vec![remote.ip().into()],
         max_calls: 20_000,
+        ..Trunk::default()
     };
     let config = Config {
         realm: "cordboard".into(),

@@ -1,12 +1,13 @@
 //! What goes into the endpoint and what comes out of it: plain data.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::message::Message;
+use crate::trunk::Trunk;
 
 /// A transport of RFC 3261 section 18 or RFC 7118.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +117,21 @@ pub enum Target {
     User(Arc<str>),
     /// A fixed SIP URI whose host is an address literal.
     Uri(Arc<str>),
+    /// The outside, by the first of these trunks that takes the call.
+    Trunks(Arc<[Through]>),
+}
+
+/// One way to the outside: a trunk, and both numbers as it wants to see them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Through {
+    pub trunk: Arc<str>,
+    /// User part of the Request-URI and To.
+    pub number: String,
+    /// User part of From and P-Asserted-Identity, in place of the [`Invite`]'s.
+    pub caller: String,
+    /// Ways of a lower rank come first; within one the calls are shared by weight.
+    pub rank: u16,
+    pub weight: u16,
 }
 
 /// What the endpoint wants done.
@@ -287,14 +303,6 @@ pub struct Config {
 pub struct Credentials {
     pub md5: Option<String>,
     pub sha256: Option<String>,
-}
-
-/// A trusted source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trunk {
-    pub name: Arc<str>,
-    pub addresses: Vec<IpAddr>,
-    pub max_calls: usize,
 }
 
 /// How a request was judged: see `endpoint::access`.

@@ -14,9 +14,11 @@ pub mod message;
 pub mod registrar;
 pub mod sdp;
 mod transaction;
+pub mod trunk;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity,
-    Incoming, Input, Invite, LegId, Output, Peer, Registration, Target, Transport, Trunk,
+    Incoming, Input, Invite, LegId, Output, Peer, Registration, Target, Through, Transport,
 };
 pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};
+pub use trunk::{Carrier, Net, Trunk};

@@ -74,6 +74,7 @@ impl Check<'_> {
                     name: agent.name.clone(),
                     group: agent.group.as_str().into(),
                     contact,
+                    may_call: super::check_trunks::names(&agent.may_call),
                 },
             );
             if agent.role == Role::Agent {

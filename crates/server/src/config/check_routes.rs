@@ -1,7 +1,6 @@
-//! Queues, numbers and trunks: compiled and checked.
+//! Queues and numbers: compiled and checked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,50 +208,6 @@ impl Check<'_> {
             return None;
         }
         targets.pop()
-    }
-
-    pub(super) fn trunks(&mut self) -> Vec<sip::Trunk> {
-        let mut names = BTreeSet::new();
-        let mut owners: BTreeMap<IpAddr, Name> = BTreeMap::new();
-        let mut trunks = Vec::new();
-        for trunk in &self.forms.trunks.trunk {
-            let name: Name = trunk.name.as_str().into();
-            if !names.insert(name.clone()) {
-                self.error(
-                    TRUNKS,
-                    &trunk.name.span,
-                    format!("there are two trunks `{name}`"),
-                    Some("one trunk may have several addresses"),
-                );
-                continue;
-            }
-            if trunk.addresses.is_empty() {
-                self.warning(
-                    TRUNKS,
-                    &trunk.name.span,
-                    format!("trunk `{name}` has no addresses: nobody can call in through it"),
-                    Some("addresses = [\"192.0.2.1\"]"),
-                );
-            }
-            for address in &trunk.addresses {
-                if let Some(owner) = owners.insert(**address, name.clone())
-                    && owner != name
-                {
-                    self.error(
-                        TRUNKS,
-                        &address.span,
-                        format!("{} is an address of trunk `{owner}` already", address.value),
-                        Some("a call's trunk is told by where it comes from"),
-                    );
-                }
-            }
-            trunks.push(sip::Trunk {
-                name,
-                addresses: trunk.addresses.iter().map(|address| **address).collect(),
-                max_calls: trunk.max_calls as usize,
-            });
-        }
-        trunks
     }
 }
 

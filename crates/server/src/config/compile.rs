@@ -138,9 +138,9 @@ pub fn compile(
     let agents = check.agents(&settings);
     check.routes(flows);
     check.skills();
-    let trunks = check.trunks();
+    let trunks = check.trunks(&settings);
     let routes = check.routes;
-    let sip = sip_config(forms, &settings, agents.sip, trunks);
+    let sip = sip_config(forms, &settings, agents.sip, trunks.sip);
     let engine = engine::Config {
         node: settings.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -181,6 +181,7 @@ pub fn compile(
         media_timeout: forms.centre.media.timeout.0,
         max_call: forms.centre.limits.call.0,
         announce_unknown: forms.centre.ivr.announce_unknown,
+        outbound: trunks.outbound,
     };
     Compiled {
         engine,
@@ -204,6 +205,7 @@ fn effective(forms: &Forms) -> serde_json::Value {
         "agent": forms.agents.agent,
         "trunk": forms.trunks.trunk,
         "route": forms.trunks.route,
+        "outbound": forms.trunks.outbound,
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Lines like `queue support: ring 20s → 5s`, `agent 1007: added`; empty when nothing changed.
 pub fn difference(before: &Value, after: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    for section in ["cordboard", "queue", "agent", "trunk", "route"] {
+    for section in ["cordboard", "queue", "agent", "trunk", "route", "outbound"] {
         match (&before[section], &after[section]) {
             (Value::Array(old), Value::Array(new)) => elements(section, old, new, &mut lines),
             (old, new) => values("", old, new, &mut |path, old, new| {
@@ -49,11 +49,11 @@ pub fn needs_restart(before: &Value, after: &Value) -> Vec<String> {
     found
 }
 
-/// What names an element of a list: an agent's `id`, a queue's or trunk's `name`, a route's `number`.
+/// What names an element of a list: an agent's `id`, a queue's or trunk's `name`, a route's or outbound rule's `number`.
 fn key_of(section: &str, element: &Value) -> String {
     let key = match section {
         "agent" => "id",
-        "route" => "number",
+        "route" | "outbound" => "number",
         _ => "name",
     };
     element[key].as_str().unwrap_or_default().to_owned()

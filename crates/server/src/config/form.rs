@@ -405,6 +405,9 @@ pub struct Agent {
     /// For metrics and reports.
     #[serde(default = "default_group")]
     pub group: String,
+    /// Classes of outside numbers that this agent may call (`[[outbound]]` in trunks.toml); without any only internal ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_call: Vec<Placed<String>>,
     /// Of the password at the desk (PHC string); `cordboard agent passwd` makes it.
     #[serde(default, skip_serializing)]
     pub password_argon2: Option<Placed<String>>,
@@ -432,12 +435,13 @@ pub enum Role {
     Service,
 }
 
-/// `trunks.toml`: who may call in, and which number leads where.
+/// `trunks.toml`: who may call in, which number leads where, and who may call out by which trunk.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trunks {
     pub trunk: Vec<Placed<Trunk>>,
     pub route: Vec<Placed<Route>>,
+    pub outbound: Vec<Placed<Outbound>>,
 }
 
 /// A carrier or PBX.
@@ -445,12 +449,91 @@ pub struct Trunks {
 #[serde(deny_unknown_fields)]
 pub struct Trunk {
     pub name: Placed<String>,
-    /// Calls from here are trusted as the carrier's.
-    pub addresses: Vec<Placed<IpAddr>>,
-    /// At once.
+    /// Calls from here are trusted as the carrier's: addresses and networks (`192.0.2.0/24`).
+    #[serde(default)]
+    pub addresses: Vec<Placed<String>>,
+    /// At once, both directions together.
     #[serde(default = "default_max_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_calls: u32,
+    /// Where calls out go, and the domain of their numbers: `sip:carrier.example`. Without it the trunk only calls in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<Placed<String>>,
+    /// Where requests are sent, when it is not `uri`: `sip:192.0.2.1;transport=tcp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Placed<String>>,
+    /// Two letters: numbers without a country code are this country's. The node's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<Placed<String>>,
+    /// How the trunk wants numbers.
+    #[serde(default)]
+    pub format: Format,
+    /// Digits taken off the front of a called number in that format.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(max = 15))]
+    pub strip: u8,
+    /// Digits put before what is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<Placed<String>>,
+    /// The number that called parties see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_id: Option<Placed<String>>,
+    /// Share of the calls where an `[[outbound]]` spreads them.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub weight: u16,
+}
+
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
+fn default_weight() -> u16 {
+    1
+}
+
+/// The written form of numbers towards a trunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Format {
+    /// `+8613800138000`
+    #[default]
+    Plus,
+    /// `8613800138000`
+    E164,
+    /// As one dials in the trunk's country.
+    National,
+}
+
+/// Numbers outside that begin so: their class of service, and the trunks that they leave by.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// The beginning of an international number (`"+86"`; `"+"` is all), or a whole short number (`"110"`). The longest that fits decides.
+    pub number: Placed<String>,
+    /// What `may_call` of agents and routes names, e.g. `"national"`.
+    pub class: Placed<String>,
+    /// Trunks with a `uri`.
+    pub trunks: Vec<Placed<String>>,
+    /// Which trunk first.
+    #[serde(default)]
+    pub order: Order,
+    /// The number that called parties see, in place of the trunk's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_id: Option<Placed<String>>,
+}
+
+/// In which order trunks are tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Order {
+    /// As they are listed: the next when one fails.
+    #[default]
+    Listed,
+    /// Spread by the trunks' weights; another when one fails.
+    Weighted,
 }
 
 fn default_max_calls() -> u32 {
@@ -479,6 +562,9 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 20, max = 3900))]
     pub tone: Option<u32>,
+    /// Classes of outside numbers that the flow may transfer its callers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_call: Vec<Placed<String>>,
 }
 
 /// The files, read.

@@ -7,6 +7,7 @@ mod check;
 mod check_agents;
 mod check_centre;
 mod check_routes;
+mod check_trunks;
 pub mod compile;
 pub mod credential;
 pub mod difference;

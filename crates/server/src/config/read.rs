@@ -48,7 +48,7 @@ pub fn file_of(over: &Override) -> &'static str {
     match over.path.first().map(String::as_str) {
         Some("queue") => QUEUES,
         Some("agent") => AGENTS,
-        Some("trunk" | "route") => TRUNKS,
+        Some("trunk" | "route" | "outbound") => TRUNKS,
         _ => CENTRE,
     }
 }
@@ -108,7 +108,7 @@ pub fn read<T: DeserializeOwned + Default>(
 }
 
 /// Lists of tables: nothing can be put into them that is not there.
-const LISTS: [&str; 4] = ["agent", "queue", "trunk", "route"];
+const LISTS: [&str; 5] = ["agent", "queue", "trunk", "route", "outbound"];
 
 /// Puts a value at a path; in a list of tables the next word names the element by `name`, `id` or `number`.
 fn put<'i>(

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use clock::Time;
 
 use super::Endpoint;
-use crate::api::{Access, Auth, Config, Credentials, Identity, Peer, Trunk};
+use crate::api::{Access, Auth, Config, Credentials, Identity, Peer};
 use crate::digest::{self, DigestResponse, NonceVerdict};
 use crate::message::{HeaderName, Message, Method};
+use crate::trunk::Trunk;
 
 /// HA1 that no password has (it is not hex): an unknown user's response is compared with it, for the same work.
 const NOBODY: &str = "--------------------------------";
@@ -82,13 +83,7 @@ impl Endpoint {
 
 /// The trunk that a source address belongs to.
 fn trunk_of(config: &Config, source: IpAddr) -> Option<&Trunk> {
-    let source = source.to_canonical();
-    config.trunks.iter().find(|trunk| {
-        trunk
-            .addresses
-            .iter()
-            .any(|address| address.to_canonical() == source)
-    })
+    config.trunks.iter().find(|trunk| trunk.is_source(source))
 }
 
 fn judge(

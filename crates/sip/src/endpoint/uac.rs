@@ -10,7 +10,7 @@ use super::leg::{Hangup, Leg, LegAlarm, State, in_dialog, send_bye};
 use super::requests::sdp_of;
 use super::uas::with_headers;
 use super::{ALLOW, Alarm, Endpoint};
-use crate::api::{Cause, Event, Invite, LegId, Peer, Target};
+use crate::api::{Cause, Event, Invite, LegId, Peer, Target, Through};
 use crate::dialog::{self, Dialog, uri_of};
 use crate::message::{HeaderName, Message, Method, escape_user, quoted};
 
@@ -23,6 +23,8 @@ struct Way {
     peer: Peer,
     routes: Vec<String>,
     natted: bool,
+    /// From's user and host, where they are not the [`Invite`]'s and ours.
+    from: Option<(String, String)>,
 }
 
 impl Endpoint {
@@ -97,6 +99,7 @@ impl Endpoint {
                     peer,
                     routes: binding.path.clone(),
                     natted: true,
+                    from: None,
                 })
             }
             Target::Uri(uri) => {
@@ -112,27 +115,56 @@ impl Endpoint {
                     peer,
                     routes: Vec::new(),
                     natted: false,
+                    from: None,
                 })
             }
+            Target::Trunks(ways) => ways
+                .iter()
+                .find_map(|way| self.through(way))
+                .ok_or(Cause::Unreachable),
         }
+    }
+
+    /// The way by one trunk, if that has one.
+    fn through(&self, through: &Through) -> Option<Way> {
+        let trunks = &self.layer.config.trunks;
+        let trunk = trunks.iter().find(|trunk| trunk.name == through.trunk)?;
+        let carrier = trunk.carrier.as_ref()?;
+        let (transport, remote) = dialog::address(&carrier.next_hop)?;
+        let uri = format!("sip:{}@{}", escape_user(&through.number), carrier.domain);
+        Some(Way {
+            to: format!("<{uri}>"),
+            uri,
+            peer: Peer {
+                transport,
+                remote,
+                flow: None,
+            },
+            routes: Vec::new(),
+            natted: false,
+            from: Some((through.caller.clone(), carrier.domain.clone())),
+        })
     }
 
     fn calling_dialog(&mut self, invite: &Invite, way: Way) -> Dialog {
         let tag = self.layer.keys.tag();
-        let user = if invite.from_user.is_empty() {
+        let (from_user, host) = match &way.from {
+            Some((user, host)) => (user, host),
+            None => (&invite.from_user, &self.layer.config.realm),
+        };
+        let user = if from_user.is_empty() {
             "anonymous"
         } else {
-            &invite.from_user
+            from_user
         };
         let display = invite
             .from_display
             .as_deref()
             .map(|name| format!("{} ", quoted(name)))
             .unwrap_or_default();
-        let realm = &self.layer.config.realm;
         Dialog {
+            local: format!("{display}<sip:{}@{host}>;tag={tag}", escape_user(user)),
             call_id: self.layer.keys.call_id(),
-            local: format!("{display}<sip:{}@{realm}>;tag={tag}", escape_user(user)),
             local_tag: tag,
             remote_tag: String::new(),
             remote: way.to,

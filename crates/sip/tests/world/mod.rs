@@ -66,6 +66,7 @@ pub fn config() -> Config {
                 "10.0.0.3".parse().unwrap(),
             ],
             max_calls: 10,
+            ..Trunk::default()
         }],
         expires_min: Duration::from_secs(60),
         expires_max: Duration::from_secs(3600),
