@@ -224,6 +224,8 @@ impl Line {
             match self.endpoint.poll_output()? {
                 Output::Transmit { peer, bytes } => self.send(peer.remote, &bytes),
                 Output::Event(event) => return Some(event),
+                // Its calls go to address literals, by UDP.
+                Output::Edge(_) => {}
             }
         }
     }
@@ -265,8 +267,7 @@ fn config(name: &str, address: SocketAddr, centre: IpAddr) -> sip::Config {
     sip::Config {
         realm: address.ip().to_string(),
         digest: Vec::new(),
-        udp: Some(address),
-        tcp: None,
+        listeners: sip::Listener::udp(address),
         users: Arc::default(),
         trunks: vec![sip::Trunk {
             name: "centre".into(),

@@ -142,6 +142,8 @@ pub enum Output {
         peer: sip::Peer,
         bytes: bytes::Bytes,
     },
+    /// What SIP wants of the edge beside sending.
+    Edge(sip::Edge),
     /// To the media thread `plane`.
     Media {
         plane: u16,

@@ -187,6 +187,7 @@ impl Engine {
                 self.journal.put(Output::Transmit { peer, bytes });
             }
             sip::Output::Event(event) => self.on_sip_event(now, event),
+            sip::Output::Edge(edge) => self.journal.put(Output::Edge(edge)),
         }
     }
 

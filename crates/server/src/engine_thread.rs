@@ -147,6 +147,7 @@ impl Turn {
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Transmit { peer, bytes } => self.transmit(peer, bytes),
+                Output::Edge(edge) => self.edge(edge),
                 Output::Media { plane, command } => self.media(plane, command),
                 Output::Event(event) => self.entries.push(Entry::Event(event)),
                 Output::Acd { at, record } => self.entries.push(Entry::Acd { at, record }),
@@ -203,6 +204,18 @@ impl Turn {
         if !sent {
             self.answers
                 .push_back(Input::Sip(sip::Input::Unreachable { peer }));
+        }
+    }
+
+    fn edge(&mut self, edge: sip::Edge) {
+        match edge {
+            sip::Edge::Resolve(question) => {
+                self.answers.push_back(Input::Sip(sip::Input::Resolved {
+                    question,
+                    answer: sip::locate::Answer::Failed,
+                }));
+            }
+            sip::Edge::Domain { .. } | sip::Edge::Alias { .. } => {}
         }
     }
 

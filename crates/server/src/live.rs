@@ -21,8 +21,7 @@ impl Fixed {
             compiled.settings.sip_public.unwrap_or(self.sip.ip()),
             self.sip.port(),
         );
-        compiled.engine.sip.udp = Some(told);
-        compiled.engine.sip.tcp = Some(told);
+        compiled.engine.sip.listeners = sip::Listener::pair(told);
         compiled.engine.acd.seed = self.acd_seed;
     }
 }

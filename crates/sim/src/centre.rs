@@ -68,8 +68,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         sip: sip::Config {
             realm: "cordboard".into(),
             digest: vec![sip::Algorithm::Md5],
-            udp: Some(listen),
-            tcp: None,
+            listeners: sip::Listener::udp(listen),
             users: Arc::new(HashMap::new()),
             trunks: vec![sip::Trunk {
                 name: "carrier".into(),

@@ -60,8 +60,7 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
     sip::Config {
         realm: "phone".into(),
         digest: vec![],
-        udp: Some(address),
-        tcp: None,
+        listeners: sip::Listener::udp(address),
         users: Arc::new(HashMap::new()),
         trunks: vec![sip::Trunk {
             name: "engine".into(),
@@ -258,6 +257,8 @@ impl Phone {
                     }
                 }
                 Output::Event(event) => self.event(now, event),
+                // The simulated network has no names and no connections.
+                Output::Edge(_) => {}
             }
         }
     }

@@ -334,6 +334,8 @@ impl World {
                 Output::Transmit { peer, bytes } => {
                     self.transmit(self.engine_address, peer.remote, bytes)
                 }
+                // The simulated network has no names and no connections.
+                Output::Edge(_) => {}
                 Output::Media { command, .. } => self.media(command),
                 Output::Event(event) => {
                     let delivered = Input::Delivered {

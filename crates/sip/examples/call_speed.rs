@@ -63,7 +63,7 @@ impl Bench {
             match output {
                 Output::Transmit { bytes, .. } => self.sent.push(bytes),
                 Output::Event(Event::Incoming(call)) => self.leg = call.leg,
-                Output::Event(_) => {}
+                Output::Event(_) | Output::Edge(_) => {}
             }
         }
     }
@@ -131,8 +131,7 @@ fn main() {
     let config = Config {
         realm: "cordboard".into(),
         digest: vec![sip::Algorithm::Md5],
-        udp: Some(ours),
-        tcp: Some(ours),
+        listeners: sip::Listener::pair(ours),
         users: Arc::new(HashMap::new()),
         trunks: vec![trunk],
         expires_min: Duration::from_secs(60),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::locate::{Answer, Question};
 use crate::message::Message;
 use crate::trunk::Trunk;
 
@@ -17,6 +18,18 @@ pub enum Transport {
     Tls,
     Ws,
     Wss,
+}
+
+impl Transport {
+    /// Whether what is sent arrives or the connection ends: nothing is repeated then.
+    pub const fn is_reliable(self) -> bool {
+        !matches!(self, Transport::Udp)
+    }
+
+    /// Whether nobody on the way can read it.
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Transport::Tls | Transport::Wss)
+    }
 }
 
 /// One connection of a stream transport, named by the edge; never reused within a run.
@@ -47,8 +60,13 @@ pub enum Input {
     Malformed { peer: Peer, bytes: Bytes },
     /// The edge could not deliver to this peer (ICMP unreachable, connection refused): RFC 3261 section 8.1.3.1.
     Unreachable { peer: Peer },
+    /// A connection whose far end has shown a certificate that the edge has verified: the names that it is good for
+    /// (RFC 5922 section 7.1). Other connections are not told; they are known by their first message.
+    FlowOpened { flow: FlowId, names: Vec<Arc<str>> },
     /// A connection is gone: bindings and transactions on it are too.
     FlowClosed { flow: FlowId },
+    /// What came of an [`Edge::Resolve`].
+    Resolved { question: Question, answer: Answer },
     /// What the engine wants.
     Command(Command),
     /// A new configuration: dialogs, bindings and transactions stay.
@@ -115,7 +133,7 @@ pub struct Invite {
 pub enum Target {
     /// A registered user: the binding of the highest q, most recent first.
     User(Arc<str>),
-    /// A fixed SIP URI whose host is an address literal.
+    /// A fixed SIP URI. A name is resolved (RFC 3263), and the next of its servers is tried where one does not answer.
     Uri(Arc<str>),
     /// The outside, by the first of these trunks that takes the call.
     Trunks(Arc<[Through]>),
@@ -141,6 +159,20 @@ pub enum Output {
     Transmit { peer: Peer, bytes: Bytes },
     /// Something that the engine wants to know.
     Event(Event),
+    /// Something else that the edge is to do.
+    Edge(Edge),
+}
+
+/// What the endpoint wants of the edge beside sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edge {
+    /// Ask the DNS; answer with [`Input::Resolved`], within a few seconds and in any case.
+    Resolve(Question),
+    /// A TLS connection that is opened to this address is for this domain: the certificate there must be good for it (RFC 5922 section 7.3).
+    /// Without a word of it the certificate must be good for the address.
+    Domain { remote: SocketAddr, name: Arc<str> },
+    /// What goes to `remote` may use this connection, which the far end opened (RFC 5923).
+    Alias { flow: FlowId, remote: SocketAddr },
 }
 
 /// What the endpoint tells the engine. Every leg ends in exactly one [`Event::Gone`]; nothing about it follows.
@@ -273,9 +305,8 @@ pub struct Config {
     pub realm: String,
     /// Offered in this order, one challenge each.
     pub digest: Vec<Algorithm>,
-    /// What we put in Contact, Via and SDP by transport family; the edge's listening addresses.
-    pub udp: Option<SocketAddr>,
-    pub tcp: Option<SocketAddr>,
+    /// Where we listen, as others are told in Contact and Via; several where there are several addresses (IPv4 and IPv6).
+    pub listeners: Vec<Listener>,
     /// Who may register and call by digest.
     pub users: Arc<std::collections::HashMap<Arc<str>, Credentials>>,
     /// Whose addresses are trusted, in order.
@@ -296,6 +327,30 @@ pub struct Config {
     pub t4: Duration,
     /// Name in Server and User-Agent.
     pub product: String,
+}
+
+/// One address at which we are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub transport: Transport,
+    pub address: SocketAddr,
+}
+
+impl Listener {
+    /// UDP alone at one address.
+    pub fn udp(address: SocketAddr) -> Vec<Listener> {
+        vec![Listener {
+            transport: Transport::Udp,
+            address,
+        }]
+    }
+
+    /// UDP and TCP at one address.
+    pub fn pair(address: SocketAddr) -> Vec<Listener> {
+        [Transport::Udp, Transport::Tcp]
+            .map(|transport| Listener { transport, address })
+            .into()
+    }
 }
 
 /// HA1 values of one user, hex, one for each algorithm that is stored.

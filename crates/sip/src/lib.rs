@@ -3,13 +3,14 @@
 //! The whole protocol is one value, [`Endpoint`], with the four methods every pure crate here has:
 //! `handle`, `handle_timeout`, `poll_output`, `poll_timeout`. One mutation, then drain the outputs.
 //!
-//! Absent on purpose: sockets, DNS, threads, clocks, media, and any idea of queues or agents.
+//! Absent on purpose: sockets, threads, clocks, media, and any idea of queues or agents.
 
 pub mod api;
 mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod framing;
+pub mod locate;
 pub mod message;
 pub mod registrar;
 pub mod sdp;
@@ -17,8 +18,9 @@ mod transaction;
 pub mod trunk;
 
 pub use api::{
-    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Event, FlowId, Identity,
-    Incoming, Input, Invite, LegId, Output, Peer, Registration, Target, Through, Transport,
+    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Edge, Event, FlowId,
+    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target, Through,
+    Transport,
 };
 pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};
 pub use trunk::{Carrier, Net, Trunk};

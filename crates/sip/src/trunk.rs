@@ -11,6 +11,8 @@ pub struct Trunk {
     pub name: Arc<str>,
     /// Requests from here are the trunk's.
     pub addresses: Vec<Net>,
+    /// Its requests come over TLS with a certificate that is good for this name, wherever they come from; then the addresses do not count.
+    pub certificate: Option<Arc<str>>,
     /// Calls at once, both directions together.
     pub max_calls: usize,
     /// Where calls to the outside go; a trunk without it only calls in.
@@ -18,9 +20,12 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// Whether a request from this address is the trunk's.
-    pub fn is_source(&self, source: IpAddr) -> bool {
-        self.addresses.iter().any(|net| net.contains(source))
+    /// Whether a request is the trunk's that came from this address, over a connection whose verified certificate is good for these names.
+    pub fn is_source(&self, source: IpAddr, names: &[Arc<str>]) -> bool {
+        match &self.certificate {
+            Some(wanted) => names.iter().any(|name| name.eq_ignore_ascii_case(wanted)),
+            None => self.addresses.iter().any(|net| net.contains(source)),
+        }
     }
 }
 

@@ -143,9 +143,13 @@ fn places_that_cannot_be_called() {
     world.call_target(Target::User("1001".into()));
     expect![[r#"
         0000.000 engine: Invite
-        0000.000     event: Gone { leg: LegId(1), cause: Unreachable }
+        0000.000     edge: Resolve Naptr example.com
         0000.000 engine: Invite
         0000.000     event: Gone { leg: LegId(2), cause: NotRegistered }
+        0006.000     event: Counted { what: "dns_failed" }
+        0006.000     edge: Resolve Srv _sip._udp.example.com
+        0012.000     event: Counted { what: "dns_failed" }
+        0012.000     event: Gone { leg: LegId(1), cause: Unreachable }
     "#]]
     .assert_eq(&world.end());
 }

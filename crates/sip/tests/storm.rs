@@ -156,6 +156,7 @@ impl Storm {
                         phone.learn(&message);
                     }
                 }
+                Output::Edge(edge) => panic!("no names and no connections here, but {edge:?}"),
                 Output::Event(Event::Incoming(call)) => self.alive(call.leg),
                 Output::Event(
                     Event::Trying { leg }

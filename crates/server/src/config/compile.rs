@@ -232,8 +232,7 @@ fn sip_config(
                 Digest::Sha256 => sip::Algorithm::Sha256,
             })
             .collect(),
-        udp: Some(told),
-        tcp: Some(told),
+        listeners: sip::Listener::pair(told),
         users: Arc::new(users),
         trunks,
         expires_min: centre.sip.expires_min.0,

@@ -34,7 +34,7 @@ impl Endpoint {
         let from = message.from().ok().and_then(|from| from.uri.user());
         let claims_user = from.is_some_and(|user| config.users.contains_key(user.as_ref()));
         if !claims_user {
-            if let Some(trunk) = trunk_of(&config, peer.remote.ip()) {
+            if let Some(trunk) = trunk_of(&config, peer.remote.ip(), self.flows.names(peer.flow)) {
                 return Access::Granted(Identity::Trunk(trunk.name.clone()));
             }
             self.layer.count("unknown_source");
@@ -81,9 +81,12 @@ impl Endpoint {
     }
 }
 
-/// The trunk that a source address belongs to.
-fn trunk_of(config: &Config, source: IpAddr) -> Option<&Trunk> {
-    config.trunks.iter().find(|trunk| trunk.is_source(source))
+/// The trunk that a source address belongs to, or a verified certificate.
+fn trunk_of<'a>(config: &'a Config, source: IpAddr, names: &[Arc<str>]) -> Option<&'a Trunk> {
+    config
+        .trunks
+        .iter()
+        .find(|trunk| trunk.is_source(source, names))
 }
 
 fn judge(

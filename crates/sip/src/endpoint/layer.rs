@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Time;
 
+use super::congestion::{Datagram, DatagramsOnly};
 use super::keys::{Key, Keys, Table};
 use super::local::Local;
 use super::timers::{TimerId, Timers};
@@ -48,6 +49,7 @@ pub struct Layer {
     clients: Table<Box<ClientTx>>,
     /// Client transactions without a final response by destination: whom an unreachable peer or a closed flow concerns.
     pending: BTreeSet<(SocketAddr, Key)>,
+    pub(super) datagrams_only: DatagramsOnly,
 }
 
 enum ServerMachine {
@@ -94,6 +96,8 @@ struct ClientTx {
     ack: Option<Bytes>,
     /// ACKs of 2xx by the To tag that they answered: sent again when the 2xx comes again.
     acks: Vec<(Box<str>, Bytes, Peer)>,
+    /// The datagram that it would have been, were it not too large for one.
+    datagram: Option<Box<Datagram>>,
 }
 
 /// Who waits for the outcome of a client transaction.
@@ -135,6 +139,7 @@ impl Layer {
             merges: Table::default(),
             clients: Table::default(),
             pending: BTreeSet::new(),
+            datagrams_only: DatagramsOnly::default(),
         }
     }
 
@@ -176,7 +181,7 @@ impl Layer {
             t1,
             t2,
             t4,
-            reliable: peer.transport != Transport::Udp,
+            reliable: peer.transport.is_reliable(),
         }
     }
 
@@ -509,6 +514,7 @@ impl Layer {
         let key = self
             .keys
             .key(&[branch.as_bytes(), method.as_str().as_bytes()]);
+        let (peer, request, datagram) = self.by_size(now, peer, request);
         let times = self.times(&peer);
         let (machine, step) = match method {
             Method::Invite => {
@@ -532,6 +538,7 @@ impl Layer {
             lasting: None,
             ack: None,
             acks: Vec::new(),
+            datagram,
         };
         self.clients.insert(key, Box::new(tx));
         self.pending.insert((peer.remote, key));
@@ -558,6 +565,7 @@ impl Layer {
             ClientMachine::Invite(machine) => machine.response(status, &times),
             ClientMachine::Other(machine) => machine.response(status, &times),
         };
+        tx.datagram = None;
         if status >= 200 {
             self.pending.remove(&(tx.peer.remote, key));
         }
@@ -690,7 +698,7 @@ impl Layer {
     }
 
     /// Ends all unfinished client transactions to a peer that cannot be reached (section 8.1.3.1).
-    pub fn unreachable(&mut self, peer: &Peer) -> Vec<Purpose> {
+    pub fn unreachable(&mut self, now: Time, peer: &Peer) -> Vec<Purpose> {
         let remote = peer.remote;
         let keys: Vec<Key> = self
             .pending
@@ -698,24 +706,61 @@ impl Layer {
             .filter(|(at, _)| *at == remote)
             .map(|(_, key)| *key)
             .collect();
-        self.give_up(keys, |tx| tx.peer.transport == peer.transport)
+        self.give_up(now, keys, |tx| tx.peer.transport == peer.transport)
     }
 
     /// Ends all unfinished client transactions on a connection that is gone.
-    pub fn flow_closed(&mut self, flow: FlowId) -> Vec<Purpose> {
+    pub fn flow_closed(&mut self, now: Time, flow: FlowId) -> Vec<Purpose> {
         let keys: Vec<Key> = self.pending.iter().map(|(_, key)| *key).collect();
-        self.give_up(keys, |tx| tx.peer.flow == Some(flow))
+        self.give_up(now, keys, |tx| tx.peer.flow == Some(flow))
     }
 
-    fn give_up(&mut self, keys: Vec<Key>, concerns: impl Fn(&ClientTx) -> bool) -> Vec<Purpose> {
+    fn give_up(
+        &mut self,
+        now: Time,
+        keys: Vec<Key>,
+        concerns: impl Fn(&ClientTx) -> bool,
+    ) -> Vec<Purpose> {
         let mut purposes = Vec::new();
         for key in keys {
-            if let Some(tx) = self.clients.get(&key).filter(|tx| concerns(tx)) {
-                purposes.push(tx.purpose);
-                self.close_client(key);
+            let Some(tx) = self.clients.get_mut(&key).filter(|tx| concerns(tx)) else {
+                continue;
+            };
+            if let Some(datagram) = tx.datagram.take() {
+                self.as_datagram(now, key, *datagram);
+                continue;
             }
+            purposes.push(tx.purpose);
+            self.close_client(key);
         }
         purposes
+    }
+
+    /// A request that was too large for a datagram found no connection: it goes as one after all, from the transaction's beginning.
+    fn as_datagram(&mut self, now: Time, key: Key, datagram: Datagram) {
+        let Datagram { peer, request } = datagram;
+        self.datagrams_only.learn(now, peer.remote);
+        let times = self.times(&peer);
+        let Some(tx) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let step = match &mut tx.machine {
+            ClientMachine::Invite(machine) => {
+                let (begun, step) = ClientInvite::start(&times);
+                *machine = begun;
+                step
+            }
+            ClientMachine::Other(machine) => {
+                let (begun, step) = Client::start(&times);
+                *machine = begun;
+                step
+            }
+        };
+        tx.peer = peer;
+        tx.request = request.clone();
+        let method = tx.method;
+        self.transmit(peer, request, method, "request");
+        self.apply_client(now, key, step, None);
     }
 }
 

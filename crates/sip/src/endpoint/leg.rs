@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Time;
 
+use super::hops::Elsewhere;
 use super::keys::Key;
 use super::layer::{Layer, Purpose};
 use super::timers::TimerId;
@@ -28,6 +29,8 @@ pub struct Leg {
     pub offer: Offer,
     /// New media that we want to offer as soon as nothing is in the way; the latest wish counts.
     pub wish: Option<Bytes>,
+    /// Where our INVITE goes when the server that has it fails.
+    pub elsewhere: Option<Box<Elsewhere>>,
 }
 
 /// Where a leg stands.
@@ -117,6 +120,7 @@ impl Leg {
             unacked: None,
             offer: Offer::Idle,
             wish: None,
+            elsewhere: None,
         })
     }
 }
@@ -159,10 +163,9 @@ pub fn in_dialog(
     cseq: u32,
 ) -> (String, Builder) {
     let branch = layer.keys.branch();
-    let transport = dialog.peer.transport;
     let (target, routes) = dialog.request_target();
     let mut builder = Builder::request(method, target)
-        .header(HeaderName::Via, layer.local.via(transport, &branch));
+        .header(HeaderName::Via, layer.local.via(&dialog.peer, &branch));
     for route in routes {
         builder = builder.header(HeaderName::Route, route);
     }
@@ -232,7 +235,7 @@ impl Endpoint {
     /// [`crate::Command::Hangup`], by what the state demands.
     pub(super) fn hangup(&mut self, now: Time, id: LegId, cause: Option<String>) {
         let Some(leg) = self.legs.get_mut(&id) else {
-            return;
+            return self.unhold(id);
         };
         match &mut leg.state {
             State::Calling {

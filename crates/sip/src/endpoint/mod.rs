@@ -2,9 +2,12 @@
 //!
 //! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
 //! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
-//! `uas` calls to us, `uac` calls of ours, `within` requests in dialogs, `reoffer` changes of media, `leg` the states.
+//! `uas` calls to us, `uac` calls of ours, `hops` where those go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs, `reoffer` changes of media, `leg` the states.
 
 mod access;
+mod congestion;
+mod flows;
+mod hops;
 mod keys;
 mod layer;
 mod leg;
@@ -26,9 +29,12 @@ use clock::Time;
 
 use crate::api::{Cause, Command, Config, Event, Input, LegId, Output, Peer, Transport};
 use crate::digest::NonceBook;
+use crate::locate::{Answer, Question};
 use crate::message::{Builder, HeaderName, Message, Method, ParseError, refusable};
 use crate::registrar::{Binding, Registrar};
 use crate::transaction::Fired;
+use flows::Flows;
+use hops::Hops;
 use keys::{Key, Table};
 use layer::{Layer, Purpose};
 use leg::{Leg, LegAlarm};
@@ -55,6 +61,8 @@ pub struct Endpoint {
     /// Calls in progress of each trunk.
     trunk_calls: BTreeMap<Arc<str>, usize>,
     legs_made: u64,
+    hops: Hops,
+    flows: Flows,
 }
 
 /// What a timer is for.
@@ -64,6 +72,8 @@ pub enum Alarm {
     Client(Key, Fired),
     Leg(LegId, LegAlarm),
     Binding(Arc<str>),
+    /// The edge has not answered.
+    Resolve(Question),
 }
 
 /// How much the endpoint holds; all zero when it is idle and every timer has run out.
@@ -73,6 +83,8 @@ pub struct Counts {
     pub client_transactions: usize,
     pub dialogs: usize,
     pub legs: usize,
+    /// Calls of ours whose way is being asked for.
+    pub waiting: usize,
     pub timers: usize,
     pub bindings: usize,
     pub trunk_calls: usize,
@@ -93,6 +105,8 @@ impl Endpoint {
             nonces: NonceBook::new(secret, lifetime),
             trunk_calls: BTreeMap::new(),
             legs_made: 0,
+            hops: Hops::default(),
+            flows: Flows::default(),
         }
     }
 
@@ -111,12 +125,15 @@ impl Endpoint {
             Input::Message { message, .. } => self.response(now, &message),
             Input::Malformed { peer, bytes } => self.malformed(peer, bytes),
             Input::Unreachable { peer } => {
-                for purpose in self.layer.unreachable(&peer) {
+                for purpose in self.layer.unreachable(now, &peer) {
                     self.failed(now, purpose, Cause::Unreachable);
                 }
             }
+            Input::FlowOpened { flow, names } => self.flows.opened(flow, names),
+            Input::Resolved { question, answer } => self.resolved(now, question, answer),
             Input::FlowClosed { flow } => {
-                for purpose in self.layer.flow_closed(flow) {
+                self.flows.closed(flow);
+                for purpose in self.layer.flow_closed(now, flow) {
                     self.failed(now, purpose, Cause::Unreachable);
                 }
                 for user in self.registrar.flow_closed(flow) {
@@ -143,6 +160,7 @@ impl Endpoint {
                     }
                 }
                 Alarm::Leg(leg, alarm) => self.leg_alarm(now, leg, alarm),
+                Alarm::Resolve(question) => self.resolved(now, question, Answer::Failed),
                 Alarm::Binding(user) => {
                     self.expiries.remove(&user);
                     self.registrar.expire(now, &user);
@@ -181,6 +199,7 @@ impl Endpoint {
             client_transactions,
             dialogs: self.dialogs.len(),
             legs: self.legs.len(),
+            waiting: self.hops.waiting(),
             timers: self.layer.timers.len(),
             bindings: self.registrar.bindings().count(),
             trunk_calls: self.trunk_calls.values().sum(),
@@ -237,7 +256,7 @@ impl Endpoint {
     /// A request of ours has come to nothing: no response, or no way to send.
     fn failed(&mut self, now: Time, purpose: Purpose, cause: Cause) {
         match purpose {
-            Purpose::Invite(leg) => self.invite_failed(leg, cause),
+            Purpose::Invite(leg) => self.invite_failed(now, leg, cause),
             Purpose::Reinvite(leg) | Purpose::Info(leg) => self.dialog_died(now, leg, true),
             Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
             Purpose::Loose => {}

@@ -51,7 +51,7 @@ impl Endpoint {
         let bytes = builder
             .header(
                 HeaderName::Contact,
-                self.layer.local.contact(leg.dialog.peer.transport),
+                self.layer.local.contact(&leg.dialog.peer),
             )
             .header(HeaderName::Allow, ALLOW)
             .body("application/sdp", &sdp)
@@ -215,7 +215,7 @@ impl Endpoint {
         if let Some(contact) = contact {
             leg.dialog.refresh(&contact);
         }
-        let ours = self.layer.local.contact(leg.dialog.peer.transport);
+        let ours = self.layer.local.contact(&leg.dialog.peer);
         let sent = self
             .layer
             .respond(now, tx, 200, None, None, |builder, request| {

@@ -103,6 +103,7 @@ impl Endpoint {
             Access::Granted(identity) => identity,
             Access::Challenge(auth) => return self.challenge(now, peer, &message, auth),
         };
+        self.aliased(&peer, &message);
         if let Some(status) = self.refusal(&message, method, &identity) {
             return self.refuse_by(now, peer, &message, method, status, key);
         }

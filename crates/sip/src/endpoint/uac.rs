@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clock::Time;
 
+use super::hops::{Elsewhere, Seeker, Sought};
 use super::keys::Key;
 use super::layer::{Purpose, TIMER_C};
 use super::leg::{Hangup, Leg, LegAlarm, State, in_dialog, send_bye};
@@ -12,6 +13,7 @@ use super::uas::with_headers;
 use super::{ALLOW, Alarm, Endpoint};
 use crate::api::{Cause, Event, Invite, LegId, Peer, Target, Through};
 use crate::dialog::{self, Dialog, uri_of};
+use crate::locate::Hop;
 use crate::message::{HeaderName, Message, Method, escape_user, quoted};
 
 /// Where a call of ours goes.
@@ -25,20 +27,20 @@ struct Way {
     natted: bool,
     /// From's user and host, where they are not the [`Invite`]'s and ours.
     from: Option<(String, String)>,
+    /// Where else, if not there.
+    more: Vec<Hop>,
 }
 
 impl Endpoint {
     /// [`crate::Command::Invite`].
     pub(super) fn invite(&mut self, now: Time, invite: Invite) {
         let id = invite.leg;
-        if self.legs.contains_key(&id) {
+        if self.legs.contains_key(&id) || self.hops.holds(id) {
             return;
         }
-        let way = match self.way(&invite.target) {
-            Ok(way) => way,
-            Err(cause) => return self.layer.emit(Event::Gone { leg: id, cause }),
-        };
-        if self.legs.len() >= self.layer.config.max_dialogs || self.layer.is_full() {
+        if self.legs.len() + self.hops.waiting() >= self.layer.config.max_dialogs
+            || self.layer.is_full()
+        {
             self.layer.count("tables_full");
             let cause = Cause::Rejected {
                 status: 503,
@@ -48,44 +50,49 @@ impl Endpoint {
             };
             return self.layer.emit(Event::Gone { leg: id, cause });
         }
+        let way = match self.way(now, &invite) {
+            Ok(Some(way)) => way,
+            Ok(None) => return,
+            Err(cause) => return self.layer.emit(Event::Gone { leg: id, cause }),
+        };
+        let elsewhere = Elsewhere::of(&invite, &way.more);
         let dialog = self.calling_dialog(&invite, way);
         let key = self.dialog_key(&dialog.call_id, &dialog.local_tag);
+        let tx = self.send_invite(now, &invite, &dialog);
+        self.dialogs.insert(key, id);
+        let state = State::Calling {
+            tx,
+            provisional: false,
+            hangup: Hangup::No,
+        };
+        let mut leg = Leg::new(dialog, state, None);
+        leg.elsewhere = elsewhere;
+        self.legs.insert(id, leg);
+    }
+
+    /// Sends the INVITE that begins this dialog.
+    pub(super) fn send_invite(&mut self, now: Time, invite: &Invite, dialog: &Dialog) -> Key {
         let (branch, builder) =
-            in_dialog(&mut self.layer, &dialog, &Method::Invite, dialog.local_cseq);
+            in_dialog(&mut self.layer, dialog, &Method::Invite, dialog.local_cseq);
         let builder = builder
-            .header(
-                HeaderName::Contact,
-                self.layer.local.contact(dialog.peer.transport),
-            )
+            .header(HeaderName::Contact, self.layer.local.contact(&dialog.peer))
             .header(HeaderName::Allow, ALLOW);
         let bytes = with_headers(builder, &invite.headers)
             .body("application/sdp", &invite.sdp)
             .finish();
-        let tx = self.layer.request(
+        self.layer.request(
             now,
             dialog.peer,
             &branch,
             &Method::Invite,
             bytes,
-            Purpose::Invite(id),
-        );
-        self.dialogs.insert(key, id);
-        self.legs.insert(
-            id,
-            Leg::new(
-                dialog,
-                State::Calling {
-                    tx,
-                    provisional: false,
-                    hangup: Hangup::No,
-                },
-                None,
-            ),
-        );
+            Purpose::Invite(invite.leg),
+        )
     }
 
-    fn way(&self, target: &Target) -> Result<Way, Cause> {
-        match target {
+    /// Where a call goes; `None` while that is asked for.
+    fn way(&mut self, now: Time, invite: &Invite) -> Result<Option<Way>, Cause> {
+        match &invite.target {
             Target::User(user) => {
                 let binding = self.registrar.best(user).ok_or(Cause::NotRegistered)?;
                 let peer = match binding.path.first() {
@@ -93,57 +100,89 @@ impl Endpoint {
                     None => dialog::direct_hop(&binding.uri, binding.peer, true),
                 };
                 let realm = &self.layer.config.realm;
-                Ok(Way {
+                Ok(Some(Way {
                     uri: binding.uri.clone(),
                     to: format!("<sip:{}@{realm}>", escape_user(user)),
                     peer,
                     routes: binding.path.clone(),
                     natted: true,
                     from: None,
-                })
+                    more: Vec::new(),
+                }))
             }
             Target::Uri(uri) => {
-                let (transport, remote) = dialog::address(uri).ok_or(Cause::Unreachable)?;
-                let peer = Peer {
-                    transport,
-                    remote,
-                    flow: None,
+                let Some((peer, more)) = self.toward_uri(now, uri, invite)? else {
+                    return Ok(None);
                 };
-                Ok(Way {
+                Ok(Some(Way {
                     uri: uri.to_string(),
                     to: format!("<{uri}>"),
                     peer,
                     routes: Vec::new(),
                     natted: false,
                     from: None,
-                })
+                    more,
+                }))
             }
-            Target::Trunks(ways) => ways
-                .iter()
-                .find_map(|way| self.through(way))
-                .ok_or(Cause::Unreachable),
+            Target::Trunks(ways) => {
+                for through in ways.iter() {
+                    match self.through(now, invite, through) {
+                        Err(Cause::Unreachable) => {}
+                        way => return way,
+                    }
+                }
+                Err(Cause::Unreachable)
+            }
         }
     }
 
     /// The way by one trunk, if that has one.
-    fn through(&self, through: &Through) -> Option<Way> {
-        let trunks = &self.layer.config.trunks;
-        let trunk = trunks.iter().find(|trunk| trunk.name == through.trunk)?;
-        let carrier = trunk.carrier.as_ref()?;
-        let (transport, remote) = dialog::address(&carrier.next_hop)?;
+    fn through(
+        &mut self,
+        now: Time,
+        invite: &Invite,
+        through: &Through,
+    ) -> Result<Option<Way>, Cause> {
+        let config = self.layer.config.clone();
+        let carrier = config
+            .trunks
+            .iter()
+            .find(|trunk| trunk.name == through.trunk)
+            .and_then(|trunk| trunk.carrier.as_ref())
+            .ok_or(Cause::Unreachable)?;
+        let Some((peer, more)) = self.toward_uri(now, &carrier.next_hop, invite)? else {
+            return Ok(None);
+        };
         let uri = format!("sip:{}@{}", escape_user(&through.number), carrier.domain);
-        Some(Way {
+        Ok(Some(Way {
             to: format!("<{uri}>"),
             uri,
-            peer: Peer {
-                transport,
-                remote,
-                flow: None,
-            },
+            peer,
             routes: Vec::new(),
             natted: false,
             from: Some((through.caller.clone(), carrier.domain.clone())),
-        })
+            more,
+        }))
+    }
+
+    /// The first of a URI's servers, and the others; `None` when the call is held until the DNS has answered.
+    fn toward_uri(
+        &mut self,
+        now: Time,
+        uri: &str,
+        invite: &Invite,
+    ) -> Result<Option<(Peer, Vec<Hop>)>, Cause> {
+        match self.seek(now, uri, Seeker::Call(invite.leg)) {
+            Sought::Hops(mut hops) if !hops.is_empty() => {
+                let first = hops.remove(0);
+                Ok(Some((self.toward(&first), hops)))
+            }
+            Sought::Asked => {
+                self.hops.hold(invite);
+                Ok(None)
+            }
+            Sought::Hops(_) | Sought::Nowhere => Err(Cause::Unreachable),
+        }
     }
 
     fn calling_dialog(&mut self, invite: &Invite, way: Way) -> Dialog {
@@ -182,7 +221,7 @@ impl Endpoint {
         match message.status().unwrap_or_default() {
             ..200 => self.provisional(now, id, message),
             200..300 => self.accepted(now, id, key, message),
-            _ => self.rejected(id, message),
+            _ => self.rejected(now, id, message),
         }
     }
 
@@ -298,7 +337,10 @@ impl Endpoint {
         }
     }
 
-    fn rejected(&mut self, id: LegId, message: &Message) {
+    fn rejected(&mut self, now: Time, id: LegId, message: &Message) {
+        if message.status() == Some(503) && self.try_elsewhere(now, id) {
+            return;
+        }
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
@@ -319,7 +361,10 @@ impl Endpoint {
     }
 
     /// Nothing came of an INVITE: no response, none after the CANCEL, or no way to send.
-    pub(super) fn invite_failed(&mut self, id: LegId, cause: Cause) {
+    pub(super) fn invite_failed(&mut self, now: Time, id: LegId, cause: Cause) {
+        if self.try_elsewhere(now, id) {
+            return;
+        }
         let Some(leg) = self.legs.get(&id) else {
             return;
         };

@@ -182,11 +182,7 @@ impl Endpoint {
         let State::Alerting { tx, .. } = leg.state else {
             return None;
         };
-        let contact = self
-            .layer
-            .local
-            .contact(leg.dialog.peer.transport)
-            .to_string();
+        let contact = self.layer.local.contact(&leg.dialog.peer).to_string();
         Some((tx, leg.dialog.local_tag.clone(), contact))
     }
 

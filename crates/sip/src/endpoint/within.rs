@@ -103,7 +103,7 @@ impl Endpoint {
         if let Some(contact) = message.values(HeaderName::Contact).next() {
             leg.dialog.refresh(crate::dialog::uri_of(contact));
         }
-        let contact = self.layer.local.contact(leg.dialog.peer.transport);
+        let contact = self.layer.local.contact(&leg.dialog.peer);
         self.layer.respond(now, key, 200, None, None, |builder, _| {
             builder.header(HeaderName::Contact, contact)
         });

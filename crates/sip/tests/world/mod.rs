@@ -11,8 +11,8 @@ use bytes::Bytes;
 use clock::Time;
 use sip::message::Message;
 use sip::{
-    Algorithm, Command, Config, Credentials, Endpoint, Event, Input, Invite, LegId, Output, Peer,
-    Target, Transport, Trunk,
+    Algorithm, Command, Config, Credentials, Edge, Endpoint, Event, Input, Invite, LegId, Output,
+    Peer, Target, Transport, Trunk,
 };
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
@@ -55,8 +55,7 @@ pub fn config() -> Config {
     Config {
         realm: "test".into(),
         digest: vec![Algorithm::Md5],
-        udp: Some("10.9.9.9:5060".parse().unwrap()),
-        tcp: Some("10.9.9.9:5060".parse().unwrap()),
+        listeners: sip::Listener::pair("10.9.9.9:5060".parse().unwrap()),
         users: Arc::new(users),
         trunks: vec![Trunk {
             name: "carrier".into(),
@@ -65,6 +64,7 @@ pub fn config() -> Config {
                 "10.0.0.2".parse().unwrap(),
                 "10.0.0.3".parse().unwrap(),
             ],
+            certificate: None,
             max_calls: 10,
             ..Trunk::default()
         }],
@@ -182,6 +182,14 @@ fn event_text(event: &Event) -> Option<String> {
     })
 }
 
+fn edge_text(edge: &Edge) -> String {
+    match edge {
+        Edge::Resolve(question) => format!("Resolve {:?} {}", question.kind, question.name),
+        Edge::Domain { remote, name } => format!("Domain {remote} {name}"),
+        Edge::Alias { flow, remote } => format!("Alias {flow:?} {remote}"),
+    }
+}
+
 use sip::Caller;
 
 impl World {
@@ -256,6 +264,7 @@ impl World {
                     }
                     self.events.push(event);
                 }
+                Output::Edge(edge) => self.line(&format!("    edge: {}", edge_text(&edge))),
             }
         }
     }

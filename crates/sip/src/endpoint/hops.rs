@@ -1,0 +1,255 @@
+//! Next hops of what we send outside dialogs: the DNS asked through the edge, and the next server where one fails (RFC 3263 section 4.3).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clock::Time;
+
+use super::leg::{Hangup, State};
+use super::timers::TimerId;
+use super::{Alarm, Endpoint};
+use crate::api::{Cause, Edge, Event, Invite, LegId, Output, Peer, Transport};
+use crate::locate::{Answer, Hop, Known, Located, Question, locate};
+
+/// The edge answers each question; should it not, nobody waits longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(6);
+/// A search takes this long at most, however many questions it has.
+const SEARCH_WITHIN: Duration = Duration::from_secs(10);
+/// Questions that are open at a time: more means that the DNS does not keep up, and then further searches fail at once.
+const OPEN_MAX: usize = 512;
+/// Who waits for one answer.
+const SEEKERS_MAX: usize = 4096;
+/// Servers that are remembered as failing.
+const SHUNNED_MAX: usize = 1024;
+/// A server that has failed is tried after the others this long.
+const SHUN_FOR: Duration = Duration::from_secs(60);
+
+/// Who wants to know where a URI leads. When the answer is there, [`Endpoint::found`] lets it seek again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Seeker {
+    /// A call of ours that has not begun yet.
+    Call(LegId),
+}
+
+/// What came of seeking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sought {
+    /// Never empty; those that failed of late stand last.
+    Hops(Vec<Hop>),
+    /// The DNS is asked; the seeker is told.
+    Asked,
+    Nowhere,
+}
+
+/// What is under way, and what is known.
+#[derive(Debug, Default)]
+pub(super) struct Hops {
+    known: Known,
+    open: BTreeMap<Question, (TimerId, Vec<Seeker>)>,
+    /// Since when each seeker has been seeking.
+    since: BTreeMap<Seeker, Time>,
+    /// Calls that wait for an answer.
+    held: BTreeMap<LegId, Box<Invite>>,
+    shunned: BTreeMap<(Transport, SocketAddr), Time>,
+}
+
+/// The servers that are left for a call, and the call.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    invite: Invite,
+    /// In the order in which they are to be tried.
+    hops: Vec<Hop>,
+}
+
+impl Elsewhere {
+    pub(super) fn of(invite: &Invite, hops: &[Hop]) -> Option<Box<Elsewhere>> {
+        (!hops.is_empty()).then(|| {
+            Box::new(Elsewhere {
+                invite: invite.clone(),
+                hops: hops.to_vec(),
+            })
+        })
+    }
+}
+
+impl Hops {
+    /// Keeps a call until its way is known.
+    pub(super) fn hold(&mut self, invite: &Invite) {
+        self.held.insert(invite.leg, Box::new(invite.clone()));
+    }
+
+    /// Calls that wait for the DNS.
+    pub(super) fn waiting(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn holds(&self, leg: LegId) -> bool {
+        self.held.contains_key(&leg)
+    }
+
+    fn shun(&mut self, now: Time, peer: &Peer) {
+        self.shunned.retain(|_, until| *until > now);
+        if self.shunned.len() < SHUNNED_MAX {
+            self.shunned
+                .insert((peer.transport, peer.remote), now + SHUN_FOR);
+        }
+    }
+}
+
+impl Endpoint {
+    /// Where a URI leads, as far as that is known; else the DNS is asked on behalf of `seeker`.
+    pub(super) fn seek(&mut self, now: Time, uri: &str, seeker: Seeker) -> Sought {
+        let (local, keys) = (&self.layer.local, &mut self.layer.keys);
+        let located = locate(
+            uri,
+            &self.hops.known,
+            now,
+            |ip| local.speaks(ip),
+            &mut |most| keys.between(0, most),
+        );
+        let sought = match located {
+            Located::Nowhere => Sought::Nowhere,
+            Located::Hops(mut hops) => {
+                let shunned = &self.hops.shunned;
+                hops.sort_by_key(|hop| {
+                    shunned
+                        .get(&(hop.transport, hop.remote))
+                        .is_some_and(|until| *until > now)
+                });
+                Sought::Hops(hops)
+            }
+            Located::Ask(question) => {
+                let since = self.hops.since.entry(seeker.clone()).or_insert(now);
+                if *since + SEARCH_WITHIN > now {
+                    self.ask(now, question, seeker.clone())
+                } else {
+                    Sought::Nowhere
+                }
+            }
+        };
+        if sought != Sought::Asked {
+            self.hops.since.remove(&seeker);
+        }
+        sought
+    }
+
+    fn ask(&mut self, now: Time, question: Question, seeker: Seeker) -> Sought {
+        if let Some((_, seekers)) = self.hops.open.get_mut(&question) {
+            if seekers.len() >= SEEKERS_MAX {
+                self.layer.count("dns_full");
+                return Sought::Nowhere;
+            }
+            seekers.push(seeker);
+            return Sought::Asked;
+        }
+        if self.hops.open.len() >= OPEN_MAX {
+            self.layer.count("dns_full");
+            return Sought::Nowhere;
+        }
+        let timer = self.layer.timers.set(
+            now + ANSWER_WITHIN,
+            "DNS answer",
+            Alarm::Resolve(question.clone()),
+        );
+        self.hops
+            .open
+            .insert(question.clone(), (timer, vec![seeker]));
+        self.layer
+            .out
+            .push_back(Output::Edge(Edge::Resolve(question)));
+        Sought::Asked
+    }
+
+    /// [`crate::Input::Resolved`], or its absence.
+    pub(super) fn resolved(&mut self, now: Time, question: Question, answer: Answer) {
+        let Some((timer, seekers)) = self.hops.open.remove(&question) else {
+            return;
+        };
+        self.layer.timers.cancel(timer);
+        if answer == Answer::Failed {
+            self.layer.count("dns_failed");
+        }
+        self.hops.known.learn(now, question, answer);
+        for seeker in seekers {
+            self.found(now, seeker);
+        }
+    }
+
+    /// Something more is known: seek again.
+    fn found(&mut self, now: Time, seeker: Seeker) {
+        match seeker {
+            Seeker::Call(leg) => {
+                if let Some(invite) = self.hops.held.remove(&leg) {
+                    self.invite(now, *invite);
+                }
+            }
+        }
+    }
+
+    /// The peer of a hop. What its certificate must be good for is told to the edge first.
+    pub(super) fn toward(&mut self, hop: &Hop) -> Peer {
+        if let Some(name) = hop.domain.clone().filter(|_| hop.transport.is_secure()) {
+            let remote = hop.remote;
+            self.layer
+                .out
+                .push_back(Output::Edge(Edge::Domain { remote, name }));
+        }
+        Peer {
+            transport: hop.transport,
+            remote: hop.remote,
+            flow: None,
+        }
+    }
+
+    /// The server that has our INVITE fails: it goes to the next one, as a new transaction of the same call. False when none is left,
+    /// or nobody wants the call any more.
+    pub(super) fn try_elsewhere(&mut self, now: Time, id: LegId) -> bool {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return false;
+        };
+        if !matches!(
+            leg.state,
+            State::Calling {
+                hangup: Hangup::No,
+                ..
+            }
+        ) {
+            return false;
+        }
+        let failed = leg.dialog.peer;
+        self.hops.shun(now, &failed);
+        let Some(mut elsewhere) = leg.elsewhere.take() else {
+            return false;
+        };
+        let hop = elsewhere.hops.remove(0);
+        let mut dialog = leg.dialog.clone();
+        if let Some(alarm) = leg.alarm.take() {
+            self.layer.timers.cancel(alarm);
+        }
+        self.layer.count("next_server");
+        dialog.peer = self.toward(&hop);
+        // What another server has said of an early dialog is void.
+        dialog.remote_tag.clear();
+        let tx = self.send_invite(now, &elsewhere.invite, &dialog);
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.dialog = dialog;
+            leg.state = State::Calling {
+                tx,
+                provisional: false,
+                hangup: Hangup::No,
+            };
+            leg.elsewhere = (!elsewhere.hops.is_empty()).then_some(elsewhere);
+        }
+        true
+    }
+
+    /// A call that waits for the DNS is not wanted any more.
+    pub(super) fn unhold(&mut self, id: LegId) {
+        if self.hops.held.remove(&id).is_some() {
+            self.hops.since.remove(&Seeker::Call(id));
+            let cause = Cause::HungUp;
+            self.layer.emit(Event::Gone { leg: id, cause });
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Where our requests go: names and their servers (RFC 3263), requests too large for a datagram (RFC 3261 section 18.1.1), connections that
+//! serve both ways (RFC 5923), callers known by a certificate.
+
+mod world;
+
+use std::time::Duration;
+
+use expect_test::expect;
+use sip::locate::{Answer, Kind, Naptr, Question, Records, Srv};
+use sip::{Command, Config, FlowId, Input, Invite, LegId, Listener, Peer, Target, Transport};
+use world::{Phone, SDP, World, config};
+
+const TTL: Duration = Duration::from_secs(300);
+
+fn question(kind: Kind, name: &str) -> Question {
+    Question {
+        name: name.into(),
+        kind,
+    }
+}
+
+fn answer(world: &mut World, kind: Kind, name: &str, records: Option<Records>) {
+    let answer = match records {
+        Some(records) => Answer::Found { records, ttl: TTL },
+        None => Answer::Nothing { ttl: TTL },
+    };
+    let text = format!("dns: {kind:?} {name}");
+    let question = question(kind, name);
+    world.input(&text, Input::Resolved { question, answer });
+}
+
+fn srv(priority: u16, port: u16, target: &str) -> Srv {
+    Srv {
+        priority,
+        weight: 0,
+        port,
+        target: target.into(),
+    }
+}
+
+fn address(world: &mut World, name: &str, ip: &str) {
+    let addresses = vec![ip.parse().expect("an address")];
+    answer(
+        world,
+        Kind::Addresses,
+        name,
+        Some(Records::Addresses(addresses)),
+    );
+}
+
+/// Two servers of `carrier.example` by UDP.
+fn carrier(world: &mut World) {
+    answer(world, Kind::Naptr, "carrier.example", None);
+    let records = vec![
+        srv(20, 5060, "b.carrier.example"),
+        srv(10, 5060, "a.carrier.example"),
+    ];
+    answer(
+        world,
+        Kind::Srv,
+        "_sip._udp.carrier.example",
+        Some(Records::Srv(records)),
+    );
+    address(world, "a.carrier.example", "10.0.0.2");
+    address(world, "b.carrier.example", "10.0.0.1");
+}
+
+fn response(request: &sip::message::Message, status: &str) -> String {
+    use sip::message::{Builder, HeaderName};
+    let (code, reason) = status.split_once(' ').expect("a reason");
+    let code = code.parse().expect("a status");
+    let bytes = Builder::response_to(request, code, reason, Some("far"))
+        .header(HeaderName::Contact, "<sip:far@10.0.0.2>")
+        .finish();
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+#[test]
+fn a_name_is_asked_for_and_the_next_of_its_servers_answers_for_one_that_is_out_of_service() {
+    let mut world = World::new();
+    world.call("sip:+8613800138000@carrier.example");
+    carrier(&mut world);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.receive(
+        "10.0.0.2:5060",
+        &response(&invite, "503 Service Unavailable"),
+    );
+    let again = world.last_request("10.0.0.1:5060", "INVITE");
+    assert_eq!(again.call_id(), invite.call_id());
+    assert_eq!(again.from_raw(), invite.from_raw());
+    assert_ne!(
+        again.top_via().expect("a Via").branch(),
+        invite.top_via().expect("a Via").branch()
+    );
+    world.receive("10.0.0.1:5060", &response(&again, "486 Busy Here"));
+    // The second call knows all of it, and which server had failed.
+    world.pass(40.0);
+    world.call("sip:+8613800138000@carrier.example");
+    let invite = world.last_request("10.0.0.1:5060", "INVITE");
+    world.receive("10.0.0.1:5060", &response(&invite, "486 Busy Here"));
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     edge: Resolve Naptr carrier.example
+        0000.000 dns: Naptr carrier.example
+        0000.000     edge: Resolve Srv _sip._udp.carrier.example
+        0000.000 dns: Srv _sip._udp.carrier.example
+        0000.000     edge: Resolve Addresses a.carrier.example
+        0000.000 dns: Addresses a.carrier.example
+        0000.000     edge: Resolve Addresses b.carrier.example
+        0000.000 dns: Addresses b.carrier.example
+        0000.000     far <- INVITE sip:+8613800138000@carrier.example (1) +sdp
+        0000.000 far -> 503 Service Unavailable (1 INVITE)
+        0000.000     far <- ACK sip:+8613800138000@carrier.example (1)
+        0000.000     event: Counted { what: "next_server" }
+        0000.000     caller <- INVITE sip:+8613800138000@carrier.example (1) +sdp
+        0000.000 caller -> 486 Busy Here (1 INVITE)
+        0000.000     caller <- ACK sip:+8613800138000@carrier.example (1)
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 486, reason: "Busy Here", retry_after: None, contact: None } }
+        0040.000 engine: Invite
+        0040.000     caller <- INVITE sip:+8613800138000@carrier.example (1) +sdp
+        0040.000 caller -> 486 Busy Here (1 INVITE)
+        0040.000     caller <- ACK sip:+8613800138000@carrier.example (1)
+        0040.000     event: Gone { leg: LegId(2), cause: Rejected { status: 486, reason: "Busy Here", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_silent_server_and_one_without_a_port_are_passed_over_and_then_there_is_no_more() {
+    let mut world = World::new();
+    world.call("sip:1@carrier.example");
+    carrier(&mut world);
+    world.pass(32.0);
+    let peer = world::peer("10.0.0.1:5060");
+    world.input("icmp from caller", Input::Unreachable { peer });
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     edge: Resolve Naptr carrier.example
+        0000.000 dns: Naptr carrier.example
+        0000.000     edge: Resolve Srv _sip._udp.carrier.example
+        0000.000 dns: Srv _sip._udp.carrier.example
+        0000.000     edge: Resolve Addresses a.carrier.example
+        0000.000 dns: Addresses a.carrier.example
+        0000.000     edge: Resolve Addresses b.carrier.example
+        0000.000 dns: Addresses b.carrier.example
+        0000.000     far <- INVITE sip:1@carrier.example (1) +sdp
+        0000.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0001.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0003.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0007.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0015.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0031.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0032.000     event: Counted { what: "next_server" }
+        0032.000     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0032.000 icmp from caller
+        0032.000     event: Gone { leg: LegId(1), cause: Unreachable }
+    "#]]
+    .assert_eq(&world.end());
+}
+
+#[test]
+fn a_call_that_is_hung_up_while_the_dns_is_asked_is_never_sent() {
+    let mut world = World::new();
+    let leg = world.call("sip:1@carrier.example");
+    world.hangup(leg);
+    carrier(&mut world);
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     edge: Resolve Naptr carrier.example
+        0000.000 engine: Hangup
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 dns: Naptr carrier.example
+        0000.000 dns: Srv _sip._udp.carrier.example
+        0000.000 dns: Addresses a.carrier.example
+        0000.000 dns: Addresses b.carrier.example
+    "#]]
+    .assert_eq(&world.end());
+}
+
+#[test]
+fn without_an_answer_of_the_dns_a_call_ends_in_time() {
+    let mut world = World::new();
+    world.call("sip:1@carrier.example");
+    world.call("sip:2@carrier.example");
+    let question = question(Kind::Naptr, "carrier.example");
+    world.input(
+        "dns: failed",
+        Input::Resolved {
+            question,
+            answer: Answer::Failed,
+        },
+    );
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     edge: Resolve Naptr carrier.example
+        0000.000 engine: Invite
+        0000.000 dns: failed
+        0000.000     event: Counted { what: "dns_failed" }
+        0000.000     edge: Resolve Srv _sip._udp.carrier.example
+        0006.000     event: Counted { what: "dns_failed" }
+        0006.000     edge: Resolve Srv _sip._tcp.carrier.example
+        0012.000     event: Counted { what: "dns_failed" }
+        0012.000     event: Gone { leg: LegId(1), cause: Unreachable }
+        0012.000     event: Gone { leg: LegId(2), cause: Unreachable }
+    "#]]
+    .assert_eq(&world.end());
+}
+
+#[test]
+fn a_domain_by_tls_is_named_to_the_edge() {
+    let mut world = World::new();
+    world.call("sips:1@carrier.example");
+    let naptr = Naptr {
+        order: 1,
+        preference: 1,
+        flags: "s".into(),
+        service: "SIPS+D2T".into(),
+        replacement: "_sips._tcp.carrier.example".into(),
+    };
+    answer(
+        &mut world,
+        Kind::Naptr,
+        "carrier.example",
+        Some(Records::Naptr(vec![naptr])),
+    );
+    let records = vec![srv(1, 5061, "edge.hoster.example")];
+    answer(
+        &mut world,
+        Kind::Srv,
+        "_sips._tcp.carrier.example",
+        Some(Records::Srv(records)),
+    );
+    address(&mut world, "edge.hoster.example", "10.0.0.2");
+    let peer = Peer {
+        transport: Transport::Tls,
+        remote: "10.0.0.2:5061".parse().expect("an address"),
+        flow: None,
+    };
+    world.input("refused", Input::Unreachable { peer });
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     edge: Resolve Naptr carrier.example
+        0000.000 dns: Naptr carrier.example
+        0000.000     edge: Resolve Srv _sips._tcp.carrier.example
+        0000.000 dns: Srv _sips._tcp.carrier.example
+        0000.000     edge: Resolve Addresses edge.hoster.example
+        0000.000 dns: Addresses edge.hoster.example
+        0000.000     edge: Domain 10.0.0.2:5061 carrier.example
+        0000.000     10.0.0.2:5061 <- INVITE sips:1@carrier.example (1) +sdp
+        0000.000 refused
+        0000.000     event: Gone { leg: LegId(1), cause: Unreachable }
+    "#]]
+    .assert_eq(&world.end());
+}
+
+/// A call whose INVITE is above 1300 bytes.
+fn large(world: &mut World, uri: &str) -> LegId {
+    let leg = world.endpoint.new_leg();
+    world.command(Command::Invite(Invite {
+        leg,
+        target: Target::Uri(uri.into()),
+        from_display: None,
+        from_user: "2000".into(),
+        sdp: SDP.into(),
+        headers: vec![("X-Long".into(), "x".repeat(1000))],
+    }));
+    leg
+}
+
+fn by_tcp(remote: &str) -> Peer {
+    Peer {
+        transport: Transport::Tcp,
+        remote: remote.parse().expect("an address"),
+        flow: None,
+    }
+}
+
+#[test]
+fn what_is_too_large_for_a_datagram_goes_by_tcp_and_as_a_datagram_where_tcp_is_refused() {
+    let mut world = World::new();
+    large(&mut world, "sip:1@10.0.0.2");
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    let via = invite.header_named("Via").expect("a Via").to_owned();
+    assert!(
+        via.starts_with("SIP/2.0/TCP 10.9.9.9:5060;branch="),
+        "{via}"
+    );
+    assert_eq!(world.sent.last().expect("sent").0.transport, Transport::Tcp);
+    world.pass(3.0);
+    let peer = by_tcp("10.0.0.2:5060");
+    world.input("tcp refused", Input::Unreachable { peer });
+    assert_eq!(world.sent.last().expect("sent").0.transport, Transport::Udp);
+    let again = world.last_request("10.0.0.2:5060", "INVITE");
+    assert_eq!(
+        again.header_named("Via"),
+        Some(&*via.replace("/TCP", "/UDP"))
+    );
+    world.pass(1.0);
+    world.receive("10.0.0.2:5060", &response(&again, "486 Busy Here"));
+    // It is known now.
+    large(&mut world, "sip:1@10.0.0.2");
+    assert_eq!(world.sent.last().expect("sent").0.transport, Transport::Udp);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.receive("10.0.0.2:5060", &response(&invite, "486 Busy Here"));
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:1@10.0.0.2 (1) +sdp
+        0003.000 tcp refused
+        0003.000     far <- INVITE sip:1@10.0.0.2 (1) +sdp
+        0003.500     far <- INVITE sip:1@10.0.0.2 (1) +sdp
+        0004.000 far -> 486 Busy Here (1 INVITE)
+        0004.000     far <- ACK sip:1@10.0.0.2 (1)
+        0004.000     event: Gone { leg: LegId(1), cause: Rejected { status: 486, reason: "Busy Here", retry_after: None, contact: None } }
+        0004.000 engine: Invite
+        0004.000     far <- INVITE sip:1@10.0.0.2 (1) +sdp
+        0004.000 far -> 486 Busy Here (1 INVITE)
+        0004.000     far <- ACK sip:1@10.0.0.2 (1)
+        0004.000     event: Gone { leg: LegId(2), cause: Rejected { status: 486, reason: "Busy Here", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
+}
+
+#[test]
+fn a_uri_that_says_udp_keeps_it_whatever_the_size() {
+    let mut world = World::new();
+    large(&mut world, "sip:1@10.0.0.2;transport=udp");
+    assert_eq!(world.sent.last().expect("sent").0.transport, Transport::Udp);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.receive("10.0.0.2:5060", &response(&invite, "486 Busy Here"));
+    world.end();
+    // Nor has an engine without TCP a choice.
+    let mut world = World::with(Config {
+        listeners: Listener::udp("10.9.9.9:5060".parse().expect("an address")),
+        ..config()
+    });
+    large(&mut world, "sip:1@10.0.0.2");
+    assert_eq!(world.sent.last().expect("sent").0.transport, Transport::Udp);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.receive("10.0.0.2:5060", &response(&invite, "486 Busy Here"));
+    world.end();
+}
+
+#[test]
+fn a_connection_serves_both_ways_only_for_the_address_that_is_its_own() {
+    let mut world = World::new();
+    for (via, expected) in [
+        ("SIP/2.0/TCP 10.0.0.3:5070;alias", true),
+        ("SIP/2.0/TCP 10.0.0.3:5070", false),
+        ("SIP/2.0/TCP 10.0.0.2:5070;alias", false),
+        ("SIP/2.0/TCP sbc.example:5070;alias", false),
+    ] {
+        let mut caller = Phone::new("10.0.0.3:5060", "alice", "sip:10.9.9.9");
+        let text = caller.request("OPTIONS", "", "");
+        let options = text.replace("SIP/2.0/TCP 10.0.0.3:5060", via);
+        let tag = format!("tag-{}", via.len());
+        world.receive("10.0.0.3:5060", &options.replace("tag-alice", &tag));
+        let told = world.end().contains("edge: Alias FlowId(3) 10.0.0.3:5070");
+        assert_eq!(told, expected, "{via}");
+    }
+    let names = vec!["sbc.example".into()];
+    let flow = FlowId(3);
+    world.input("certificate", Input::FlowOpened { flow, names });
+    let mut caller = Phone::new("10.0.0.3:5060", "bob", "sip:10.9.9.9");
+    let text = caller.request("OPTIONS", "", "");
+    let options = text.replace("TCP 10.0.0.3:5060", "TCP sbc.example:5070;alias");
+    world.receive("10.0.0.3:5060", &options);
+    assert!(world.end().contains("edge: Alias FlowId(3) 10.0.0.3:5070"));
+}
+
+#[test]
+fn a_trunk_with_a_certificate_is_known_by_that_alone() {
+    let mut config = config();
+    config.trunks[0].certificate = Some("Carrier.example".into());
+    let mut world = World::with(config);
+    let call = |world: &mut World, user: &str| {
+        let mut caller = Phone::new("10.0.0.3:5060", user, "sip:1000@10.9.9.9");
+        let invite = caller.invite();
+        world.receive(caller.address, &invite);
+        let status = world.last("10.0.0.3:5060").status();
+        let ack = caller.same("ACK", "", "");
+        world.receive(caller.address, &ack);
+        status
+    };
+    assert_eq!(call(&mut world, "no-certificate"), Some(401));
+    let flow = FlowId(3);
+    let names = vec!["other.example".into()];
+    world.input("certificate", Input::FlowOpened { flow, names });
+    assert_eq!(call(&mut world, "another-name"), Some(401));
+    let names = vec!["sip.example".into(), "carrier.example".into()];
+    world.input("certificate", Input::FlowOpened { flow, names });
+    assert_eq!(call(&mut world, "the-name"), Some(100));
+    world.input("closed", Input::FlowClosed { flow });
+    assert_eq!(call(&mut world, "closed"), Some(401));
+}
