@@ -19,8 +19,8 @@ pub mod trunk;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Edge, Event, FlowId,
-    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target, Through,
-    Transport,
+    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target,
+    Through, Transport,
 };
 pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};
 pub use trunk::{Carrier, Net, Trunk};

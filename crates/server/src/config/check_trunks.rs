@@ -49,7 +49,7 @@ impl Check<'_> {
                 );
                 continue;
             }
-            if trunk.addresses.is_empty() && trunk.uri.is_none() {
+            if trunk.addresses.is_empty() && trunk.certificate.is_none() && trunk.uri.is_none() {
                 self.warning(
                     TRUNKS,
                     &trunk.name.span,
@@ -68,6 +68,7 @@ impl Check<'_> {
             compiled.sip.push(sip::Trunk {
                 name,
                 addresses,
+                certificate: trunk.certificate.as_ref().map(|name| name.as_str().into()),
                 max_calls: trunk.max_calls as usize,
                 carrier,
             });

@@ -452,6 +452,9 @@ pub struct Trunk {
     /// Calls from here are trusted as the carrier's: addresses and networks (`192.0.2.0/24`).
     #[serde(default)]
     pub addresses: Vec<Placed<String>>,
+    /// The name in the certificate that the trunk shows over TLS (`sip.tls.client_ca` verifies it): it is known by this alone then, wherever it calls from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Placed<String>>,
     /// At once, both directions together.
     #[serde(default = "default_max_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]
