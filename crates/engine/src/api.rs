@@ -217,6 +217,16 @@ pub enum Count {
     RtpStreams {
         active: i64,
     },
+    /// How a trunk stands.
+    Trunk(sip::TrunkState),
+    TrunkCall {
+        trunk: Name,
+        outbound: bool,
+    },
+    TrunkRefused {
+        trunk: Name,
+        reason: &'static str,
+    },
 }
 
 /// What the engine must know from the configuration: compiled by `server::config`.

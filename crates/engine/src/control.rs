@@ -196,6 +196,7 @@ impl Engine {
                 version,
             },
         );
+        self.sip.start(now);
         for open in start.open {
             self.close_left_open(start.last_time, open);
         }

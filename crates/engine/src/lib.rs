@@ -31,6 +31,8 @@ mod talk;
 mod timers;
 mod waiting;
 
+pub use sip::TrunkState;
+
 pub use api::{
     AcdRecord, AgentAccount, Answer, Command, Config, Count, Input, OpenContact, Output,
     QueueService, Refusal, Reply, Route, Start, Token,
@@ -220,6 +222,13 @@ impl Engine {
                     );
                 }
             }
+            sip::Event::Trunk(state) => self.journal.put(Output::Count(Count::Trunk(state))),
+            sip::Event::TrunkCall { trunk, outbound } => self
+                .journal
+                .put(Output::Count(Count::TrunkCall { trunk, outbound })),
+            sip::Event::TrunkRefused { trunk, reason } => self
+                .journal
+                .put(Output::Count(Count::TrunkRefused { trunk, reason })),
             sip::Event::Counted { what } => {
                 self.journal.put(Output::Count(Count::SipRefused { what }))
             }

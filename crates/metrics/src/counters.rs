@@ -1,6 +1,7 @@
 //! Facts for `/metrics` that are no events: counted since the process began, never in the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use engine::api::Count;
 use serde::{Deserialize, Serialize};
@@ -92,6 +93,8 @@ pub struct Counters {
     pub sip_messages: BTreeMap<(bool, &'static str, &'static str), u64>,
     pub sip_refused: BTreeMap<&'static str, u64>,
     pub overload_rejected: BTreeMap<&'static str, u64>,
+    /// By name, those of earlier configurations among them.
+    pub trunks: BTreeMap<Arc<str>, TrunkCounters>,
     pub call_setup: Histogram,
     pub screen_pop: Histogram,
     pub store_commit: Histogram,
@@ -118,6 +121,7 @@ impl Default for Counters {
             sip_messages: [false, true].into_iter().flat_map(told).collect(),
             sip_refused: BTreeMap::new(),
             overload_rejected: BTreeMap::new(),
+            trunks: BTreeMap::new(),
             call_setup: Histogram::new(&SETUP_EDGES_US),
             screen_pop: Histogram::new(&POP_EDGES_US),
             store_commit: Histogram::new(&COMMIT_EDGES_US),
@@ -135,7 +139,21 @@ impl Default for Counters {
     }
 }
 
+/// One trunk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrunkCounters {
+    /// As the engine told it last.
+    pub state: Option<engine::TrunkState>,
+    /// Calls in and out since the process began.
+    pub calls: [u64; 2],
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
 impl Counters {
+    fn trunk(&mut self, name: &Arc<str>) -> &mut TrunkCounters {
+        self.trunks.entry(name.clone()).or_default()
+    }
+
     /// Counts what the engine tells, but for RTP: whoever shows the counters sets `rtp_*` from the media threads.
     pub fn apply(&mut self, count: &Count) {
         match count {
@@ -152,6 +170,13 @@ impl Counters {
             Count::SipRefused { what } => *self.sip_refused.entry(what).or_default() += 1,
             Count::OverloadRejected { reason } => {
                 *self.overload_rejected.entry(reason).or_default() += 1
+            }
+            Count::Trunk(state) => self.trunk(&state.trunk).state = Some(state.clone()),
+            Count::TrunkCall { trunk, outbound } => {
+                self.trunk(trunk).calls[usize::from(*outbound)] += 1;
+            }
+            Count::TrunkRefused { trunk, reason } => {
+                *self.trunk(trunk).refused.entry(reason).or_default() += 1;
             }
             Count::CallSetup { seconds } => self.call_setup.observe(*seconds),
             Count::ScreenPop { seconds } => self.screen_pop.observe(*seconds),

@@ -390,7 +390,55 @@ fn calls(families: &mut Vec<MetricFamily>, fold: &Fold, counters: &Counters, now
     families.extend([active, total, service, setup, sip, refused].map(Family::done));
 }
 
+/// Why a trunk refuses calls; each trunk has all of these from the start.
+const TRUNK_REASONS: [&str; 2] = ["full", "rate"];
+
+fn trunks(families: &mut Vec<MetricFamily>, counters: &Counters) {
+    let mut up = family(
+        "sip_trunk_up",
+        GAUGE,
+        "1 while calls are sent to the trunk before others.",
+    );
+    let mut registered = family(
+        "sip_trunk_registered",
+        GAUGE,
+        "1 while we are registered at the trunk; absent where we don't register.",
+    );
+    let mut active = family(
+        "sip_trunk_calls_active",
+        GAUGE,
+        "Calls by the trunk now, both directions.",
+    );
+    let mut calls = family("sip_trunk_calls_total", COUNTER, "Calls by the trunk.");
+    let mut refused = family(
+        "sip_trunk_refused_total",
+        COUNTER,
+        "Calls that the trunk's caps refused.",
+    );
+    for (name, trunk) in &counters.trunks {
+        let label = ("trunk", &**name);
+        let state = trunk.state.as_ref();
+        up.gauge(
+            &[label],
+            f64::from(u8::from(state.is_none_or(|state| state.up))),
+        );
+        if let Some(is) = state.and_then(|state| state.registered) {
+            registered.gauge(&[label], f64::from(u8::from(is)));
+        }
+        active.gauge(&[label], state.map_or(0, |state| state.calls) as f64);
+        for (direction, count) in [("in", trunk.calls[0]), ("out", trunk.calls[1])] {
+            calls.counter(&[label, ("direction", direction)], count as f64);
+        }
+        for reason in TRUNK_REASONS {
+            let count = trunk.refused.get(reason).copied().unwrap_or(0);
+            refused.counter(&[label, ("reason", reason)], count as f64);
+        }
+    }
+    families.extend([up, registered, active, calls, refused].map(Family::done));
+}
+
 fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
+    trunks(families, counters);
     let mut pop = family(
         "screen_pop_duration_seconds",
         HISTOGRAM,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::locate::{Answer, Question};
 use crate::message::Message;
-use crate::trunk::Trunk;
+use crate::trunk::{Trunk, TrunkState};
 
 /// A transport of RFC 3261 section 18 or RFC 7118.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -131,10 +131,12 @@ pub struct Invite {
 /// Who is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// A registered user: the binding of the highest q, most recent first.
+    /// A registered user: all addresses of the highest q ring at once, those of the next when they fail.
     User(Arc<str>),
     /// A fixed SIP URI. A name is resolved (RFC 3263), and the next of its servers is tried where one does not answer.
     Uri(Arc<str>),
+    /// One address of a registered user.
+    Binding { user: Arc<str>, uri: Arc<str> },
     /// The outside, by the first of these trunks that takes the call.
     Trunks(Arc<[Through]>),
 }
@@ -212,6 +214,15 @@ pub enum Event {
     Gone { leg: LegId, cause: Cause },
     /// A user's bindings changed or were refreshed: `reachable` is false when none is left (unregistered, expired, connection lost).
     Registration(Registration),
+    /// A trunk came up, went down, (un)registered, or has another number of calls.
+    Trunk(TrunkState),
+    /// A call by a trunk began.
+    TrunkCall { trunk: Arc<str>, outbound: bool },
+    /// A call by a trunk was refused for this reason: `full`, `rate`.
+    TrunkRefused {
+        trunk: Arc<str>,
+        reason: &'static str,
+    },
     /// Something worth counting was refused or dropped; the label is a fixed word (`bad_digest`, `stale_nonce`, `nonce_replay`,
     /// `unknown_user`, `malformed`, `too_large`, `no_transaction`, `unknown_source`, …).
     Counted { what: &'static str },

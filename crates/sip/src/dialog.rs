@@ -3,6 +3,7 @@
 //! Absent on purpose: what the call is doing, which is the endpoint's leg.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::api::{Peer, Transport};
 use crate::message::{DEFAULT_PORT, DEFAULT_TLS_PORT, Scheme, Uri};
@@ -30,6 +31,8 @@ pub struct Dialog {
     pub we_called: bool,
     /// The other side may be behind NAT: a Contact whose host is not its source address is not believed as an address.
     pub natted: bool,
+    /// The trunk that we called through: its account may answer challenges of its next hop to our requests. Never set where we were called.
+    pub account: Option<Arc<str>>,
 }
 
 /// How the CSeq of a request in a dialog stands to those before it (section 12.2.2).
@@ -216,6 +219,7 @@ mod tests {
             peer,
             we_called: false,
             natted: false,
+            account: None,
         };
         assert_eq!(dialog.sequence(7), Order::InOrder);
         assert_eq!(dialog.sequence(7), Order::OutOfOrder);

@@ -1,6 +1,7 @@
 //! Digest authentication, both sides (RFC 7616, RFC 8760, RFC 3261 section 22).
 //!
-//! Only `qop=auth` is spoken: a client that sends no `qop` cannot be protected against replay. `-sess` algorithms, `auth-int`
+//! As a server only `qop=auth` is spoken: a client that sends no `qop` cannot be protected against replay. As a client we take a challenge without `qop`
+//! too, since old registrars send it. `-sess` algorithms, `auth-int`
 //! and user-name hashing are absent on purpose: no phone needs them.
 
 mod credentials;
@@ -78,6 +79,12 @@ fn expected(
 ) -> String {
     let ha2 = hash(algorithm, &[method, uri]);
     hash(algorithm, &[ha1, nonce, nc, cnonce, "auth", &ha2])
+}
+
+/// What `response` is where no `qop` was offered (RFC 2069).
+fn unprotected(algorithm: Algorithm, ha1: &str, nonce: &str, method: &str, uri: &str) -> String {
+    let ha2 = hash(algorithm, &[method, uri]);
+    hash(algorithm, &[ha1, nonce, &ha2])
 }
 
 /// Whether both texts are the same, in a time that does not tell where they differ. Case of hex digits does not matter.

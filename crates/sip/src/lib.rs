@@ -23,4 +23,4 @@ pub use api::{
     Through, Transport,
 };
 pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};
-pub use trunk::{Carrier, Net, Trunk};
+pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

@@ -113,6 +113,15 @@ impl Registrar {
             .max_by_key(|binding| (binding.q, binding.updated))
     }
 
+    /// The addresses in the order in which they are called: the highest q first, those of the same q together, most recent first.
+    pub fn ranks(&self, user: &str) -> Vec<Vec<&Binding>> {
+        let mut all: Vec<&Binding> = self.of(user).iter().collect();
+        all.sort_by_key(|binding| std::cmp::Reverse((binding.q, binding.updated)));
+        all.chunk_by(|one, other| one.q == other.q)
+            .map(<[&Binding]>::to_vec)
+            .collect()
+    }
+
     /// When the user's next binding runs out.
     pub fn next_expiry(&self, user: &str) -> Option<Time> {
         self.of(user).iter().map(|binding| binding.expires).min()

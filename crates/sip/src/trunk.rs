@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A carrier or PBX: a trusted source, and a way to the outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Trunk {
     pub certificate: Option<Arc<str>>,
     /// Calls at once, both directions together.
     pub max_calls: usize,
+    /// New calls in one second, both directions together; 0 is no bound.
+    pub calls_per_second: u32,
     /// Where calls to the outside go; a trunk without it only calls in.
     pub carrier: Option<Carrier>,
 }
@@ -36,6 +39,42 @@ pub struct Carrier {
     pub domain: String,
     /// SIP URI that requests are sent to; its parameters say how.
     pub next_hop: String,
+    /// Who we are there, where it asks.
+    pub account: Option<Account>,
+    /// Keeps a registration there for so long each time; `None` does not register.
+    pub register: Option<Duration>,
+    /// Asks with OPTIONS whether it lives, this often; `None` learns it from calls alone.
+    pub options: Option<Duration>,
+}
+
+/// Our account at a carrier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    pub username: String,
+    pub password: Secret,
+    /// The one realm whose challenges get the password: anybody else's would be a way to steal it (ES2021-05).
+    pub realm: String,
+}
+
+/// A password; never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// How a trunk stands; told whenever one of these changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkState {
+    pub trunk: Arc<str>,
+    /// Whether calls are sent there before others; a trunk that only calls in is up.
+    pub up: bool,
+    /// `None` when it does not register.
+    pub registered: Option<bool>,
+    pub calls: usize,
 }
 
 /// Addresses that begin with the same bits: a network, or one host.

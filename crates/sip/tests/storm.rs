@@ -173,7 +173,12 @@ impl Storm {
                     *self.gone.entry(leg).or_default() += 1;
                 }
                 Output::Event(
-                    Event::Registration(_) | Event::Counted { .. } | Event::Traffic { .. },
+                    Event::Registration(_)
+                    | Event::Trunk(_)
+                    | Event::TrunkCall { .. }
+                    | Event::TrunkRefused { .. }
+                    | Event::Counted { .. }
+                    | Event::Traffic { .. },
                 ) => {}
             }
         }

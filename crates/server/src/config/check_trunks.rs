@@ -1,7 +1,9 @@
 //! Trunks, and who may call out by them: compiled and checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::outbound::{self, Dialling, Rule, Share};
 use sip::Net;
@@ -22,7 +24,7 @@ pub(super) struct CompiledTrunks {
 }
 
 impl Check<'_> {
-    pub(super) fn trunks(&mut self, settings: &Settings) -> CompiledTrunks {
+    pub(super) fn trunks(&mut self, settings: &Settings, dir: &Path) -> CompiledTrunks {
         let mut names = BTreeSet::new();
         let mut owners: Vec<(Net, Name)> = Vec::new();
         let mut compiled = CompiledTrunks {
@@ -60,7 +62,7 @@ impl Check<'_> {
                 );
             }
             let addresses = self.addresses(trunk, &name, &mut owners);
-            let carrier = self.carrier(trunk);
+            let carrier = self.carrier(trunk, dir);
             if carrier.is_some() {
                 let dialling = self.dialling(trunk, settings);
                 compiled.outbound.dialling.insert(name.clone(), dialling);
@@ -70,6 +72,7 @@ impl Check<'_> {
                 addresses,
                 certificate: trunk.certificate.as_ref().map(|name| name.as_str().into()),
                 max_calls: trunk.max_calls as usize,
+                calls_per_second: trunk.calls_per_second.unwrap_or(0),
                 carrier,
             });
         }
@@ -109,15 +112,18 @@ impl Check<'_> {
         nets
     }
 
-    fn carrier(&mut self, trunk: &Trunk) -> Option<sip::Carrier> {
+    fn carrier(&mut self, trunk: &Trunk, dir: &Path) -> Option<sip::Carrier> {
         let Some(uri) = &trunk.uri else {
-            if let Some(proxy) = &trunk.proxy {
-                self.error(
-                    TRUNKS,
-                    &proxy.span,
-                    "a `proxy` is of no use without a `uri`",
-                    Some("uri = \"sip:carrier.example\""),
-                );
+            let useless = [("proxy", &trunk.proxy), ("username", &trunk.username)];
+            for (key, value) in useless {
+                if let Some(value) = value {
+                    self.error(
+                        TRUNKS,
+                        &value.span,
+                        format!("a `{key}` is of no use without a `uri`"),
+                        Some("uri = \"sip:carrier.example\""),
+                    );
+                }
             }
             return None;
         };
@@ -129,7 +135,88 @@ impl Check<'_> {
             }
             None => uri.value.clone(),
         };
-        Some(sip::Carrier { domain, next_hop })
+        let account = self.account(trunk, &domain, dir);
+        if trunk.register && account.is_none() {
+            self.error(
+                TRUNKS,
+                &trunk.name.span,
+                format!(
+                    "trunk `{}` cannot register without an account",
+                    trunk.name.value
+                ),
+                Some("username = \"…\" and password_env = \"…\" or password_file = \"…\""),
+            );
+        }
+        if trunk.register_for.0 < Duration::from_secs(30) {
+            self.error(
+                TRUNKS,
+                &trunk.register_for.span,
+                "a registration for less than 30 seconds",
+                Some("e.g. \"1h\""),
+            );
+        }
+        let options = trunk
+            .options
+            .as_ref()
+            .filter(|interval| !interval.0.is_zero());
+        if let Some(interval) = options.filter(|interval| interval.0 < Duration::from_secs(1)) {
+            self.error(
+                TRUNKS,
+                &interval.span,
+                "OPTIONS more often than each second",
+                Some("e.g. \"30s\""),
+            );
+        }
+        Some(sip::Carrier {
+            domain,
+            next_hop,
+            account,
+            register: trunk.register.then_some(trunk.register_for.0),
+            options: options.map(|interval| interval.0),
+        })
+    }
+
+    /// The account, its password from where it is kept.
+    fn account(&mut self, trunk: &Trunk, domain: &str, dir: &Path) -> Option<sip::Account> {
+        let username = trunk.username.as_ref()?;
+        let password = match (&trunk.password_env, &trunk.password_file) {
+            (Some(name), None) => std::env::var(name.as_str()).map_err(|_| {
+                (
+                    name.span.clone(),
+                    format!("the environment has no {}", name.value),
+                )
+            }),
+            (None, Some(file)) => std::fs::read_to_string(dir.join(&**file)).map_err(|error| {
+                let message = format!("{} cannot be read: {error}", file.display());
+                (file.span.clone(), message)
+            }),
+            (None, None) => Err((
+                username.span.clone(),
+                format!(
+                    "the account of trunk `{}` has no password",
+                    trunk.name.value
+                ),
+            )),
+            (Some(name), Some(_)) => Err((
+                name.span.clone(),
+                format!("trunk `{}` has two passwords", trunk.name.value),
+            )),
+        };
+        match password {
+            Ok(password) => Some(sip::Account {
+                username: username.value.clone(),
+                password: sip::Secret(password.trim_end_matches(['\r', '\n']).to_owned()),
+                realm: trunk
+                    .realm
+                    .clone()
+                    .unwrap_or_else(|| host_of(domain).to_owned()),
+            }),
+            Err((span, message)) => {
+                let hint = "password_env = \"CARRIER_PASSWORD\" or password_file = \"carrier.secret\": one of them";
+                self.error(TRUNKS, &span, message, Some(hint));
+                None
+            }
+        }
     }
 
     /// The host (and port) of a SIP URI that names no user.
@@ -340,6 +427,14 @@ impl Check<'_> {
 /// The names, to be shared.
 pub(super) fn names(names: &[Placed<String>]) -> Arc<[Name]> {
     names.iter().map(|name| name.as_str().into()).collect()
+}
+
+/// A domain without its port.
+fn host_of(domain: &str) -> &str {
+    match domain.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => domain,
+    }
 }
 
 /// `+`, `+` and digits, or a short number.

@@ -138,7 +138,7 @@ pub fn compile(
     let agents = check.agents(&settings);
     check.routes(flows);
     check.skills();
-    let trunks = check.trunks(&settings);
+    let trunks = check.trunks(&settings, base.dir);
     let routes = check.routes;
     let sip = sip_config(forms, &settings, agents.sip, trunks.sip);
     let engine = engine::Config {

@@ -481,10 +481,42 @@ pub struct Trunk {
     /// The number that called parties see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_id: Option<Placed<String>>,
+    /// New calls in one second, both directions together; absent is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub calls_per_second: Option<u32>,
+    /// Our account there, for calls and registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<Placed<String>>,
+    /// The environment variable that holds the account's password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_env: Option<Placed<String>>,
+    /// The file that holds the account's password, relative to the configuration directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<Placed<PathBuf>>,
+    /// The only realm whose challenges get the password; the host of `uri` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    /// Keep a registration there, so that the carrier knows where we are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub register: bool,
+    /// How long a registration is asked for each time.
+    #[serde(default = "default_register_for")]
+    pub register_for: Placed<Length>,
+    /// How often OPTIONS asks whether the trunk lives; not at all when absent or `"0s"`: then calls alone tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Placed<Length>>,
     /// Share of the calls where an `[[outbound]]` spreads them.
     #[serde(default = "default_weight")]
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u16,
+}
+
+fn default_register_for() -> Placed<Length> {
+    Placed {
+        value: Length::secs(3600),
+        span: 0..0,
+    }
 }
 
 fn is_zero(number: &u8) -> bool {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::{expected, same};
+use super::{expected, same, unprotected};
 use crate::api::Algorithm;
 use crate::message::{Method, closing_quote, find_outside, is_token, quoted, trim, unquote};
 
@@ -195,6 +195,8 @@ pub struct DigestChallenge {
     pub opaque: Option<String>,
     pub stale: bool,
     pub algorithm: Algorithm,
+    /// Whether `qop=auth` is offered; without it the answer is that of RFC 2069, which old registrars want.
+    pub qop: bool,
 }
 
 impl DigestChallenge {
@@ -214,14 +216,16 @@ impl DigestChallenge {
             () if name.eq_ignore_ascii_case("stale") => once(&mut stale, value),
             () => Ok(()),
         })?;
-        if !qop
-            .unwrap_or_default()
-            .split(',')
-            .any(|option| trim(option).eq_ignore_ascii_case("auth"))
-        {
+        let auth = |options: &String| {
+            options
+                .split(',')
+                .any(|option| trim(option).eq_ignore_ascii_case("auth"))
+        };
+        if qop.as_ref().is_some_and(|options| !auth(options)) {
             return Err(DigestError::Qop);
         }
         Ok(DigestChallenge {
+            qop: qop.is_some(),
             realm: realm.ok_or(DigestError::Missing("realm"))?,
             nonce: nonce.ok_or(DigestError::Missing("nonce"))?,
             opaque,
@@ -256,9 +260,26 @@ impl Display for ClientAuth<'_> {
             nonce,
             opaque,
             algorithm,
+            qop,
             ..
         } = self.challenge;
         let nc = format!("{:08x}", self.nc);
+        if !qop {
+            let response = unprotected(*algorithm, self.ha1, nonce, self.method.as_str(), self.uri);
+            write!(
+                f,
+                "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\", algorithm={}",
+                quoted(self.username),
+                quoted(realm),
+                quoted(nonce),
+                quoted(self.uri),
+                algorithm.as_str(),
+            )?;
+            return match opaque {
+                Some(opaque) => write!(f, ", opaque={}", quoted(opaque)),
+                None => Ok(()),
+            };
+        }
         let response = expected(
             *algorithm,
             self.ha1,

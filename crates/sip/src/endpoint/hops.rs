@@ -8,6 +8,7 @@ use clock::Time;
 
 use super::leg::{Hangup, State};
 use super::timers::TimerId;
+use super::trunks::TrunkAlarm;
 use super::{Alarm, Endpoint};
 use crate::api::{Cause, Edge, Event, Invite, LegId, Output, Peer, Transport};
 use crate::locate::{Answer, Hop, Known, Located, Question, locate};
@@ -30,6 +31,8 @@ const SHUN_FOR: Duration = Duration::from_secs(60);
 pub(super) enum Seeker {
     /// A call of ours that has not begun yet.
     Call(LegId),
+    /// A registration or a question after health.
+    Trunk(u16, TrunkAlarm),
 }
 
 /// What came of seeking.
@@ -88,7 +91,8 @@ impl Hops {
         self.held.contains_key(&leg)
     }
 
-    fn shun(&mut self, now: Time, peer: &Peer) {
+    /// Others are tried before this server for a while.
+    pub(super) fn shun(&mut self, now: Time, peer: &Peer) {
         self.shunned.retain(|_, until| *until > now);
         if self.shunned.len() < SHUNNED_MAX {
             self.shunned
@@ -184,6 +188,7 @@ impl Endpoint {
                     self.invite(now, *invite);
                 }
             }
+            Seeker::Trunk(index, alarm) => self.trunk_alarm(now, index, alarm),
         }
     }
 

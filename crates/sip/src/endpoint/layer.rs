@@ -12,6 +12,7 @@ use super::congestion::{Datagram, DatagramsOnly};
 use super::keys::{Key, Keys, Table};
 use super::local::Local;
 use super::timers::{TimerId, Timers};
+use super::uac_auth::Wallet;
 use super::{Alarm, reason};
 use crate::api::{Config, Event, FlowId, LegId, Output, Peer, Transport};
 use crate::message::{Builder, HeaderName, Message, Method, Via};
@@ -39,6 +40,8 @@ pub struct Layer {
     pub local: Local,
     pub keys: Keys,
     pub out: VecDeque<Output>,
+    /// What trunks have asked of us by way of digest.
+    pub wallet: Wallet,
     pub timers: Timers<Alarm>,
     /// Boxed, as they linger in their tens of thousands and a table keeps up to half of its room empty.
     servers: Table<Box<ServerTx>>,
@@ -107,8 +110,21 @@ pub enum Purpose {
     Reinvite(LegId),
     Bye(LegId),
     Info(LegId),
+    /// A trunk's registration.
+    Register(u16),
+    /// Whether a trunk lives.
+    Options(u16),
+
     /// Nobody: a CANCEL, the BYE of a stray fork.
     Loose,
+}
+
+/// A response that means something to who sent the request.
+pub struct News {
+    pub key: Key,
+    pub purpose: Purpose,
+    /// What was sent, to be sent again in another form; empty when the transaction has dropped it.
+    pub request: Bytes,
 }
 
 /// Which server transaction a request belongs to.
@@ -133,6 +149,7 @@ impl Layer {
             config,
             keys: Keys::new(seed),
             out: VecDeque::new(),
+            wallet: Wallet::default(),
             timers: Timers::new(),
             servers: Table::default(),
             unanswered: 0,
@@ -547,7 +564,7 @@ impl Layer {
     }
 
     /// Takes a response; what it means to whom, if it is news.
-    pub fn response(&mut self, now: Time, message: &Message) -> Option<(Key, Purpose)> {
+    pub fn response(&mut self, now: Time, message: &Message) -> Option<News> {
         let via = message.top_via().ok()?;
         let (_, method) = message.cseq().ok()?;
         let status = message.status()?;
@@ -561,6 +578,7 @@ impl Layer {
         let times = self.times(&tx.peer);
         let tx = self.clients.get_mut(&key)?;
         let purpose = tx.purpose;
+        let request = tx.request.clone();
         let step = match &mut tx.machine {
             ClientMachine::Invite(machine) => machine.response(status, &times),
             ClientMachine::Other(machine) => machine.response(status, &times),
@@ -583,7 +601,11 @@ impl Layer {
                 Alarm::Client(key, Fired::Last),
             );
         }
-        step.pass.then_some((key, purpose))
+        step.pass.then_some(News {
+            key,
+            purpose,
+            request,
+        })
     }
 
     fn apply_client(&mut self, now: Time, key: Key, step: Step, response: Option<&Message>) {
@@ -695,6 +717,11 @@ impl Layer {
     pub fn forked(&self, key: Key) -> Option<Peer> {
         let tx = self.clients.get(&key)?;
         (tx.acks.len() < FORKS_MAX).then_some(tx.peer)
+    }
+
+    /// Where the request of a client transaction went.
+    pub fn peer_of(&self, key: Key) -> Option<Peer> {
+        self.clients.get(&key).map(|tx| tx.peer)
     }
 
     /// Ends all unfinished client transactions to a peer that cannot be reached (section 8.1.3.1).

@@ -172,6 +172,10 @@ pub fn in_dialog(
     if let Some(tail) = dialog.strict_tail() {
         builder = builder.header(HeaderName::Route, tail);
     }
+    let credentials = layer.credentials_in(dialog, method, target);
+    if let Some((name, value)) = credentials {
+        builder = builder.header(name, value);
+    }
     let builder = builder
         .header(HeaderName::MaxForwards, 70)
         .header(HeaderName::From, &dialog.local)
@@ -206,13 +210,9 @@ impl Endpoint {
         if let Offer::BackOff { timer, .. } = leg.offer {
             timers.cancel(timer);
         }
-        if let Some(trunk) = leg.trunk
-            && let Some(calls) = self.trunk_calls.get_mut(&trunk)
-        {
-            *calls -= 1;
-            if *calls == 0 {
-                self.trunk_calls.remove(&trunk);
-            }
+        if let Some(trunk) = leg.trunk {
+            self.trunk_left(&trunk);
+            self.tell_trunk_named(&trunk);
         }
     }
 

@@ -7,6 +7,7 @@
 mod access;
 mod congestion;
 mod flows;
+mod forks;
 mod hops;
 mod keys;
 mod layer;
@@ -14,10 +15,13 @@ mod leg;
 mod local;
 mod overload;
 mod register;
+mod registering;
 mod reoffer;
 mod requests;
 mod timers;
+mod trunks;
 mod uac;
+mod uac_auth;
 mod uas;
 mod within;
 
@@ -60,6 +64,8 @@ pub struct Endpoint {
     nonces: NonceBook,
     /// Calls in progress of each trunk.
     trunk_calls: BTreeMap<Arc<str>, usize>,
+    trunks: trunks::Trunks,
+    forks: forks::Forks,
     legs_made: u64,
     hops: Hops,
     flows: Flows,
@@ -74,6 +80,9 @@ pub enum Alarm {
     Binding(Arc<str>),
     /// The edge has not answered.
     Resolve(Question),
+    /// A call with several ways has had no sign of life.
+    Fork(LegId),
+    Trunk(u16, trunks::TrunkAlarm),
 }
 
 /// How much the endpoint holds; all zero when it is idle and every timer has run out.
@@ -104,10 +113,17 @@ impl Endpoint {
             expiries: BTreeMap::new(),
             nonces: NonceBook::new(secret, lifetime),
             trunk_calls: BTreeMap::new(),
+            trunks: trunks::Trunks::default(),
+            forks: forks::Forks::default(),
             legs_made: 0,
             hops: Hops::default(),
             flows: Flows::default(),
         }
+    }
+
+    /// Begins what needs no input from outside: registrations at carriers, and asking after their health.
+    pub fn start(&mut self, now: Time) {
+        self.configure_trunks(now);
     }
 
     /// A name for a leg that [`Command::Invite`] will make.
@@ -118,6 +134,11 @@ impl Endpoint {
 
     /// Takes one input. Drain [`Endpoint::poll_output`] afterwards.
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.take(now, input);
+        self.follow_up(now);
+    }
+
+    fn take(&mut self, now: Time, input: Input) {
         match input {
             Input::Message { peer, message } if message.is_request() => {
                 self.request(now, peer, message)
@@ -145,6 +166,7 @@ impl Endpoint {
             Input::Configure(config) => {
                 self.nonces.set_lifetime(config.nonce_lifetime);
                 self.layer.configure(config);
+                self.configure_trunks(now);
             }
         }
     }
@@ -166,7 +188,10 @@ impl Endpoint {
                     self.registrar.expire(now, &user);
                     self.bindings_changed(&user);
                 }
+                Alarm::Fork(parent) => self.no_sign_of_life(now, parent),
+                Alarm::Trunk(index, alarm) => self.trunk_alarm(now, index, alarm),
             }
+            self.follow_up(now);
         }
     }
 
@@ -207,6 +232,9 @@ impl Endpoint {
     }
 
     fn command(&mut self, now: Time, command: Command) {
+        let Some(command) = self.by_fork(now, command) else {
+            return;
+        };
         match command {
             Command::Invite(invite) => self.invite(now, invite),
             Command::Ring {
@@ -242,12 +270,23 @@ impl Endpoint {
             method,
             class,
         });
-        if let Some((key, purpose)) = self.layer.response(now, message) {
+        if let Some(layer::News {
+            key,
+            purpose,
+            request,
+        }) = self.layer.response(now, message)
+        {
+            let challenged = matches!(message.status(), Some(401 | 407));
+            if challenged && self.answer_challenge(now, key, purpose, &request, message) {
+                return;
+            }
             match purpose {
                 Purpose::Invite(leg) => self.invite_response(now, leg, key, message),
                 Purpose::Reinvite(leg) => self.reinvite_response(now, leg, key, message),
                 Purpose::Bye(leg) => self.bye_response(leg, message),
                 Purpose::Info(leg) => self.info_response(now, leg, message),
+                Purpose::Register(index) => self.register_response(now, index, Some(message)),
+                Purpose::Options(index) => self.options_response(now, index, Some(message)),
                 Purpose::Loose => {}
             }
         }
@@ -259,6 +298,8 @@ impl Endpoint {
             Purpose::Invite(leg) => self.invite_failed(now, leg, cause),
             Purpose::Reinvite(leg) | Purpose::Info(leg) => self.dialog_died(now, leg, true),
             Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
+            Purpose::Register(index) => self.register_response(now, index, None),
+            Purpose::Options(index) => self.options_response(now, index, None),
             Purpose::Loose => {}
         }
     }

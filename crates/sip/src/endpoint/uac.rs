@@ -1,5 +1,6 @@
 //! Calls of ours: from the INVITE to its final response (sections 13.2 and 9.1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Time;
@@ -15,6 +16,7 @@ use crate::api::{Cause, Event, Invite, LegId, Peer, Target, Through};
 use crate::dialog::{self, Dialog, uri_of};
 use crate::locate::Hop;
 use crate::message::{HeaderName, Message, Method, escape_user, quoted};
+use crate::registrar::Binding;
 
 /// Where a call of ours goes.
 struct Way {
@@ -29,6 +31,7 @@ struct Way {
     from: Option<(String, String)>,
     /// Where else, if not there.
     more: Vec<Hop>,
+    account: Option<Arc<str>>,
 }
 
 impl Endpoint {
@@ -95,20 +98,13 @@ impl Endpoint {
         match &invite.target {
             Target::User(user) => {
                 let binding = self.registrar.best(user).ok_or(Cause::NotRegistered)?;
-                let peer = match binding.path.first() {
-                    Some(_) => binding.peer,
-                    None => dialog::direct_hop(&binding.uri, binding.peer, true),
-                };
-                let realm = &self.layer.config.realm;
-                Ok(Some(Way {
-                    uri: binding.uri.clone(),
-                    to: format!("<sip:{}@{realm}>", escape_user(user)),
-                    peer,
-                    routes: binding.path.clone(),
-                    natted: true,
-                    from: None,
-                    more: Vec::new(),
-                }))
+                Ok(Some(self.to_binding(user, binding)))
+            }
+            Target::Binding { user, uri } => {
+                let mut bindings = self.registrar.of(user).iter();
+                let binding = bindings.find(|binding| binding.uri == **uri);
+                let binding = binding.ok_or(Cause::NotRegistered)?;
+                Ok(Some(self.to_binding(user, binding)))
             }
             Target::Uri(uri) => {
                 let Some((peer, more)) = self.toward_uri(now, uri, invite)? else {
@@ -121,6 +117,7 @@ impl Endpoint {
                     routes: Vec::new(),
                     natted: false,
                     from: None,
+                    account: None,
                     more,
                 }))
             }
@@ -133,6 +130,24 @@ impl Endpoint {
                 }
                 Err(Cause::Unreachable)
             }
+        }
+    }
+
+    fn to_binding(&self, user: &str, binding: &Binding) -> Way {
+        let peer = match binding.path.first() {
+            Some(_) => binding.peer,
+            None => dialog::direct_hop(&binding.uri, binding.peer, true),
+        };
+        let realm = &self.layer.config.realm;
+        Way {
+            uri: binding.uri.clone(),
+            to: format!("<sip:{}@{realm}>", escape_user(user)),
+            peer,
+            routes: binding.path.clone(),
+            natted: true,
+            from: None,
+            account: None,
+            more: Vec::new(),
         }
     }
 
@@ -153,6 +168,9 @@ impl Endpoint {
         let Some((peer, more)) = self.toward_uri(now, &carrier.next_hop, invite)? else {
             return Ok(None);
         };
+        let hops = more.iter().map(|hop| hop.remote.ip());
+        let hops = std::iter::once(peer.remote.ip()).chain(hops);
+        self.layer.wallet.goes_to(&through.trunk, hops);
         let uri = format!("sip:{}@{}", escape_user(&through.number), carrier.domain);
         Ok(Some(Way {
             to: format!("<{uri}>"),
@@ -161,6 +179,7 @@ impl Endpoint {
             routes: Vec::new(),
             natted: false,
             from: Some((through.caller.clone(), carrier.domain.clone())),
+            account: Some(through.trunk.clone()),
             more,
         }))
     }
@@ -214,6 +233,7 @@ impl Endpoint {
             peer: way.peer,
             we_called: true,
             natted: way.natted,
+            account: way.account,
         }
     }
 
@@ -432,6 +452,7 @@ fn forked_dialog(response: &Message, peer: Peer) -> Option<Dialog> {
         peer,
         we_called: true,
         natted: false,
+        account: None,
     };
     confirm(&mut dialog, response);
     Some(dialog)

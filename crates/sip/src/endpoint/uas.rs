@@ -33,18 +33,16 @@ impl Endpoint {
         if self.legs.len() >= self.layer.config.max_dialogs {
             return self.overloaded(&message, peer, "dialogs_full");
         }
-        if let Identity::Trunk(name) = &identity {
-            let calls = self.trunk_calls.get(name).copied().unwrap_or(0);
-            let bound = self
-                .layer
-                .config
-                .trunks
-                .iter()
-                .find(|trunk| trunk.name == *name)
-                .map_or(0, |trunk| trunk.max_calls);
-            if calls >= bound {
-                return self.overloaded(&message, peer, "trunk_full");
-            }
+        if let Identity::Trunk(name) = &identity
+            && let Err(reason) = self.has_room(now, name)
+        {
+            self.refuse_trunk(name, reason);
+            let what = if reason == "rate" {
+                "trunk_rate"
+            } else {
+                "trunk_full"
+            };
+            return self.overloaded(&message, peer, what);
         }
         let tag = self.layer.keys.tag();
         let natted = matches!(identity, Identity::User(_));
@@ -60,7 +58,7 @@ impl Endpoint {
             Identity::User(_) => None,
         };
         if let Some(name) = &trunk {
-            *self.trunk_calls.entry(name.clone()).or_default() += 1;
+            self.trunk_taken(now, name, false);
         }
         let dialog_key = self.dialog_key(&dialog.call_id, &tag);
         let mut state = Leg::new(
@@ -78,6 +76,9 @@ impl Endpoint {
         ));
         self.dialogs.insert(dialog_key, leg);
         self.legs.insert(leg, state);
+        if let Identity::Trunk(name) = &identity {
+            self.tell_trunk_named(name);
+        }
         let dialled = message
             .request_uri()
             .ok()
@@ -322,6 +323,7 @@ fn answering_dialog(message: &Message, peer: Peer, tag: &str, natted: bool) -> O
         peer,
         we_called: false,
         natted,
+        account: None,
     };
     dialog.refresh(uri_of(message.values(HeaderName::Contact).next()?));
     Some(dialog)

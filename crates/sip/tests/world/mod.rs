@@ -16,7 +16,9 @@ use sip::{
 };
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.1\r\ns=-\r\nc=IN IP4 10.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
-const PLACES: [(&str, &str); 6] = [
+const PLACES: [(&str, &str); 8] = [
+    ("198.51.100.1:5060", "first"),
+    ("198.51.100.2:5060", "second"),
     ("10.0.0.1:5060", "caller"),
     ("192.168.1.10:5060", "phone"),
     ("192.168.1.11:5060", "phone2"),
@@ -27,6 +29,7 @@ const PLACES: [(&str, &str); 6] = [
 
 pub struct World {
     pub endpoint: Endpoint,
+    pub config: Config,
     pub now: Time,
     lines: String,
     pub sent: Vec<(Peer, Message)>,
@@ -177,7 +180,15 @@ fn event_text(event: &Event) -> Option<String> {
         Event::ReofferAccepted { leg, sdp } => {
             format!("ReofferAccepted {leg:?} sdp {}", sdp.is_some())
         }
-        Event::Traffic { .. } => return None,
+        Event::Traffic { .. } | Event::TrunkCall { .. } => return None,
+        Event::Trunk(state) if state.up && state.registered.is_none() => return None,
+        Event::Trunk(state) => format!(
+            "Trunk {} {} registered {:?} calls {}",
+            state.trunk,
+            if state.up { "up" } else { "down" },
+            state.registered,
+            state.calls
+        ),
         other => format!("{other:?}"),
     })
 }
@@ -198,9 +209,10 @@ impl World {
     }
 
     pub fn with(config: Config) -> World {
-        let endpoint = Endpoint::new(Arc::new(config), [7; 32]);
+        let endpoint = Endpoint::new(Arc::new(config.clone()), [7; 32]);
         World {
             endpoint,
+            config,
             now: Time::from_secs(1_000),
             lines: String::new(),
             sent: Vec::new(),
@@ -299,6 +311,18 @@ impl World {
             "something is left"
         );
         std::mem::take(&mut self.lines)
+    }
+
+    /// The ladder so far, of a world that goes on for ever (a registration that is kept).
+    pub fn text(&mut self) -> String {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Forgets what was so far: the scene is set.
+    pub fn forget(&mut self) {
+        self.lines.clear();
+        self.sent.clear();
+        self.events.clear();
     }
 
     /// The last message sent to a place.

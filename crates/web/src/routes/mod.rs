@@ -9,6 +9,7 @@ mod health;
 pub mod kpi;
 mod queues;
 mod session;
+mod trunks;
 
 use std::sync::OnceLock;
 
@@ -63,6 +64,7 @@ fn documented() -> OpenApiRouter<App> {
         ))
         .routes(routes!(queues::list))
         .routes(routes!(queues::one))
+        .routes(routes!(trunks::list))
         .routes(routes!(agents::list))
         .routes(routes!(agents::one))
         .routes(routes!(agents::set_state))
