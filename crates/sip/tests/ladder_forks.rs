@@ -62,7 +62,26 @@ fn all_of_the_same_q_ring_and_the_first_that_answers_has_the_call() {
     respond(&mut world, DESK, "INVITE", 487);
     world.hangup(leg);
     respond(&mut world, HOME, "BYE", 200);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0000.000 phone -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 phone2 -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 phone2 -> 200 Said (1 INVITE) +sdp
+        0000.000     phone2 <- ACK sip:1001@192.168.1.11:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000     phone <- CANCEL sip:1001@192.168.1.10:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
+        0000.000 phone -> 200 Said (1 CANCEL)
+        0000.000 phone -> 487 Said (1 INVITE)
+        0000.000     phone <- ACK sip:1001@192.168.1.10:5060 (1)
+        0000.000 engine: Hangup
+        0000.000     phone2 <- BYE sip:1001@192.168.1.11:5060 (2)
+        0000.000 phone2 -> 200 Said (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.text());
 }
 
 #[test]
@@ -81,7 +100,27 @@ fn two_answers_that_cross_leave_one_call() {
     };
     let _ = leg;
     world.receive(DESK, &desk.request("BYE", "", ""));
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0000.000 phone -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 phone2 -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 phone -> 200 Said (1 INVITE) +sdp
+        0000.000     phone <- ACK sip:1001@192.168.1.10:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000     phone2 <- CANCEL sip:1001@192.168.1.11:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
+        0000.000 phone2 -> 200 Said (1 INVITE) +sdp
+        0000.000     phone2 <- ACK sip:1001@192.168.1.11:5060 (1)
+        0000.000     phone2 <- BYE sip:1001@192.168.1.11:5060 (2)
+        0000.000 phone2 -> 481 Said (1 CANCEL)
+        0000.000 phone2 -> 200 Said (2 BYE)
+        0000.000 phone -> BYE sip:cordboard@10.9.9.9:5060 (101)
+        0000.000     phone <- 200 OK (101 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
+    "#]].assert_eq(&world.text());
 }
 
 #[test]
@@ -92,7 +131,21 @@ fn the_lower_q_rings_when_the_higher_has_failed() {
     respond(&mut world, DESK, "INVITE", 200);
     world.hangup(LegId(1));
     respond(&mut world, DESK, "BYE", 200);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.000 phone2 -> 486 Said (1 INVITE)
+        0000.000     phone2 <- ACK sip:1001@192.168.1.11:5060 (1)
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0000.000 phone -> 200 Said (1 INVITE) +sdp
+        0000.000     phone <- ACK sip:1001@192.168.1.10:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Hangup
+        0000.000     phone <- BYE sip:1001@192.168.1.10:5060 (2)
+        0000.000 phone -> 200 Said (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.text());
 }
 
 #[test]
@@ -108,7 +161,29 @@ fn a_silent_phone_does_not_hold_up_the_others() {
     respond(&mut world, DESK, "INVITE", 487);
     world.hangup(LegId(1));
     respond(&mut world, HOME, "BYE", 200);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.500     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0001.500     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0002.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0002.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0002.500 phone -> 180 Said (1 INVITE)
+        0002.500     event: Ringing LegId(1) 180 sdp false
+        0002.500 phone2 -> 180 Said (1 INVITE)
+        0002.500     event: Ringing LegId(1) 180 sdp false
+        0002.500 phone2 -> 200 Said (1 INVITE) +sdp
+        0002.500     phone2 <- ACK sip:1001@192.168.1.11:5060 (1)
+        0002.500     event: Answered LegId(1) sdp true
+        0002.500     phone <- CANCEL sip:1001@192.168.1.10:5060 (1) Reason: SIP;cause=200;text="Call completed elsewhere"
+        0002.500 phone -> 200 Said (1 CANCEL)
+        0002.500 phone -> 487 Said (1 INVITE)
+        0002.500     phone <- ACK sip:1001@192.168.1.10:5060 (1)
+        0002.500 engine: Hangup
+        0002.500     phone2 <- BYE sip:1001@192.168.1.11:5060 (2)
+        0002.500 phone2 -> 200 Said (2 BYE)
+        0002.500     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.text());
 }
 
 #[test]
@@ -116,7 +191,13 @@ fn a_decline_is_the_users_last_word() {
     let mut world = registered("0.3", "0.9");
     call(&mut world);
     respond(&mut world, HOME, "INVITE", 603);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.000 phone2 -> 603 Said (1 INVITE)
+        0000.000     phone2 <- ACK sip:1001@192.168.1.11:5060 (1)
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 603, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.text());
 }
 
 #[test]
@@ -146,5 +227,24 @@ fn hanging_up_cancels_every_phone() {
         respond(&mut world, phone, "CANCEL", 200);
         respond(&mut world, phone, "INVITE", 487);
     }
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     phone2 <- INVITE sip:1001@192.168.1.11:5060 (1) +sdp
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0000.000 phone -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 phone2 -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 engine: Hangup
+        0000.000     phone2 <- CANCEL sip:1001@192.168.1.11:5060 (1)
+        0000.000     phone <- CANCEL sip:1001@192.168.1.10:5060 (1)
+        0000.000 phone -> 200 Said (1 CANCEL)
+        0000.000 phone -> 487 Said (1 INVITE)
+        0000.000     phone <- ACK sip:1001@192.168.1.10:5060 (1)
+        0000.000 phone2 -> 200 Said (1 CANCEL)
+        0000.000 phone2 -> 487 Said (1 INVITE)
+        0000.000     phone2 <- ACK sip:1001@192.168.1.11:5060 (1)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.text());
 }

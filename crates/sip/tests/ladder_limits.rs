@@ -82,6 +82,7 @@ fn a_full_trunk_and_full_dialogs() {
         0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
         0000.000     event: Confirmed LegId(1) sdp false
         0000.000 far -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     event: TrunkRefused { trunk: "carrier", reason: "full" }
         0000.000     event: Counted { what: "trunk_full" }
         0000.000     far <- 503 Service Unavailable (1 INVITE) Retry-After: 11
         0000.000 configure

@@ -122,7 +122,7 @@ fn a_407_is_answered_and_the_nonce_serves_the_next_requests() {
     let leg = call(&mut world, &[way("one", 0, 1)]);
     respond(&mut world, FIRST, "INVITE", 407, &[CHALLENGE]);
     let again = world.last_request(FIRST, "INVITE");
-    expect![[r#"Proxy-Authorization: Digest username="us", realm="one.example", nonce="n1", uri="sip:%2B4930123456@one.example", algorithm=MD5, qop=auth, nc=00000001"#]]
+    expect![[r#"Proxy-Authorization: Digest username="us", realm="one.example", nonce="n1", uri="sip:+4930123456@one.example", algorithm=MD5, qop=auth, nc=00000001"#]]
         .assert_eq(&credentials(&again));
     answer(&mut world, FIRST);
     world.hangup(leg);
@@ -140,7 +140,26 @@ fn a_407_is_answered_and_the_nonce_serves_the_next_requests() {
         "no round trip for the second call"
     );
     respond(&mut world, FIRST, "INVITE", 486, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 407 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     first <- INVITE sip:+4930123456@one.example (2) +sdp
+        0000.000 first -> 200 Said (2 INVITE) +sdp
+        0000.000     first <- ACK sip:far@198.51.100.1:5060 (2)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Hangup
+        0000.000     first <- BYE sip:far@198.51.100.1:5060 (3)
+        0000.000 first -> 200 Said (3 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 486 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     event: Gone { leg: LegId(3), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -163,7 +182,7 @@ fn sha256_no_qop_and_stale_nonces() {
     ];
     respond(&mut world, FIRST, "INVITE", 401, &offers);
     let again = world.last_request(FIRST, "INVITE");
-    expect![[]].assert_eq(&credentials(&again));
+    expect![[r#"Authorization: Digest username="us", realm="one.example", nonce="n2", uri="sip:+4930123456@one.example", algorithm=SHA-256, qop=auth, nc=00000001, opaque="o""#]].assert_eq(&credentials(&again));
     answer(&mut world, FIRST);
     // The nonce has run out by the BYE: a new one, once.
     let leg = LegId(1);
@@ -174,9 +193,26 @@ fn sha256_no_qop_and_stale_nonces() {
     );
     respond(&mut world, FIRST, "BYE", 401, &[stale]);
     let bye = world.last_request(FIRST, "BYE");
-    expect![[]].assert_eq(&credentials(&bye));
+    expect![[r#"Authorization: Digest username="us", realm="one.example", nonce="n3", uri="sip:far@198.51.100.1:5060", algorithm=MD5"#]].assert_eq(&credentials(&bye));
     respond(&mut world, FIRST, "BYE", 200, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 401 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     first <- INVITE sip:+4930123456@one.example (2) +sdp
+        0000.000 first -> 200 Said (2 INVITE) +sdp
+        0000.000     first <- ACK sip:far@198.51.100.1:5060 (2)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Hangup
+        0000.000     first <- BYE sip:far@198.51.100.1:5060 (3)
+        0000.000 first -> 401 Said (3 BYE) stale
+        0000.000     first <- BYE sip:far@198.51.100.1:5060 (4)
+        0000.000 first -> 200 Said (4 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -189,7 +225,18 @@ fn a_wrong_password_is_tried_once() {
         "Digest realm=\"one.example\", nonce=\"n2\", qop=\"auth\"",
     );
     respond(&mut world, FIRST, "INVITE", 407, &[other]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 407 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     first <- INVITE sip:+4930123456@one.example (2) +sdp
+        0000.000 first -> 407 Said (2 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (2)
+        0000.000     event: Counted { what: "credentials_refused" }
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 407, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -201,7 +248,15 @@ fn another_realm_gets_no_credentials() {
         "Digest realm=\"evil.example\", nonce=\"n1\", qop=\"auth\"",
     );
     respond(&mut world, FIRST, "INVITE", 407, &[foreign]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 407 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     event: Counted { what: "foreign_challenge" }
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 407, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
     assert!(
         world
             .sent
@@ -231,7 +286,23 @@ fn where_a_contact_leads_there_are_no_credentials() {
         401,
         &[("WWW-Authenticate", CHALLENGE.1)],
     );
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 407 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     first <- INVITE sip:+4930123456@one.example (2) +sdp
+        0000.000 first -> 200 OK (2 INVITE) +sdp
+        0000.000     stranger <- ACK sip:far@203.0.113.9:5060 (2)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Hangup
+        0000.000     stranger <- BYE sip:far@203.0.113.9:5060 (3)
+        0000.000 stranger -> 401 Said (3 BYE)
+        0000.000     event: Counted { what: "foreign_challenge" }
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
     assert!(world.sent.iter().all(
         |(peer, message)| peer.remote.to_string() == FIRST || credentials(message) == "none: "
     ));
@@ -250,7 +321,21 @@ fn where_we_were_called_there_are_no_credentials() {
     let leg = world.leg();
     world.hangup(leg);
     respond(&mut world, FIRST, "BYE", 407, &[CHALLENGE]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 first -> INVITE sip:2000@10.9.9.9 (1) +sdp
+        0000.000     first <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("one") dialled 2000 from caller None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     first <- 200 OK (1 INVITE) +sdp
+        0000.000 first -> ACK sip:2000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 engine: Hangup
+        0000.000     first <- BYE sip:caller@198.51.100.1:5060 (1)
+        0000.000 first -> 407 Said (1 BYE)
+        0000.000     event: Counted { what: "foreign_challenge" }
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
     assert!(
         world
             .sent
@@ -275,7 +360,33 @@ fn a_refused_trunk_is_followed_by_the_next() {
     world.pass(61.0);
     call(&mut world, &[way("one", 0, 1), way("two", 1, 1)]);
     respond(&mut world, FIRST, "INVITE", 404, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 503 Said (1 INVITE) Retry-After: 60
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0000.000 second -> 180 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 second -> 200 Said (1 INVITE) +sdp
+        0000.000     second <- ACK sip:far@198.51.100.2:5060 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Invite
+        0000.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0000.000 second -> 486 Said (1 INVITE)
+        0000.000     second <- ACK sip:+4930123456@two.example (1)
+        0000.000     event: Gone { leg: LegId(4), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+        0000.000 engine: Hangup
+        0000.000     second <- BYE sip:far@198.51.100.2:5060 (2)
+        0000.000 second -> 200 Said (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0061.000 engine: Invite
+        0061.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0061.000 first -> 404 Said (1 INVITE)
+        0061.000     first <- ACK sip:+4930123456@one.example (1)
+        0061.000     event: Gone { leg: LegId(6), cause: Rejected { status: 404, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -290,7 +401,31 @@ fn a_silent_trunk_is_left_after_four_seconds_and_cancelled_if_it_wakes() {
     respond(&mut world, FIRST, "INVITE", 487, &[]);
     world.hangup(LegId(1));
     respond(&mut world, SECOND, "BYE", 200, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.500     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0001.500     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0003.500     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0004.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0004.500     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0004.500 second -> 100 Said (1 INVITE)
+        0004.500     event: Trying { leg: LegId(1) }
+        0004.500 first -> 180 Said (1 INVITE)
+        0004.500     first <- CANCEL sip:+4930123456@one.example (1)
+        0004.500 second -> 200 Said (1 INVITE) +sdp
+        0004.500     second <- ACK sip:far@198.51.100.2:5060 (1)
+        0004.500     event: Answered LegId(1) sdp true
+        0004.500 first -> 200 Said (1 CANCEL)
+        0004.500 first -> 487 Said (1 INVITE)
+        0004.500     first <- ACK sip:+4930123456@one.example (1)
+        0004.500 engine: Hangup
+        0004.500     second <- BYE sip:far@198.51.100.2:5060 (2)
+        0004.500 second -> 200 Said (2 BYE)
+        0004.500     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -302,7 +437,21 @@ fn an_unreachable_trunk_is_followed_at_once_and_then_shunned() {
     respond(&mut world, SECOND, "INVITE", 486, &[]);
     call(&mut world, &[way("one", 0, 1), way("two", 1, 1)]);
     respond(&mut world, SECOND, "INVITE", 603, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first is unreachable
+        0000.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0000.000 second -> 486 Said (1 INVITE)
+        0000.000     second <- ACK sip:+4930123456@two.example (1)
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+        0000.000 engine: Invite
+        0000.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0000.000 second -> 603 Said (1 INVITE)
+        0000.000     second <- ACK sip:+4930123456@two.example (1)
+        0000.000     event: Gone { leg: LegId(4), cause: Rejected { status: 603, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -311,7 +460,17 @@ fn all_trunks_fail_and_the_call_says_so_once() {
     call(&mut world, &[way("one", 0, 1), way("two", 1, 1)]);
     respond(&mut world, FIRST, "INVITE", 500, &[]);
     respond(&mut world, SECOND, "INVITE", 503, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 500 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0000.000 second -> 503 Said (1 INVITE)
+        0000.000     second <- ACK sip:+4930123456@two.example (1)
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 500, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
@@ -325,7 +484,20 @@ fn a_hang_up_ends_the_search() {
     });
     respond(&mut world, FIRST, "CANCEL", 200, &[]);
     respond(&mut world, FIRST, "INVITE", 487, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 engine: Invite
+        0000.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0000.000 first -> 183 Said (1 INVITE)
+        0000.000     event: Ringing LegId(1) 183 sdp false
+        0000.000 engine: Hangup
+        0000.000     first <- CANCEL sip:+4930123456@one.example (1) Reason: SIP;cause=487
+        0000.000 first -> 200 Said (1 CANCEL)
+        0000.000 first -> 487 Said (1 INVITE)
+        0000.000     first <- ACK sip:+4930123456@one.example (1)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
 }
 
 #[test]
@@ -379,7 +551,35 @@ fn caps_of_calls_and_rate_hold_both_ways() {
     world.pass(1.0);
     call(&mut world, &[way("two", 1, 1)]);
     respond(&mut world, SECOND, "INVITE", 486, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000 first -> INVITE sip:2000@10.9.9.9 (1) +sdp
+        0000.000     first <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(1) Trunk("one") dialled 2000 from caller None anonymous false sdp true
+        0000.000 engine: Invite
+        0000.000     event: TrunkRefused { trunk: "one", reason: "full" }
+        0000.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0000.000 second -> 486 Said (1 INVITE)
+        0000.000     second <- ACK sip:+4930123456@two.example (1)
+        0000.000     event: Gone { leg: LegId(2), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+        0000.000 engine: Invite
+        0000.000     event: TrunkRefused { trunk: "one", reason: "full" }
+        0000.000     event: TrunkRefused { trunk: "two", reason: "rate" }
+        0000.000     event: Gone { leg: LegId(4), cause: Rejected { status: 503, reason: "trunks full", retry_after: None, contact: None } }
+        0000.000 second -> INVITE sip:2000@10.9.9.9 (1) +sdp
+        0000.000     event: TrunkRefused { trunk: "two", reason: "rate" }
+        0000.000     event: Counted { what: "trunk_rate" }
+        0000.000     second <- 503 Service Unavailable (1 INVITE) Retry-After: 10
+        0000.000 engine: Reject
+        0000.000     first <- 486 Busy Here (1 INVITE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 first -> ACK sip:2000@10.9.9.9 (1)
+        0001.000 engine: Invite
+        0001.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0001.000 second -> 486 Said (1 INVITE)
+        0001.000     second <- ACK sip:+4930123456@two.example (1)
+        0001.000     event: Gone { leg: LegId(5), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.end());
 }
 
 // --- registration as a client
@@ -411,7 +611,11 @@ fn a_registration_is_kept_alive() {
         &[("WWW-Authenticate", CHALLENGE.1)],
     );
     let register = world.last_request(FIRST, "REGISTER");
-    expect![[]].assert_eq(&format!(
+    expect![[r#"
+        <sip:us@one.example>
+        <sip:us@10.9.9.9:5060>
+        600
+        Authorization: Digest username="us", realm="one.example", nonce="n1", uri="sip:one.example", algorithm=MD5, qop=auth, nc=00000001"#]].assert_eq(&format!(
         "{}\n{}\n{}\n{}",
         register.from_raw().split(";tag").next().unwrap(),
         register.header_named("Contact").unwrap(),
@@ -422,7 +626,35 @@ fn a_registration_is_kept_alive() {
     world.pass(290.0);
     // The next one needs no challenge.
     granted(&mut world, 300);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 start
+        0000.000     event: Trunk one up registered Some(false) calls 0
+        0000.000     first <- REGISTER sip:one.example (1)
+        0000.000 first -> 401 Said (1 REGISTER)
+        0000.000     first <- REGISTER sip:one.example (2)
+        0000.000 first -> 200 Said (2 REGISTER) <sip:us@10.9.9.9:5060>;expires=300
+        0000.000     event: Trunk one up registered Some(true) calls 0
+        0234.000     first <- REGISTER sip:one.example (3)
+        0234.500     first <- REGISTER sip:one.example (3)
+        0235.500     first <- REGISTER sip:one.example (3)
+        0237.500     first <- REGISTER sip:one.example (3)
+        0241.500     first <- REGISTER sip:one.example (3)
+        0245.500     first <- REGISTER sip:one.example (3)
+        0249.500     first <- REGISTER sip:one.example (3)
+        0253.500     first <- REGISTER sip:one.example (3)
+        0257.500     first <- REGISTER sip:one.example (3)
+        0261.500     first <- REGISTER sip:one.example (3)
+        0265.500     first <- REGISTER sip:one.example (3)
+        0266.000     event: Counted { what: "trunk_register_failed" }
+        0266.000     event: Trunk one up registered Some(false) calls 0
+        0284.900     first <- REGISTER sip:one.example (4)
+        0285.400     first <- REGISTER sip:one.example (4)
+        0286.400     first <- REGISTER sip:one.example (4)
+        0288.400     first <- REGISTER sip:one.example (4)
+        0290.000 first -> 200 Said (4 REGISTER) <sip:us@10.9.9.9:5060>;expires=300
+        0290.000     event: Trunk one up registered Some(true) calls 0
+    "#]]
+    .assert_eq(&world.text());
 }
 
 #[test]
@@ -443,7 +675,16 @@ fn min_expires_is_taken_at_once() {
         Some("1800")
     );
     granted(&mut world, 1800);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 start
+        0000.000     event: Trunk one up registered Some(false) calls 0
+        0000.000     first <- REGISTER sip:one.example (1)
+        0000.000 first -> 423 Said (1 REGISTER) Min-Expires: 1800
+        0000.000     first <- REGISTER sip:one.example (2)
+        0000.000 first -> 200 Said (2 REGISTER) <sip:us@10.9.9.9:5060>;expires=1800
+        0000.000     event: Trunk one up registered Some(true) calls 0
+    "#]]
+    .assert_eq(&world.text());
 }
 
 #[test]
@@ -458,7 +699,27 @@ fn a_refused_registration_waits_longer_each_time() {
         }
     }
     granted(&mut world, 600);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 start
+        0000.000     event: Trunk one up registered Some(false) calls 0
+        0000.000     first <- REGISTER sip:one.example (1)
+        0000.000 first -> 403 Said (1 REGISTER)
+        0000.000     event: Counted { what: "trunk_register_failed" }
+        0019.800     first <- REGISTER sip:one.example (2)
+        0020.000 first -> 403 Said (2 REGISTER)
+        0020.000     event: Counted { what: "trunk_register_failed" }
+        0059.000     first <- REGISTER sip:one.example (3)
+        0059.000 first -> 403 Said (3 REGISTER)
+        0059.000     event: Counted { what: "trunk_register_failed" }
+        0122.600     first <- REGISTER sip:one.example (4)
+        0123.000 first -> 403 Said (4 REGISTER)
+        0123.000     event: Counted { what: "trunk_register_failed" }
+        0269.400     first <- REGISTER sip:one.example (5)
+        0269.900     first <- REGISTER sip:one.example (5)
+        0270.000 first -> 200 Said (5 REGISTER) <sip:us@10.9.9.9:5060>;expires=600
+        0270.000     event: Trunk one up registered Some(true) calls 0
+    "#]]
+    .assert_eq(&world.text());
 }
 
 #[test]
@@ -474,11 +735,40 @@ fn retry_after_of_a_registrar_is_honoured_and_silence_is_a_failure() {
     );
     world.pass(119.0);
     assert_eq!(world.sent.len(), 1, "not before it said");
-    world.pass(2.0);
+    world.pass(1.1);
     assert_eq!(world.sent.len(), 2);
     // Timer F, then the back-off.
     world.pass(100.0);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 start
+        0000.000     event: Trunk one up registered Some(false) calls 0
+        0000.000     first <- REGISTER sip:one.example (1)
+        0000.000 first -> 503 Said (1 REGISTER) Retry-After: 120
+        0000.000     event: Counted { what: "trunk_register_failed" }
+        0120.000     first <- REGISTER sip:one.example (2)
+        0120.500     first <- REGISTER sip:one.example (2)
+        0121.500     first <- REGISTER sip:one.example (2)
+        0123.500     first <- REGISTER sip:one.example (2)
+        0127.500     first <- REGISTER sip:one.example (2)
+        0131.500     first <- REGISTER sip:one.example (2)
+        0135.500     first <- REGISTER sip:one.example (2)
+        0139.500     first <- REGISTER sip:one.example (2)
+        0143.500     first <- REGISTER sip:one.example (2)
+        0147.500     first <- REGISTER sip:one.example (2)
+        0151.500     first <- REGISTER sip:one.example (2)
+        0152.000     event: Counted { what: "trunk_register_failed" }
+        0191.000     first <- REGISTER sip:one.example (3)
+        0191.500     first <- REGISTER sip:one.example (3)
+        0192.500     first <- REGISTER sip:one.example (3)
+        0194.500     first <- REGISTER sip:one.example (3)
+        0198.500     first <- REGISTER sip:one.example (3)
+        0202.500     first <- REGISTER sip:one.example (3)
+        0206.500     first <- REGISTER sip:one.example (3)
+        0210.500     first <- REGISTER sip:one.example (3)
+        0214.500     first <- REGISTER sip:one.example (3)
+        0218.500     first <- REGISTER sip:one.example (3)
+    "#]]
+    .assert_eq(&world.text());
 }
 
 #[test]
@@ -499,7 +789,33 @@ fn a_new_configuration_moves_the_registration() {
     config.trunks.clear();
     world.input("no trunk", Input::Configure(Arc::new(config)));
     respond(&mut world, FIRST, "REGISTER", 200, &[]);
-    expect![[]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 start
+        0000.000     event: Trunk one up registered Some(false) calls 0
+        0000.000     first <- REGISTER sip:one.example (1)
+        0000.000 first -> 200 Said (1 REGISTER) <sip:us@10.9.9.9:5060>;expires=600
+        0000.000     event: Trunk one up registered Some(true) calls 0
+        0000.000 another account
+        0000.000     first <- REGISTER sip:one.example (2)
+        0000.000     event: Trunk one up registered Some(false) calls 0
+        0000.000     first <- REGISTER sip:one.example (3)
+        0000.000 first -> 200 Said (3 REGISTER) <sip:others@10.9.9.9:5060>;expires=600
+        0000.000     event: Trunk one up registered Some(true) calls 0
+        0000.000 no trunk
+        0000.000     first <- REGISTER sip:one.example (4)
+        0000.000 first -> 200 Said (4 REGISTER)
+        0000.500     first <- REGISTER sip:one.example (2)
+        0001.500     first <- REGISTER sip:one.example (2)
+        0003.500     first <- REGISTER sip:one.example (2)
+        0007.500     first <- REGISTER sip:one.example (2)
+        0011.500     first <- REGISTER sip:one.example (2)
+        0015.500     first <- REGISTER sip:one.example (2)
+        0019.500     first <- REGISTER sip:one.example (2)
+        0023.500     first <- REGISTER sip:one.example (2)
+        0027.500     first <- REGISTER sip:one.example (2)
+        0031.500     first <- REGISTER sip:one.example (2)
+    "#]]
+    .assert_eq(&world.end());
 }
 
 // --- health
@@ -535,7 +851,46 @@ fn two_misses_take_a_trunk_down_and_two_answers_bring_it_back() {
     respond(&mut world, FIRST, "OPTIONS", 200, &[]);
     call(&mut world, &[way("one", 0, 1), way("two", 1, 1)]);
     respond(&mut world, FIRST, "INVITE", 486, &[]);
-    expect![[]].assert_eq(&world.text());
+    expect![[r#"
+        0000.000 start
+        0000.000     first <- OPTIONS sip:one.example (1)
+        0000.000 first -> 405 Said (1 OPTIONS)
+        0060.000     first <- OPTIONS sip:one.example (2)
+        0060.500     first <- OPTIONS sip:one.example (2)
+        0061.500     first <- OPTIONS sip:one.example (2)
+        0063.500     first <- OPTIONS sip:one.example (2)
+        0067.500     first <- OPTIONS sip:one.example (2)
+        0071.500     first <- OPTIONS sip:one.example (2)
+        0075.500     first <- OPTIONS sip:one.example (2)
+        0079.500     first <- OPTIONS sip:one.example (2)
+        0083.500     first <- OPTIONS sip:one.example (2)
+        0087.500     first <- OPTIONS sip:one.example (2)
+        0091.500     first <- OPTIONS sip:one.example (2)
+        0119.000 engine: Invite
+        0119.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0119.000 first -> 486 Said (1 INVITE)
+        0119.000     first <- ACK sip:+4930123456@one.example (1)
+        0119.000     event: Gone { leg: LegId(1), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+        0120.000     first <- OPTIONS sip:one.example (3)
+        0120.000 first -> 503 Said (3 OPTIONS)
+        0180.000     first <- OPTIONS sip:one.example (4)
+        0180.000 first -> 503 Said (4 OPTIONS)
+        0180.000     event: Trunk one down registered None calls 0
+        0180.000 engine: Invite
+        0180.000     second <- INVITE sip:+4930123456@two.example (1) +sdp
+        0180.000 second -> 486 Said (1 INVITE)
+        0180.000     second <- ACK sip:+4930123456@two.example (1)
+        0180.000     event: Gone { leg: LegId(3), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+        0240.000     first <- OPTIONS sip:one.example (5)
+        0240.000 first -> 200 Said (5 OPTIONS)
+        0300.000     first <- OPTIONS sip:one.example (6)
+        0300.000 first -> 200 Said (6 OPTIONS)
+        0300.000 engine: Invite
+        0300.000     first <- INVITE sip:+4930123456@one.example (1) +sdp
+        0300.000 first -> 486 Said (1 INVITE)
+        0300.000     first <- ACK sip:+4930123456@one.example (1)
+        0300.000     event: Gone { leg: LegId(5), cause: Rejected { status: 486, reason: "Said", retry_after: None, contact: None } }
+    "#]].assert_eq(&world.text());
 }
 
 #[test]

@@ -344,15 +344,15 @@ impl Endpoint {
             }
             false => {
                 known.health.fails();
-                let shun = wait.unwrap_or(SHUN).min(RETRY_AFTER_MAX);
-                known.health.shunned_until = Some(now + shun);
-                // Without anybody who asks it would stay down for ever: then time alone brings it back.
-                if known
+                let asks = known
                     .carrier
                     .as_ref()
-                    .is_none_or(|carrier| carrier.options.is_none())
-                {
-                    known.health.down = false;
+                    .is_some_and(|carrier| carrier.options.is_some());
+                // Without anybody who asks it would stay down for ever: then time alone brings it back.
+                known.health.down &= asks;
+                let shun = wait.or((!asks).then_some(SHUN));
+                if let Some(shun) = shun {
+                    known.health.shunned_until = Some(now + shun.min(RETRY_AFTER_MAX));
                 }
             }
         }
