@@ -151,7 +151,7 @@ fn every_error_of_every_file_is_told_at_once() {
         "queues.toml:4:10: error: `queue.answer` must be one of \"on_queue\", \"on_agent\", but this is \"on_que\"\n    hint: did you mean \"on_queue\"?",
         "queues.toml:5:21: warning: queue `support` requires the skill `suport`, which no agent has",
         "queues.toml:6:9: error: there is no music \"music/none\"",
-        "trunks.toml:3:27: error: `trunk.addresses` must be an IP address, but this is \"localhost\"",
+        "trunks.toml:3:27: error: `localhost` is no address and no network",
         "trunks.toml:6:9: error: there is no queue `suport`\n    hint: did you mean `support`?",
         "trunks.toml:8:10: error: the route of 6 must lead to exactly one place",
         "--set http.prt: error: unknown key `prt` in `http`\n    hint: did you mean `port`?",

@@ -214,10 +214,8 @@ impl Endpoint {
         if let Some(timer) = health.timer {
             self.layer.timers.cancel(timer);
         }
-        if let Some(carrier) = carrier {
-            if carrier.options.is_some() {
-                self.ask_later(now, index, Duration::ZERO);
-            }
+        if carrier.is_some_and(|carrier| carrier.options.is_some()) {
+            self.ask_later(now, index, Duration::ZERO);
         }
         self.begin_registering(now, index, before.as_ref(), carrier);
     }
@@ -503,10 +501,9 @@ impl Endpoint {
         };
         let index = *index;
         match event {
-            Event::Trying { .. } | Event::Ringing { .. } | Event::Answered { .. } => {
-                if !std::mem::replace(alive, true) {
-                    self.sign(now, index, true, None);
-                }
+            Event::Trying { .. } | Event::Ringing { .. } | Event::Answered { .. } if !*alive => {
+                *alive = true;
+                self.sign(now, index, true, None);
             }
             Event::Gone { cause, .. } => {
                 let (alive, cause) = (*alive, cause.clone());
