@@ -14,7 +14,7 @@ use crate::reach::{Reach, Reached};
 #[derive(Args)]
 #[group(multiple = false)]
 pub struct View {
-    /// The SIP messages, as a ladder.
+    /// The SIP messages, as a ladder: the parties side by side, time downwards.
     #[arg(long)]
     ladder: bool,
     /// The distributor's decisions.
@@ -89,11 +89,7 @@ pub fn contact(id: &str, view: &View, reach: Reach) -> anyhow::Result<ExitCode> 
         .and_then(Value::as_array)
         .filter(|_| view.ladder)
     {
-        Some(lines) => {
-            for line in lines {
-                writeln!(out, "{}", line.as_str().unwrap_or_default())?;
-            }
-        }
+        Some(messages) => write!(out, "{}", crate::ladder::diagram(messages))?,
         None if view.json => writeln!(out, "{answer}")?,
         None => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
     }

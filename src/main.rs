@@ -7,6 +7,7 @@ mod ask;
 mod check;
 mod customers;
 mod flow;
+mod ladder;
 mod reach;
 mod run;
 mod traffic;

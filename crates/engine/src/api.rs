@@ -8,6 +8,7 @@ use std::time::Duration;
 use clock::Time;
 
 use crate::event::{ContactId, Event};
+use crate::ladder::LadderMessage;
 use crate::outbound::Outbound;
 
 type Name = Arc<str>;
@@ -104,7 +105,7 @@ pub enum Command {
     Why {
         contact: ContactId,
     },
-    /// The SIP ladder of a contact (a bounded ring in memory), one line a message.
+    /// The SIP ladder of a contact (bounded, in memory).
     Ladder {
         contact: ContactId,
     },
@@ -123,7 +124,7 @@ pub struct Reply {
 pub enum Answer {
     Done,
     Why(Vec<(Time, Name, acd::Decision)>),
-    Ladder(Vec<String>),
+    Ladder(Vec<LadderMessage>),
 }
 
 /// Why a command was refused, for RFC 9457.

@@ -59,7 +59,9 @@ impl Engine {
             },
         );
         if let Some(record) = self.legs.get_mut(&leg) {
-            record.contact = None;
+            if let Some(contact) = record.contact.take() {
+                self.ladders.leaves(leg, contact);
+            }
             record.port = None;
             record.state = LegState::Ending;
         }

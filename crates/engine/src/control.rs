@@ -44,16 +44,7 @@ impl Engine {
                         "no routing decision is remembered for contact {contact}"
                     ))
                 }),
-            Command::Ladder { contact } => {
-                let ladder = self.memory.ladder(&contact.0);
-                if ladder.is_empty() {
-                    Err(Refusal::NotFound(format!(
-                        "no SIP message is remembered for contact {contact}"
-                    )))
-                } else {
-                    Ok(Answer::Ladder(ladder))
-                }
-            }
+            Command::Ladder { contact } => self.ladder(&contact),
         };
         // The reply names the last event that the command caused, so everything that follows from it is settled first.
         self.settle(now);
@@ -62,6 +53,19 @@ impl Engine {
             after: self.journal.last_sequence(),
             result,
         }));
+    }
+
+    /// What was on the wire for a contact.
+    fn ladder(&self, contact: &ContactId) -> Result<Answer, Refusal> {
+        let present = |leg| self.legs.get(&leg).and_then(|leg| leg.contact);
+        let number = self.journal.contact_number(contact);
+        let messages = number.map_or_else(Vec::new, |number| self.ladders.of(number, present));
+        if messages.is_empty() {
+            return Err(Refusal::NotFound(format!(
+                "no SIP message is remembered for contact {contact}"
+            )));
+        }
+        Ok(Answer::Ladder(messages))
     }
 
     fn known_agent(&self, agent: &str) -> Result<(), Refusal> {

@@ -22,6 +22,7 @@ mod control;
 mod dialogue;
 mod direct;
 mod journal;
+mod ladder;
 mod legs;
 mod memory;
 mod offer;
@@ -40,9 +41,12 @@ pub use api::{
 pub use event::{
     AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage,
 };
+pub use ladder::LadderMessage;
+pub use sip::{LegId, Peer, Transport};
 
 use contact::{Contact, Leg};
 use journal::Journal;
+use ladder::Ladders;
 use memory::Memory;
 use ports::Ports;
 use timers::{Kind, Timers};
@@ -66,6 +70,7 @@ pub struct Engine {
     /// Calls to feature codes, by their leg.
     codes: HashMap<sip::LegId, codes::CodeCall>,
     memory: Memory,
+    ladders: Ladders,
 }
 
 impl Engine {
@@ -86,6 +91,7 @@ impl Engine {
             draining: false,
             codes: HashMap::new(),
             memory: Memory::default(),
+            ladders: Ladders::default(),
             config,
         }
     }
@@ -98,7 +104,9 @@ impl Engine {
         }
         match input {
             Input::Sip(input) => {
-                self.memory.received(now, &input);
+                if let sip::Input::Message { peer, message } = &input {
+                    self.ladders.received(now, *peer, message);
+                }
                 self.sip.handle(now, input);
             }
             Input::Media(event) => self.on_media(now, event),
@@ -180,12 +188,13 @@ impl Engine {
         while let Some(plane) = self.ports.low(self.config.agents.len()) {
             self.journal.put(Output::PortsLow { plane });
         }
+        self.ladders.step_over();
     }
 
     fn on_sip(&mut self, now: Time, output: sip::Output) {
         match output {
             sip::Output::Transmit { peer, bytes } => {
-                self.memory.sent(now, peer, &bytes);
+                self.ladders.sent(now, peer, &bytes);
                 self.journal.put(Output::Transmit { peer, bytes });
             }
             sip::Output::Event(event) => self.on_sip_event(now, event),
@@ -195,7 +204,15 @@ impl Engine {
 
     fn on_sip_event(&mut self, now: Time, event: sip::Event) {
         match event {
-            sip::Event::Incoming(incoming) => self.arrive(now, incoming),
+            sip::Event::Incoming(incoming) => {
+                let party = match &incoming.identity {
+                    sip::Identity::User(user) => user.clone(),
+                    sip::Identity::Trunk(_) => "caller".into(),
+                };
+                self.ladders
+                    .begins(incoming.leg, &incoming.call_id, party, true);
+                self.arrive(now, incoming)
+            }
             sip::Event::Trying { leg } => self.lives(leg),
             sip::Event::Ringing { leg, sdp, .. } => self.rings(now, leg, sdp.as_ref()),
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
@@ -208,7 +225,13 @@ impl Engine {
                 content_type,
                 body,
             } => self.info(now, leg, &content_type, &body),
-            sip::Event::Gone { leg, cause } => self.gone(now, leg, cause),
+            sip::Event::Gone { leg, cause } => {
+                if let Some(contact) = self.legs.get(&leg).and_then(|leg| leg.contact) {
+                    self.ladders.leaves(leg, contact);
+                }
+                self.gone(now, leg, cause);
+                self.ladders.gone(leg);
+            }
             sip::Event::Registration(registration) => {
                 // A fixed contact is called whatever registers.
                 let account = self.config.agents.get(&registration.user);
@@ -329,7 +352,16 @@ impl Engine {
     }
 
     fn tell_sip(&mut self, now: Time, command: sip::Command) {
+        let placed = match &command {
+            sip::Command::Invite(invite) => Some((invite.leg, party(&invite.target))),
+            _ => None,
+        };
         self.sip.handle(now, sip::Input::Command(command));
+        if let Some((leg, party)) = placed
+            && let Some(call_id) = self.sip.call_id(leg)
+        {
+            self.ladders.begins(leg, call_id, party, false);
+        }
     }
 
     /// Writes an event of a contact.
@@ -343,5 +375,18 @@ impl Engine {
             .agents
             .get(agent)
             .map_or_else(|| "all".into(), |account| account.group.clone())
+    }
+}
+
+/// Who is called, for a ladder's column.
+fn party(target: &sip::Target) -> Arc<str> {
+    match target {
+        sip::Target::User(user) | sip::Target::Binding { user, .. } => user.clone(),
+        sip::Target::Trunks(_) => "outside".into(),
+        sip::Target::Uri(uri) => {
+            let parsed = sip::message::Uri::parse(uri).ok();
+            let user = parsed.and_then(|uri| uri.user());
+            user.map_or_else(|| uri.clone(), |user| user.as_ref().into())
+        }
     }
 }

@@ -26,9 +26,20 @@ fn main() {
                 engine::Command::Why { .. } => {
                     Answer::Why(vec![(now(), "support".into(), decision())])
                 }
-                engine::Command::Ladder { .. } => Answer::Ladder(vec![
-                    "1.000 <- Udp 127.0.0.1:7000 INVITE sip:1000@127.0.0.1 SIP/2.0 [a@b]".into(),
-                ]),
+                engine::Command::Ladder { .. } => Answer::Ladder(vec![engine::LadderMessage {
+                    at: now(),
+                    outbound: false,
+                    peer: engine::Peer {
+                        transport: engine::Transport::Udp,
+                        remote: ([127, 0, 0, 1], 7000).into(),
+                        flow: None,
+                    },
+                    leg: engine::LegId(1),
+                    party: "caller".into(),
+                    inbound_leg: true,
+                    again: false,
+                    bytes: "INVITE sip:1000@127.0.0.1 SIP/2.0\r\n\r\n".into(),
+                }]),
                 engine::Command::SetAgentState { .. }
                 | engine::Command::EndWrapUp { .. }
                 | engine::Command::Hangup { .. } => Answer::Done,

@@ -507,10 +507,54 @@ fn why_and_ladder_and_hangup() {
     assert_eq!(why["decisions"][0]["chosen"], "1001");
     assert_eq!(why["decisions"][0]["excluded"][0]["reason"], "skill");
     assert_eq!(why["decisions"][0]["overtaken"], json!(["n1-1-7"]));
-    let engine = world.answer(|_| Ok(Answer::Ladder(vec!["0.1 <- Udp INVITE".into()])));
+    let message = engine::LadderMessage {
+        at: now(),
+        outbound: false,
+        peer: engine::Peer {
+            transport: engine::Transport::Udp,
+            remote: "10.0.0.1:5060".parse().unwrap(),
+            flow: None,
+        },
+        leg: engine::LegId(7),
+        party: "caller".into(),
+        inbound_leg: true,
+        again: true,
+        bytes: "BYE sip:h SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 BYE\r\nAuthorization: Digest secret\r\n\r\n".into(),
+    };
+    let given = message.clone();
+    let engine = world.answer(move |_| Ok(Answer::Ladder(vec![given.clone()])));
+    let ladder = caller.get("/api/v1/contacts/n1-1-1/ladder").json();
+    let line = &ladder["messages"][0];
+    let brief = [
+        &line["direction"],
+        &line["transport"],
+        &line["peer"],
+        &line["party"],
+        &line["method"],
+        &line["summary"],
+    ];
     assert_eq!(
-        caller.get("/api/v1/contacts/n1-1-1/ladder").json()["messages"][0],
-        "0.1 <- Udp INVITE"
+        json!(brief),
+        json!([
+            "in",
+            "udp",
+            "10.0.0.1:5060",
+            "caller",
+            "BYE",
+            "BYE sip:h SIP/2.0 (again)"
+        ])
+    );
+    assert_eq!(
+        (&line["leg"], &line["retransmission"], &line["raw"]),
+        (&json!(7), &json!(true), &json!(null))
+    );
+    engine.join().unwrap();
+    let engine = world.answer(move |_| Ok(Answer::Ladder(vec![message.clone()])));
+    let ladder = caller.get("/api/v1/contacts/n1-1-1/ladder?raw=true").json();
+    let raw = ladder["messages"][0]["raw"].as_str().unwrap();
+    assert!(
+        raw.contains("CSeq: 1 BYE") && !raw.contains("secret"),
+        "{raw}"
     );
     engine.join().unwrap();
     let engine = world.answer(|command| {

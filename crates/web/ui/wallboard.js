@@ -64,11 +64,10 @@ async function details(one) {
     make("h3", {}, t("ladder")), messages.length ? make("pre", { tabindex: "0" }, messages.map(timed).join("\n")) : make("p", { class: "note" }, t("noLadder")));
 }
 
-// A message's time, seconds since 1970, as the time of day.
+// One line of the ladder: time of day, whose leg, which way, what.
 function timed(message) {
-  const [, seconds, rest] = /^(\d+\.\d+) (.*)$/s.exec(message) ?? [null, null, message];
-  if (seconds === null) return rest;
-  return `${new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false, fractionalSecondDigits: 3, hour: "2-digit", minute: "2-digit", second: "2-digit" })} ${rest}`;
+  const time = new Date(message.at).toLocaleTimeString(undefined, { hour12: false, fractionalSecondDigits: 3, hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return `${time} ${message.party.padEnd(8)} ${message.direction === "in" ? "→" : "←"} ${message.summary}`;
 }
 
 function decisions(list) {

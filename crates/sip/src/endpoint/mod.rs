@@ -216,6 +216,11 @@ impl Endpoint {
         self.bindings_changed(&user);
     }
 
+    /// The Call-ID of a leg, as long as it is not gone.
+    pub fn call_id(&self, leg: LegId) -> Option<&str> {
+        Some(&self.legs.get(&leg)?.dialog.call_id)
+    }
+
     /// What is held at the moment.
     pub fn counts(&self) -> Counts {
         let (server_transactions, client_transactions) = self.layer.transactions();

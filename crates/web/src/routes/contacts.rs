@@ -261,7 +261,7 @@ pub async fn one(
     find(&app, &who, &id).await.map(Json)
 }
 
-async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Problem> {
+pub(super) async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Problem> {
     let missing = || Problem::not_found(format!("there is no contact {id}"));
     let found = match app.hub.read(|state| state.board.contact(id).map(form)) {
         Some(form) => form,
@@ -347,40 +347,6 @@ fn contact_name(node: &str, number: acd::ContactId) -> String {
         number.0 >> COUNTER_BITS,
         number.0 & ((1 << COUNTER_BITS) - 1)
     )
-}
-
-/// The SIP messages of a contact, one line each.
-#[derive(Serialize, ToSchema)]
-pub struct Ladder {
-    contact: String,
-    messages: Vec<String>,
-}
-
-/// What was on the wire (supervisors).
-#[utoipa::path(get, path = "/api/v1/contacts/{id}/ladder", tag = "contacts", params(("id" = String, Path)), responses((status = 200, body = Ladder), (status = "4XX", body = Problem)))]
-pub async fn ladder(
-    State(app): State<App>,
-    who: Who,
-    Path(id): Path<String>,
-) -> Result<Json<Ladder>, Problem> {
-    who.must_oversee()?;
-    find(&app, &who, &id).await?;
-    let messages = match app
-        .gateway
-        .ask(Command::Ladder {
-            contact: ContactId(id.as_str().into()),
-        })
-        .await
-    {
-        Ok(Answer::Ladder(messages)) => messages,
-        Ok(Answer::Done | Answer::Why(_)) => Vec::new(),
-        Err(problem) if problem.is_not_found() => Vec::new(),
-        Err(problem) => return Err(problem),
-    };
-    Ok(Json(Ladder {
-        contact: id,
-        messages,
-    }))
 }
 
 /// Hang a contact up: the agent who has it, or a supervisor.

@@ -7,6 +7,7 @@ pub mod customers;
 mod events;
 mod health;
 pub mod kpi;
+mod ladder;
 mod queues;
 mod session;
 mod trunks;
@@ -72,7 +73,7 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(contacts::list))
         .routes(routes!(contacts::one))
         .routes(routes!(contacts::why))
-        .routes(routes!(contacts::ladder))
+        .routes(routes!(ladder::ladder))
         .routes(routes!(contacts::hangup))
         .routes(routes!(customers::list, customers::add, customers::erase))
         .routes(routes!(customers::put_many).layer(DefaultBodyLimit::max(customers::MANY_BODY_MAX)))
