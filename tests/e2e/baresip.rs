@@ -30,6 +30,17 @@ impl Baresip {
         hertz: u32,
         auto: bool,
     ) -> Baresip {
+        Baresip::start_at(centre.sip(), user, password, hertz, auto)
+    }
+
+    /// The same at another registrar: a proxy in front of the centre.
+    pub fn start_at(
+        registrar: &str,
+        user: &str,
+        password: Option<&str>,
+        hertz: u32,
+        auto: bool,
+    ) -> Baresip {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (sip, control) = (free_port(), free_port_tcp());
         let modules = [
@@ -64,10 +75,7 @@ impl Baresip {
             |password| format!(";auth_user={user};auth_pass={password};regint=300"),
         );
         let mode = if auto { ";answermode=auto" } else { "" };
-        let account = format!(
-            "<sip:{user}@{}>{auth}{mode};audio_codecs=PCMA,PCMU\n",
-            centre.sip()
-        );
+        let account = format!("<sip:{user}@{registrar}>{auth}{mode};audio_codecs=PCMA,PCMU\n",);
         std::fs::write(directory.path().join("config"), config).expect("a file");
         std::fs::write(directory.path().join("accounts"), account).expect("a file");
         let child = Command::new("baresip")

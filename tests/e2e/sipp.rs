@@ -38,7 +38,7 @@ fn free_media_port() -> u16 {
 }
 
 /// Whether somebody has this UDP port; asking by binding it would be in SIPp's own way.
-fn is_bound(port: u16) -> bool {
+pub fn is_bound(port: u16) -> bool {
     let ports = std::fs::read_to_string("/proc/net/udp").expect("Linux");
     ports.contains(&format!(":{port:04X} 00000000:0000"))
 }
@@ -46,10 +46,15 @@ fn is_bound(port: u16) -> bool {
 impl Sipp {
     /// Starts one call of a scenario towards the centre. `service` is the number dialled, or the user that registers.
     pub fn start(centre: &Centre, scenario: &str, service: &str, more: &[&str]) -> Sipp {
+        Sipp::start_to(centre.sip(), scenario, service, more)
+    }
+
+    /// The same towards another address: a proxy in front of the centre.
+    pub fn start_to(address: &str, scenario: &str, service: &str, more: &[&str]) -> Sipp {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let media = free_media_port();
         let child = Command::new("sipp")
-            .arg(centre.sip())
+            .arg(address)
             .args(["-sf", scenario_path(scenario).to_str().expect("a path")])
             .args([
                 "-s",

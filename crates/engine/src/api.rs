@@ -66,6 +66,8 @@ pub struct Start {
     pub last_time: Time,
     /// Availability of agents as last asked for.
     pub agents: Vec<(Name, acd::Availability)>,
+    /// Registrations that were kept.
+    pub bindings: Vec<(Name, sip::registrar::Binding)>,
     /// State in which each agent's time stood at the end of the last run, so that it can be closed at `last_time`.
     pub agent_states: Vec<(Name, crate::event::AgentState, Time)>,
 }
@@ -165,6 +167,11 @@ pub enum Output {
     Reply(Reply),
     /// A fact for `/metrics` that is no event.
     Count(Count),
+    /// A user's registrations, whole, to be kept over a restart.
+    Bindings {
+        user: Name,
+        bindings: Vec<sip::registrar::Binding>,
+    },
     /// Ports run low: grant more on this plane, if there are more.
     PortsLow {
         plane: u16,

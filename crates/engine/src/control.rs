@@ -235,6 +235,12 @@ impl Engine {
                 );
             }
         }
+        // After availability, so that who was ready is ready as soon as the phone is known again.
+        for (user, binding) in start.bindings {
+            if binding.expires > now && self.config.sip.users.contains_key(&user) {
+                self.sip.restore(user, binding);
+            }
+        }
     }
 
     fn close_left_open(&mut self, at: Time, open: OpenContact) {

@@ -233,6 +233,10 @@ impl Engine {
                 self.ladders.gone(leg);
             }
             sip::Event::Registration(registration) => {
+                self.journal.put(Output::Bindings {
+                    user: registration.user.clone(),
+                    bindings: self.sip.bindings_of(&registration.user).to_vec(),
+                });
                 // A fixed contact is called whatever registers.
                 let account = self.config.agents.get(&registration.user);
                 if account.is_some_and(|account| account.contact.is_none()) {

@@ -13,6 +13,7 @@ use engine::{Engine, Input};
 use metrics::Counters;
 use sip::{Peer, Transport};
 
+use crate::bindings::Bindings;
 use crate::clock::Clock;
 use crate::edge::door::{TurnedAway, Work};
 use crate::edge::{tcp, udp};
@@ -38,6 +39,7 @@ pub struct Wiring {
     pub ports_low: Sender<u16>,
     pub journal: Journal,
     pub look_ups: LookUps,
+    pub bindings: Bindings,
     pub counters: Arc<Mutex<Counters>>,
     /// Told when a drain is over.
     pub drained: Sender<()>,
@@ -159,6 +161,7 @@ impl Turn {
                     }
                 }
                 Output::Count(count) => self.counts.push(count),
+                Output::Bindings { user, bindings } => self.wiring.bindings.keep(user, bindings),
                 Output::PortsLow { plane } => {
                     // Full: a grant is on its way already.
                     let _ = self.wiring.ports_low.try_send(plane);

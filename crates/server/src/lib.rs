@@ -8,6 +8,7 @@
 //!
 //! Absent on purpose: any decision about a call. What a message means is `sip`'s, what happens then is `engine`'s.
 
+mod bindings;
 pub mod clock;
 pub mod commands;
 pub mod config;

@@ -156,6 +156,7 @@ impl Recovery {
             next_sequence: self.sequence + 1,
             open: self.open.values().cloned().collect(),
             last_time: self.last.max(last),
+            bindings: Vec::new(),
             agents: self
                 .agents
                 .iter()

@@ -26,8 +26,8 @@ use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
 use crate::{
-    commands, durable, engine_thread, fatal, journal, limits, look_up, outside, people, prompts,
-    publish,
+    bindings, commands, durable, engine_thread, fatal, journal, limits, look_up, outside, people,
+    prompts, publish,
 };
 
 /// How often a pair of UDP and TCP ports is tried when the system picks.
@@ -65,6 +65,7 @@ struct Threads {
     udp: JoinHandle<()>,
     engine: JoinHandle<()>,
     journal: JoinHandle<()>,
+    bindings: JoinHandle<()>,
     publisher: JoinHandle<()>,
 }
 
@@ -123,10 +124,11 @@ pub fn start(
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
     let granted = first_ports(&media, compiled.settings.rtp.bind)?;
     let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
-    let start = durable.recovery.start(
+    let mut start = durable.recovery.start(
         durable.opened.boot,
         Time::from_nanos(durable.opened.last_at),
     );
+    start.bindings = bindings::kept(&durable.store)?;
     let last_sequence = durable.opened.last_sequence;
     if start.next_sequence != last_sequence + 1 {
         bail!(
@@ -153,6 +155,7 @@ pub fn start(
         clock,
     )?;
     let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
+    let (kept_bindings, bindings_thread) = bindings::spawn(durable.store.clone())?;
     let (drained_tell, drained) = bounded(1);
 
     // Before anybody else can say anything: the run begins, and has ports.
@@ -176,6 +179,7 @@ pub fn start(
         ports_low,
         journal,
         look_ups,
+        bindings: kept_bindings,
         counters: counters.clone(),
         drained: drained_tell,
     };
@@ -249,6 +253,7 @@ pub fn start(
         udp,
         engine,
         journal: journal_thread,
+        bindings: bindings_thread,
         publisher,
     };
     // Calls that were in progress when the last run ended are closed in the log before anybody is told that we are ready.
@@ -330,6 +335,7 @@ impl Running {
             udp,
             engine,
             journal,
+            bindings,
             publisher,
         } = self.threads;
         let joined = |thread: JoinHandle<()>, name: &str| {
@@ -340,6 +346,7 @@ impl Running {
         joined(engine, "engine")?;
         joined(udp, "UDP")?;
         joined(journal, "journal")?;
+        joined(bindings, "bindings")?;
         let written = self.log.close(CLOSE_PATIENCE);
         // The last events are published before the streams end, and closed contacts are indexed before the snapshot.
         let _ = self.leave.send(());

@@ -366,7 +366,7 @@ impl World {
                 }
                 Output::Reply(reply) => self.replies.push(reply),
                 Output::Drained => self.drained = true,
-                Output::Count(_) | Output::PortsLow { .. } => {}
+                Output::Count(_) | Output::Bindings { .. } | Output::PortsLow { .. } => {}
             }
         }
     }

@@ -41,6 +41,7 @@ fn what_a_crash_left_open_is_closed_as_of_the_last_sign_of_life() {
                 reason: "lunch".into(),
             },
         )],
+        bindings: vec![],
         agent_states: vec![("1001".into(), AgentState::Connected, Time::from_secs(120))],
     };
     engine.handle(Time::from_secs(500), Input::Start(start));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clock::Time;
 
-use crate::api::{Config, FlowId, Peer};
+use crate::api::{Config, FlowId, Peer, Transport};
 use crate::message::Uri;
 
 /// One address of one user.
@@ -31,6 +31,26 @@ pub struct Binding {
     pub path: Vec<String>,
     /// When it was last refreshed; the most recent of equals wins.
     pub updated: u64,
+    /// The phone itself, wherever it is (RFC 5626 `+sip.instance`), and which of its connections.
+    pub instance: Option<String>,
+    pub reg_id: Option<u32>,
+}
+
+impl Binding {
+    /// Whether the phone can be reached without the connection that its REGISTER came on.
+    pub fn survives(&self) -> bool {
+        match self.peer.transport {
+            Transport::Udp => true,
+            Transport::Ws | Transport::Wss => false,
+            Transport::Tcp | Transport::Tls => {
+                !self.path.is_empty()
+                    || Uri::parse(&self.uri)
+                        .ok()
+                        .and_then(|uri| uri.host.ip())
+                        .is_some_and(|ip| ip.to_canonical() == self.peer.remote.ip().to_canonical())
+            }
+        }
+    }
 }
 
 /// One Contact of a REGISTER.
@@ -40,6 +60,8 @@ pub struct Wish {
     pub q: u16,
     /// Its own `expires` in seconds; else the message's.
     pub expires: Option<u32>,
+    pub instance: Option<String>,
+    pub reg_id: Option<u32>,
 }
 
 /// What a REGISTER asks for, read and authenticated.
@@ -228,9 +250,14 @@ fn apply(
     config: &Config,
     updated: u64,
 ) -> Result<(), Refusal> {
+    let same_phone = |binding: &Binding| {
+        wish.instance.is_some()
+            && binding.instance == wish.instance
+            && binding.reg_id == wish.reg_id
+    };
     let known = bindings
         .iter()
-        .position(|binding| same_address(&binding.uri, &wish.uri));
+        .position(|binding| same_address(&binding.uri, &wish.uri) || same_phone(binding));
     if let Some(n) = known
         && bindings[n].call_id == register.call_id
         && register.cseq <= bindings[n].cseq
@@ -259,6 +286,8 @@ fn apply(
         peer: register.peer,
         path: register.path.clone(),
         updated,
+        instance: wish.instance.clone(),
+        reg_id: wish.reg_id,
     };
     match known {
         Some(n) => bindings[n] = binding,

@@ -420,3 +420,79 @@ fn a_users_name_is_challenged_even_from_a_trunk_and_strangers_always() {
     "#]]
     .assert_eq(&world.end());
 }
+
+#[test]
+fn a_phone_that_moves_is_the_same_instance() {
+    let mut world = World::new();
+    let mut phone = phone();
+    let contact = |port: u16, instance: &str, reg: u32| {
+        format!(
+            "Contact: <sip:1001@192.168.1.10:{port}>;+sip.instance=\"<urn:uuid:{instance}>\";reg-id={reg};expires=600\r\n"
+        )
+    };
+    register(&mut world, &mut phone, &contact(5060, "a", 1));
+    // Restarted on another port: the old address is gone, not a second phone.
+    phone.call_id = "call-again".into();
+    register(&mut world, &mut phone, &contact(5062, "a", 1));
+    assert_eq!(uris(&world), ["sip:1001@192.168.1.10:5062"]);
+    // Its second connection, and another phone, are further bindings.
+    register(&mut world, &mut phone, &contact(5064, "a", 2));
+    register(&mut world, &mut phone, &contact(5066, "b", 1));
+    assert_eq!(
+        uris(&world),
+        [
+            "sip:1001@192.168.1.10:5062",
+            "sip:1001@192.168.1.10:5064",
+            "sip:1001@192.168.1.10:5066"
+        ]
+    );
+}
+
+fn uris(world: &World) -> Vec<String> {
+    let bindings = world.endpoint.bindings();
+    bindings.map(|(_, binding)| binding.uri.clone()).collect()
+}
+
+#[test]
+fn a_kept_registration_is_called_and_one_whose_connection_is_gone_is_not() {
+    let mut before = World::new();
+    let mut phone = phone();
+    register(
+        &mut before,
+        &mut phone,
+        &format!("{CONTACT}Expires: 600\r\n"),
+    );
+    let mut by_tcp = Phone::new("10.0.0.3:5060", "1002", "sip:test");
+    let natted = "Contact: <sip:1002@172.16.0.9:5060;transport=tcp>\r\nExpires: 600\r\n";
+    register(&mut before, &mut by_tcp, natted);
+    let kept: Vec<_> = before
+        .endpoint
+        .bindings()
+        .map(|(user, binding)| (user.clone(), binding.clone()))
+        .collect();
+    assert_eq!(kept.len(), 2);
+    let mut world = World::new();
+    for (user, binding) in kept {
+        world.endpoint.restore(user, binding);
+    }
+    let leg = world.call_target(Target::User("1001".into()));
+    world.call_target(Target::User("1002".into()));
+    world.hangup(leg);
+    world.pass(700.0);
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0000.000 engine: Invite
+        0000.000     event: Gone { leg: LegId(2), cause: NotRegistered }
+        0000.000 engine: Hangup
+        0000.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0001.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0003.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0007.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0015.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0031.500     phone <- INVITE sip:1001@192.168.1.10:5060 (1) +sdp
+        0032.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0600.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+    "#]].assert_eq(&world.text());
+}

@@ -210,8 +210,17 @@ impl Endpoint {
         self.registrar.bindings()
     }
 
-    /// Puts a registration back that was kept over a restart.
+    /// One user's registrations.
+    pub fn bindings_of(&self, user: &str) -> &[Binding] {
+        self.registrar.of(user)
+    }
+
+    /// Puts a registration back that was kept over a restart. The connection that it came on is gone: one that its phone does not answer at the address of
+    /// its Contact (a browser, or a phone behind NAT by TCP) could not be called, and is left to register again.
     pub fn restore(&mut self, user: Arc<str>, binding: Binding) {
+        if !binding.survives() {
+            return;
+        }
         self.registrar.restore(user.clone(), binding);
         self.bindings_changed(&user);
     }

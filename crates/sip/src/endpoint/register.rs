@@ -125,6 +125,14 @@ fn read(message: &Message, peer: Peer) -> Option<Register> {
                 uri: contact.uri_text.to_owned(),
                 q: contact.q(),
                 expires: contact.expires(),
+                instance: contact
+                    .params
+                    .get("+sip.instance")
+                    .map(|text| text.trim_matches('"').to_owned()),
+                reg_id: contact
+                    .params
+                    .get("reg-id")
+                    .and_then(|text| text.parse().ok()),
             });
         }
         if wishes.is_empty() {

@@ -1,7 +1,8 @@
-//! What is looked up by name: customers, credentials, sessions, and closed contacts, in one redb file.
+//! What is looked up by name: customers, credentials, sessions, bindings of phones, and closed contacts, in one redb file.
 //!
 //! Every change is one transaction and durable when the call returns. Calls block on the disk: not for an async task or the engine's thread.
 
+mod bindings;
 mod contacts;
 mod credentials;
 mod customers;
@@ -59,6 +60,7 @@ impl Store {
             transaction.open_table(META)?;
             customers::make(transaction)?;
             credentials::make(transaction)?;
+            bindings::make(transaction)?;
             contacts::make(transaction)
         })?;
         Ok(Store {
