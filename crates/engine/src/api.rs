@@ -249,8 +249,8 @@ pub struct Config {
     pub routes: BTreeMap<Name, Route>,
     pub queues: BTreeMap<Name, QueueService>,
     pub agents: BTreeMap<Name, AgentAccount>,
-    /// Our address in SDP.
-    pub media_address: IpAddr,
+    /// Our addresses in SDP, one of each family; the first where the far end's family is not known.
+    pub media_addresses: Vec<IpAddr>,
     /// Codecs in our order of preference.
     pub codecs: Vec<media::Codec>,
     pub ptime: Duration,

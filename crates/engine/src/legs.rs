@@ -1,5 +1,6 @@
 //! Legs: their streams, their SDP, and the small steps that every part of a call takes with them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -139,6 +140,29 @@ impl Engine {
         ))
     }
 
+    /// Our address in this leg's SDP: of the family that its far end speaks, as far as that is known.
+    fn media_address(&self, leg: LegId) -> Option<IpAddr> {
+        let ours = &self.config.media_addresses;
+        let leg = self.legs.get(&leg)?;
+        let offered = leg.offer.as_deref().and_then(sdp::is_ipv6);
+        let agreed = leg
+            .negotiated
+            .as_ref()
+            .map(|agreed| agreed.remote.is_ipv6());
+        let signalled = leg.signalling.map(|ip| ip.to_canonical().is_ipv6());
+        let ipv6 = offered.or(agreed).or(signalled);
+        let fits = |ip: &&IpAddr| ipv6.is_none_or(|ipv6| ip.is_ipv6() == ipv6);
+        ours.iter().find(fits).or(ours.first()).copied()
+    }
+
+    /// Where a call of ours will go, for the family of its SDP.
+    pub(crate) fn heads_for(&mut self, now: Time, leg: LegId, target: &sip::Target) {
+        let heading = self.sip.heading(now, target);
+        if let Some(leg) = self.legs.get_mut(&leg) {
+            leg.signalling = heading;
+        }
+    }
+
     fn describe<R>(
         &self,
         leg: LegId,
@@ -148,7 +172,7 @@ impl Engine {
     ) -> Option<R> {
         let (version, codecs, direction, port) = self.local(leg, first, direction)?;
         Some(with(&sdp::Local {
-            address: self.config.media_address,
+            address: self.media_address(leg)?,
             port,
             session_id: leg.0,
             version,

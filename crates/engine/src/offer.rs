@@ -188,7 +188,6 @@ impl Engine {
         record.contact = Some(number);
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
-        let sdp = self.prepare_offer(leg, caller)?;
         let target = match self
             .config
             .agents
@@ -198,6 +197,8 @@ impl Engine {
             Some(contact) => Target::Uri(contact),
             None => Target::User(agent.clone()),
         };
+        self.heads_for(now, leg, &target);
+        let sdp = self.prepare_offer(leg, caller)?;
         let headers = vec![("X-Cordboard-Contact".to_owned(), id.to_string())];
         self.tell_sip(
             now,

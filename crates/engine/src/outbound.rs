@@ -276,12 +276,14 @@ impl Engine {
         record.contact = Some(number);
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
+        let target = sip::Target::Trunks(outside.ways.clone());
+        self.heads_for(now, leg, &target);
         let sdp = self.prepare_offer(leg, caller)?;
         self.tell_sip(
             now,
             sip::Command::Invite(sip::Invite {
                 leg,
-                target: sip::Target::Trunks(outside.ways.clone()),
+                target,
                 from_display: None,
                 from_user: outside.caller_id.to_string(),
                 sdp,

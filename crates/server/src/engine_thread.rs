@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -15,8 +14,10 @@ use sip::{Peer, Transport};
 
 use crate::bindings::Bindings;
 use crate::clock::Clock;
+use crate::edge::dns::Dns;
 use crate::edge::door::{TurnedAway, Work};
-use crate::edge::{tcp, udp};
+use crate::edge::keeper::Connections;
+use crate::edge::udp;
 use crate::fatal;
 use crate::journal::{Entry, Journal};
 use crate::look_up::LookUps;
@@ -32,8 +33,9 @@ pub struct Wiring {
     pub inbox: Receiver<Work>,
     pub turned_away: Arc<TurnedAway>,
     pub clock: Clock,
-    pub udp: Arc<UdpSocket>,
-    pub tcp: tcp::Connections,
+    pub udp: udp::Sockets,
+    pub connections: Connections,
+    pub dns: Dns,
     pub media: Arc<MediaThreads>,
     /// Planes that want more ports: binding sockets takes longer than the engine may wait.
     pub ports_low: Sender<u16>,
@@ -199,10 +201,10 @@ impl Turn {
 
     fn transmit(&mut self, peer: Peer, bytes: bytes::Bytes) {
         let sent = match peer.transport {
-            Transport::Udp => udp::send(&self.wiring.udp, peer.remote, &bytes).is_ok(),
-            Transport::Tcp => self.wiring.tcp.send(peer, bytes),
-            // Not built: nothing registers over them, so nothing is sent to them.
-            Transport::Tls | Transport::Ws | Transport::Wss => false,
+            Transport::Udp => self.wiring.udp.send(peer.remote, &bytes).is_ok(),
+            Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
+                self.wiring.connections.send(peer, bytes)
+            }
         };
         if !sent {
             self.answers
@@ -213,12 +215,14 @@ impl Turn {
     fn edge(&mut self, edge: sip::Edge) {
         match edge {
             sip::Edge::Resolve(question) => {
-                self.answers.push_back(Input::Sip(sip::Input::Resolved {
-                    question,
-                    answer: sip::locate::Answer::Failed,
-                }));
+                if !self.wiring.dns.ask(question.clone()) {
+                    let answer = sip::locate::Answer::Failed;
+                    self.answers
+                        .push_back(Input::Sip(sip::Input::Resolved { question, answer }));
+                }
             }
-            sip::Edge::Domain { .. } | sip::Edge::Alias { .. } => {}
+            sip::Edge::Domain { remote, name } => self.wiring.connections.domain(remote, name),
+            sip::Edge::Alias { flow, remote } => self.wiring.connections.alias(flow, remote),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The engine's real world: the clock, configuration, sockets, threads, and how they are put together.
 //!
 //! * [`config`]: four files to one checked value.
-//! * [`edge`]: SIP over UDP and TCP, and the one door to the engine.
+//! * [`edge`]: SIP over datagrams and connections, its DNS, and the one door to the engine; [`tls`]: certificates for it and for HTTP.
 //! * [`engine_thread`]: the one thread that owns all signalling state; [`journal`] and [`publish`] behind it, [`look_up`] and [`media_thread`] beside it.
 //! * [`recovery`]: what a restart must know.
 //! * [`run`]: all of it put together, drained and stopped.
@@ -19,6 +19,7 @@ pub mod engine_thread;
 pub mod fatal;
 pub mod journal;
 pub mod limits;
+pub mod listeners;
 pub mod live;
 pub mod look_up;
 pub mod media_thread;
@@ -29,6 +30,7 @@ pub mod publish;
 pub mod recovery;
 pub mod replay;
 pub mod run;
+pub mod tls;
 
 pub use web::MANY_MAX as CUSTOMERS_MAX;
 pub use web::{KpiWanted, kpi_report, moment};

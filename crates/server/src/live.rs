@@ -3,25 +3,35 @@
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Clock;
+use crate::config::check_listeners::told;
 use crate::config::{self, Compiled, Origin, Override, difference, render};
 use crate::edge::door::Door;
 use crate::publish::lock;
 
 /// What a start found out and a reload must keep: it is not in the files.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Fixed {
-    pub sip: std::net::SocketAddr,
+    /// What is bound, by transport.
+    pub listeners: Vec<sip::Listener>,
     pub acd_seed: u64,
 }
 
 impl Fixed {
     /// Puts it into a compiled configuration.
     pub fn put_into(&self, compiled: &mut Compiled) {
-        let told = std::net::SocketAddr::new(
-            compiled.settings.sip_public.unwrap_or(self.sip.ip()),
-            self.sip.port(),
-        );
-        compiled.engine.sip.listeners = sip::Listener::pair(told);
+        let public = &compiled.settings.sip_public;
+        compiled.engine.sip.listeners = self
+            .listeners
+            .iter()
+            .map(|listener| {
+                let ip = told(listener.address.ip(), public);
+                let address = std::net::SocketAddr::new(ip, listener.address.port());
+                sip::Listener {
+                    address,
+                    ..*listener
+                }
+            })
+            .collect();
         compiled.engine.acd.seed = self.acd_seed;
     }
 }
@@ -119,6 +129,7 @@ impl Live {
         let current = self.current();
         let mut summary = difference::difference(&current.effective, &compiled.effective);
         summary.extend(credentials_changed(&current, &compiled));
+        summary.extend(certificates_changed(&current, &compiled));
         if current
             .engine
             .flows
@@ -157,4 +168,17 @@ fn credentials_changed(before: &Compiled, after: &Compiled) -> Vec<String> {
         .filter(|id| before.accounts.contains_key(*id) && changed(id))
         .map(|id| format!("agent {id}: credentials changed"))
         .collect()
+}
+
+/// The files of a certificate may have others in them under the same names.
+fn certificates_changed(before: &Compiled, after: &Compiled) -> Vec<String> {
+    let (old, new) = (&before.settings, &after.settings);
+    let mut changed = Vec::new();
+    if !old.sip_tls.same_certificate(&new.sip_tls) {
+        changed.push("sip.tls: another certificate".to_owned());
+    }
+    if !old.http_tls.same_certificate(&new.http_tls) {
+        changed.push("http.tls: another certificate".to_owned());
+    }
+    changed
 }

@@ -43,12 +43,14 @@ const TOS_VOICE: u32 = 0xb8;
 
 const WAKE: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
+/// Marks the IPv6 socket of a port among an epoll's events.
+const V6: u64 = 1 << 16;
 
 /// What the media threads are made of.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// The address that RTP sockets bind.
-    pub address: IpAddr,
+    /// The addresses that RTP sockets bind, one of each family: a port is one number on all of them.
+    pub addresses: Vec<IpAddr>,
     /// First and last port; even ones are used. Both 0: ports that the kernel chooses.
     pub first: u16,
     pub last: u16,
@@ -88,7 +90,7 @@ struct Shared {
 #[derive(Debug)]
 enum Work {
     Command(Command),
-    Sockets(Vec<(u16, UdpSocket)>),
+    Sockets(Vec<(u16, Ends)>),
     Prompts(Arc<Prompts>),
     Stop,
 }
@@ -210,7 +212,7 @@ impl MediaThreads {
     }
 
     /// The next free socket; `None` when the range is used up.
-    fn bind_next(&self) -> io::Result<Option<(u16, UdpSocket)>> {
+    fn bind_next(&self) -> io::Result<Option<(u16, Ends)>> {
         loop {
             let ephemeral = self.config.is_ephemeral();
             let step = if ephemeral { 1 } else { 2 };
@@ -225,9 +227,11 @@ impl MediaThreads {
                 return Ok(None);
             }
             let wanted = if ephemeral { 0 } else { number as u16 };
-            match bind(SocketAddr::new(self.config.address, wanted)) {
-                Ok(socket) => return Ok(Some((socket.local_addr()?.port(), socket))),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && !ephemeral => {}
+            // A port that the kernel picked for one family may be taken in the other.
+            let again = !ephemeral || self.config.addresses.len() > 1;
+            match bind_all(&self.config.addresses, wanted) {
+                Ok(bound) => return Ok(Some(bound)),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && again => {}
                 Err(error) => {
                     self.next.fetch_sub(step, Ordering::Relaxed); // a later grant tries it again
                     return Err(error);
@@ -304,6 +308,26 @@ impl MediaConfig {
     }
 }
 
+/// The sockets of one port, by family: IPv4, IPv6.
+type Ends = [Option<UdpSocket>; 2];
+
+fn family(address: &SocketAddr) -> usize {
+    usize::from(address.is_ipv6())
+}
+
+/// One port on every address.
+fn bind_all(addresses: &[IpAddr], wanted: u16) -> io::Result<(u16, Ends)> {
+    let mut ends: Ends = [None, None];
+    let mut number = wanted;
+    for ip in addresses {
+        let socket = bind(SocketAddr::new(*ip, number))?;
+        let bound = socket.local_addr()?;
+        number = bound.port();
+        ends[family(&bound)] = Some(socket);
+    }
+    Ok((number, ends))
+}
+
 fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -313,6 +337,9 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     if address.is_ipv4() {
         let _ = socket.set_tos_v4(TOS_VOICE); // a wish; calls work without it
+    } else {
+        socket.set_only_v6(true)?;
+        let _ = socket.set_tclass_v6(TOS_VOICE);
     }
     socket.bind(&address.into())?;
     Ok(socket.into())
@@ -421,7 +448,7 @@ impl Meters {
 /// What runs on a media thread.
 struct Worker {
     plane: Plane,
-    sockets: PortMap<UdpSocket>,
+    sockets: PortMap<Ends>,
     epoll: Epoll,
     timer: TimerFd,
     /// What the timer is set to.
@@ -479,7 +506,7 @@ impl Worker {
                 match event.data() {
                     WAKE => self.shared.clear(),
                     TIMER => self.armed = None,
-                    number => self.read(number as u16, &mut datagram, clock),
+                    end => self.read(end, &mut datagram, clock),
                 }
             }
             if !self.obey(clock) {
@@ -548,8 +575,9 @@ impl Worker {
     }
 
     /// One datagram of a socket that has some.
-    fn read(&mut self, number: u16, datagram: &mut [u8; DATAGRAM], clock: &impl Fn() -> Time) {
-        let Some(socket) = self.sockets.get(number) else {
+    fn read(&mut self, end: u64, datagram: &mut [u8; DATAGRAM], clock: &impl Fn() -> Time) {
+        let (number, family) = (end as u16, usize::from(end & V6 != 0));
+        let Some(Some(socket)) = self.sockets.get(number).map(|ends| &ends[family]) else {
             return;
         };
         // An error is an ICMP message for an earlier packet, or the datagram was dropped for its checksum: the wait goes on.
@@ -588,22 +616,24 @@ impl Worker {
         true
     }
 
-    fn take(&mut self, sockets: Vec<(u16, UdpSocket)>) {
-        for (number, socket) in sockets {
-            match self.epoll.add(
-                &socket,
-                EpollEvent::new(EpollFlags::EPOLLIN, u64::from(number)),
-            ) {
-                Ok(()) => self.sockets.insert(number, socket),
-                Err(error) => tracing::warn!(%error, number, "an RTP socket cannot be watched"),
+    fn take(&mut self, sockets: Vec<(u16, Ends)>) {
+        for (number, ends) in sockets {
+            for (mark, socket) in [0, V6].into_iter().zip(&ends) {
+                let Some(socket) = socket else { continue };
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::from(number) | mark);
+                if let Err(error) = self.epoll.add(socket, event) {
+                    tracing::warn!(%error, number, "an RTP socket cannot be watched");
+                }
             }
+            self.sockets.insert(number, ends);
         }
     }
 }
 
-fn send(sockets: &PortMap<UdpSocket>, meters: &Meters, port: Port, to: SocketAddr, packet: &[u8]) {
+fn send(sockets: &PortMap<Ends>, meters: &Meters, port: Port, to: SocketAddr, packet: &[u8]) {
     let sent = sockets
         .get(port.number)
+        .and_then(|ends| ends[family(&to)].as_ref())
         .map(|socket| socket.send_to(packet, to));
     if !matches!(sent, Some(Ok(_))) {
         meters.send_errors.fetch_add(1, Ordering::Relaxed); // full or unreachable: for media, late is lost
@@ -623,7 +653,7 @@ mod tests {
     fn threads(first: u16, last: u16) -> (MediaThreads, Receiver<Event>) {
         let (events, seen) = crossbeam_channel::unbounded();
         let config = MediaConfig {
-            address: LOCAL,
+            addresses: vec![LOCAL],
             first,
             last,
             planes: 2,

@@ -1,7 +1,7 @@
 //! All of it put together: started in the order in which things need each other, stopped in the reverse.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use engine::{Engine, Input};
 use metrics::Counters;
+use sip::Transport;
 use store::{Log, LogHandle, LogWriter, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,18 +21,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::clock::Clock;
 use crate::config::{Compiled, Origin, Override};
 use crate::control::Control;
+use crate::edge::dns::Dns;
 use crate::edge::door::Door;
-use crate::edge::{tcp, udp};
+use crate::edge::{keeper, udp, websocket};
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
 use crate::{
-    bindings, commands, durable, engine_thread, fatal, journal, limits, look_up, outside, people,
-    prompts, publish,
+    bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up, outside,
+    people, prompts, publish, tls,
 };
 
-/// How often a pair of UDP and TCP ports is tried when the system picks.
-const PORT_TRIES: usize = 16;
 /// How long the log and the snapshot may take at the end.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(20);
 /// A snapshot at the latest this often.
@@ -62,7 +62,7 @@ pub struct Running {
 }
 
 struct Threads {
-    udp: JoinHandle<()>,
+    udp: Vec<JoinHandle<()>>,
     engine: JoinHandle<()>,
     journal: JoinHandle<()>,
     bindings: JoinHandle<()>,
@@ -75,7 +75,16 @@ pub struct Ready {
     pub event: &'static str,
     pub sip_udp: SocketAddr,
     pub sip_tcp: SocketAddr,
+    /// With a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_tls: Option<SocketAddr>,
+    /// Every address of SIP with its transport, where there are more than the above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sip: Vec<String>,
     pub http: SocketAddr,
+    /// HTTP is HTTPS.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub https: bool,
     /// First and last RTP port; `null` where the system picks.
     pub rtp: Option<String>,
     pub node: String,
@@ -102,7 +111,7 @@ pub fn start(
         .enable_all()
         .build()?;
     // Ports first: a second engine on the same ports must not touch the data.
-    let (udp_socket, tcp_listener, sip) = bind_sip(&runtime, compiled.settings.sip)?;
+    let mut bound = listeners::bind(&runtime, &compiled.settings)?;
     let http_listener = runtime
         .block_on(TcpListener::bind(compiled.settings.http))
         .with_context(|| format!("HTTP {}", compiled.settings.http))?;
@@ -114,7 +123,7 @@ pub fn start(
         tracing::warn!(ahead = ?clock.ahead(), "the wall clock is behind the log; times run ahead of it until it has caught up");
     }
     let fixed = Fixed {
-        sip,
+        listeners: bound.addresses.clone(),
         acd_seed: u64::from_be_bytes(random()?),
     };
     fixed.put_into(&mut compiled);
@@ -122,7 +131,7 @@ pub fn start(
     let (door, inbox) = Door::new();
     let counters = Arc::new(Mutex::new(Counters::default()));
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
-    let granted = first_ports(&media, compiled.settings.rtp.bind)?;
+    let granted = first_ports(&media, &compiled.settings.rtp.bind)?;
     let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
     let mut start = durable.recovery.start(
         durable.opened.boot,
@@ -168,13 +177,23 @@ pub fn start(
         }
         door.send(clock.now(), Input::PortsGranted(ports));
     }
-    let tcp = runtime.block_on(async { tcp::spawn(tcp_listener, door.clone(), clock) });
+    let sip_keys = tls::Current::new(compiled.settings.sip_tls.clone());
+    let streams = std::mem::take(&mut bound.streams);
+    let connections = runtime
+        .block_on(async { keeper::spawn(streams, sip_keys.clone(), door.clone(), clock, files) });
+    let dns = Dns::new(
+        &compiled.settings.dns_servers,
+        runtime.handle().clone(),
+        door.clone(),
+        clock,
+    );
     let wiring = engine_thread::Wiring {
         inbox,
         turned_away: door.turned_away(),
         clock,
-        udp: udp_socket.clone(),
-        tcp,
+        udp: bound.udp.clone(),
+        connections: connections.clone(),
+        dns,
         media: media.clone(),
         ports_low,
         journal,
@@ -185,15 +204,25 @@ pub fn start(
     };
     let engine = engine_thread::spawn(engine, wiring)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let udp = udp::spawn(udp_socket, door.clone(), clock, stop.clone())?;
+    let udp = bound
+        .udp
+        .all()
+        .iter()
+        .map(|socket| udp::spawn(socket.clone(), door.clone(), clock, stop.clone()))
+        .collect::<std::io::Result<Vec<_>>>()?;
     snapshot_now_and_then(news.clone(), stop.clone())?;
 
-    let rtp = compiled.settings.rtp;
+    let rtp = &compiled.settings.rtp;
+    let http_keys = tls::Current::new(compiled.settings.http_tls.clone());
+    let https = compiled.settings.http_tls.server.is_some();
     let ready = Ready {
         event: "ready",
-        sip_udp: sip,
-        sip_tcp: sip,
+        sip_udp: bound.first(Transport::Udp).unwrap_or(http),
+        sip_tcp: bound.first(Transport::Tcp).unwrap_or(http),
+        sip_tls: bound.first(Transport::Tls),
+        sip: bound.told(),
         http,
+        https,
         rtp: (rtp.first != 0).then(|| format!("{}-{}", rtp.first, rtp.last)),
         node: compiled.settings.node.to_string(),
         boot: durable.opened.boot,
@@ -240,11 +269,20 @@ pub fn start(
         move |compiled| app.configure(people::accounts(compiled), people::labels(compiled))
     });
     live.tell({
+        let (sip, http) = (sip_keys.clone(), http_keys.clone());
+        move |compiled| {
+            sip.set(compiled.settings.sip_tls.clone());
+            http.set(compiled.settings.http_tls.clone());
+        }
+    });
+    live.tell({
         let media = media.clone();
         move |compiled| media.set_prompts(&Arc::new(load_prompts(compiled)))
     });
     let (leave, leaving) = tokio::sync::oneshot::channel::<()>();
-    let web = runtime.spawn(web::serve(http_listener, app, async move {
+    let more = websocket::router(connections, https);
+    let tls = https.then(|| -> web::Keys { Arc::new(move || http_keys.get().server) });
+    let web = runtime.spawn(web::serve(http_listener, tls, app, more, async move {
         let _ = leaving.await;
     }));
     // Before anybody is told that we run: from then on they may end us.
@@ -344,7 +382,9 @@ impl Running {
                 .map_err(|_| anyhow::anyhow!("the {name} thread panicked"))
         };
         joined(engine, "engine")?;
-        joined(udp, "UDP")?;
+        for thread in udp {
+            joined(thread, "UDP")?;
+        }
         joined(journal, "journal")?;
         joined(bindings, "bindings")?;
         let written = self.log.close(CLOSE_PATIENCE);
@@ -371,26 +411,6 @@ impl Running {
     }
 }
 
-/// Binds UDP and TCP on the same port; with port 0 the system picks one that both have.
-fn bind_sip(
-    runtime: &tokio::runtime::Runtime,
-    address: SocketAddr,
-) -> anyhow::Result<(Arc<UdpSocket>, TcpListener, SocketAddr)> {
-    let tries = if address.port() == 0 { PORT_TRIES } else { 1 };
-    let mut last = None;
-    for _ in 0..tries {
-        let socket = udp::bind(address).with_context(|| format!("SIP over UDP {address}"))?;
-        let bound = socket.local_addr()?;
-        match runtime.block_on(tcp::bind(bound)) {
-            Ok(listener) => return Ok((Arc::new(socket), listener, bound)),
-            Err(error) => {
-                last = Some(anyhow::Error::from(error).context(format!("SIP over TCP {bound}")))
-            }
-        }
-    }
-    Err(last.unwrap_or_else(|| anyhow::anyhow!("no SIP port")))
-}
-
 fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -399,13 +419,13 @@ fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 }
 
 fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Result<MediaThreads> {
-    let rtp = compiled.settings.rtp;
+    let rtp = &compiled.settings.rtp;
     let planes = match rtp.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => usize::from(threads),
     };
     let config = MediaConfig {
-        address: rtp.bind,
+        addresses: rtp.bind.clone(),
         first: rtp.first,
         last: if rtp.first == 0 { 0 } else { rtp.last },
         planes,
@@ -482,13 +502,13 @@ fn look_up_in(store: Store) -> impl Fn(&crm::Number) -> Option<crm::Pop> + Send 
 }
 
 /// The ports that each plane begins with.
-fn first_ports(media: &MediaThreads, bind: IpAddr) -> anyhow::Result<Vec<Vec<media::Port>>> {
+fn first_ports(media: &MediaThreads, bind: &[IpAddr]) -> anyhow::Result<Vec<Vec<media::Port>>> {
     let granted: Vec<_> = (0..media.planes() as u16)
         .map(|plane| media.grant(plane))
         .collect();
     if granted.iter().all(Vec::is_empty) {
         bail!(
-            "no RTP port can be bound on {bind}: every one of rtp's range is taken, or the address is not this machine's"
+            "no RTP port can be bound on {bind:?}: every one of rtp's range is taken, or the address is not this machine's"
         );
     }
     Ok(granted)

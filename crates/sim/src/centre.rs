@@ -114,7 +114,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             .iter()
             .map(|agent| (agent.id.into(), account(agent)))
             .collect(),
-        media_address: IpAddr::from([10, 0, 0, 1]),
+        media_addresses: vec![IpAddr::from([10, 0, 0, 1])],
         codecs: vec![media::Codec::Pcma, media::Codec::Pcmu],
         ptime: Duration::from_millis(20),
         default_lang: media::Lang::ZhCn,

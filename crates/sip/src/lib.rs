@@ -14,6 +14,7 @@ pub mod locate;
 pub mod message;
 pub mod registrar;
 pub mod sdp;
+pub mod stun;
 mod transaction;
 pub mod trunk;
 
@@ -22,5 +23,5 @@ pub use api::{
     Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target,
     Through, Transport,
 };
-pub use endpoint::{Counts, Endpoint, is_new_work, overload_response};
+pub use endpoint::{Counts, Endpoint, is_new_work, nearest, overload_response};
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

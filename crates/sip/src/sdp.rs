@@ -434,3 +434,9 @@ fn attributes(text: &mut String, local: &Local<'_>, events: Option<u8>, directio
         direction.as_str()
     );
 }
+
+/// Whether a description wants its media at an IPv6 address, by its first connection line; `None` when it has none.
+pub fn is_ipv6(sdp: &[u8]) -> Option<bool> {
+    let at = memchr::memmem::find(sdp, b"c=IN IP")? + b"c=IN IP".len();
+    Some(sdp.get(at) == Some(&b'6'))
+}

@@ -1,6 +1,7 @@
 //! The HTTP server: what it holds, and how it is started.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::accounts::Accounts;
 use crate::auth::Guard;
 use crate::gateway::Gateway;
+use crate::https::{self, Https, Keys};
 use crate::hub::Hub;
 use crate::problem::Problem;
 use crate::{index, pages, routes};
@@ -196,20 +198,20 @@ impl App {
     }
 }
 
-/// Serves until `shutdown` resolves, then lets requests finish for a moment. Other protocols on the same port (SIP over WebSocket) can be merged
-/// into [`App::router`] instead of calling this.
+/// Serves until `shutdown` resolves, then lets requests finish for a moment. `tls` makes it HTTPS; `more` are other protocols on the same port
+/// (SIP over WebSocket).
 ///
 /// # Errors
 /// Those of accepting connections.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Keys>,
     app: App,
+    more: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let indexing = tokio::spawn(index_always(app.clone()));
-    let router = app
-        .router()
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let router = app.router().merge(more);
     let leaving = app.clone();
     let (began, begins) = tokio::sync::oneshot::channel();
     let stop = async move {
@@ -221,9 +223,19 @@ pub async fn serve(
         let _ = begins.await;
         tokio::time::sleep(LEAVE_WITHIN).await;
     };
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .into_future();
+    let served: Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>> = match tls {
+        None => {
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
+            let plain = axum::serve(listener, router).with_graceful_shutdown(stop);
+            Box::pin(plain.into_future())
+        }
+        Some(keys) => {
+            let router = router.layer(axum::middleware::from_fn(https::as_plain));
+            let router = router.into_make_service_with_connect_info::<https::Remote>();
+            let secure = axum::serve(Https::new(listener, keys)?, router);
+            Box::pin(secure.with_graceful_shutdown(stop).into_future())
+        }
+    };
     let result = tokio::select! {
         result = served => result,
         () = late => Ok(()),

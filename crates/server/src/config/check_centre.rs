@@ -1,19 +1,15 @@
 //! The node's settings: compiled and checked.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::check::{Check, is_name};
-use super::compile::{Base, Import, RtpSettings, Settings};
+use super::compile::{Base, Import, Settings};
 use super::read::CENTRE;
-use super::value::Placed;
 
 impl Check<'_> {
     pub(super) fn settings(&mut self, base: &Base<'_>) -> Settings {
-        let centre = &self.forms.centre;
-        let loopback = IpAddr::from([127, 0, 0, 1]);
-        let bind = centre.bind.as_deref().copied().unwrap_or(loopback);
-        let pick = |own: &Option<Placed<IpAddr>>| own.as_deref().copied().unwrap_or(bind);
+        let forms = self.forms;
+        let centre = &forms.centre;
         let time_zone = jiff::tz::TimeZone::get(&centre.locale.time_zone).unwrap_or_else(|_| {
             let hint = "an IANA name, e.g. \"Asia/Shanghai\"";
             self.error(
@@ -34,16 +30,19 @@ impl Check<'_> {
                 .data_dir
                 .clone()
                 .unwrap_or_else(|| PathBuf::from("data")),
-            sip: SocketAddr::new(pick(&centre.sip.bind), centre.sip.port),
-            sip_public: centre.sip.public.as_deref().copied(),
-            http: SocketAddr::new(pick(&centre.http.bind), centre.http.port),
+            sip: self.sip_addresses(),
+            sip_public: centre
+                .sip
+                .public
+                .as_ref()
+                .map_or_else(Vec::new, |public| public.all().to_vec()),
+            sip_tls_port: centre.sip.tls_port,
+            sip_tls: self.sip_keys(base),
+            http_tls: self.http_keys(base),
+            dns_servers: self.dns_servers(),
+            http: self.http_address(),
             metrics_token: centre.http.metrics_token.clone(),
-            rtp: RtpSettings {
-                bind: pick(&centre.rtp.bind),
-                first: *centre.rtp.first,
-                last: *centre.rtp.last,
-                threads: centre.rtp.threads,
-            },
+            rtp: self.rtp_settings(),
             ivr_dir: base.ivr_dir.clone(),
             drain: centre.limits.drain.0,
             first_import: centre.customers.first_import.as_ref().map(|file| {
@@ -160,58 +159,5 @@ impl Check<'_> {
             );
         }
         // The SIP port may lie among them: it is bound first, and a port that is taken is left out.
-    }
-
-    pub(super) fn listeners(&mut self, settings: &Settings) {
-        let centre = &self.forms.centre;
-        let beyond: Vec<&str> = [
-            ("SIP", settings.sip.ip()),
-            ("HTTP", settings.http.ip()),
-            ("RTP", settings.rtp.bind),
-        ]
-        .into_iter()
-        .filter(|(_, address)| !address.is_loopback())
-        .map(|(what, _)| what)
-        .collect();
-        if settings.demo_passwords && !beyond.is_empty() {
-            let message = format!(
-                "demo passwords are refused because {} would listen beyond loopback",
-                beyond.join(", ")
-            );
-            let hint = "set `demo_passwords = false` and give the agents credentials with `cordboard agent passwd`, or bind 127.0.0.1";
-            let span = if centre.demo_passwords.span.is_empty() {
-                centre.bind.as_ref().map_or(0..0, |bind| bind.span.clone())
-            } else {
-                centre.demo_passwords.span.clone()
-            };
-            self.error(CENTRE, &span, message, Some(hint));
-        }
-        for (what, address, public, span) in [
-            (
-                "sip",
-                settings.sip.ip(),
-                &centre.sip.public,
-                centre.sip.bind.as_ref().or(centre.bind.as_ref()),
-            ),
-            (
-                "rtp",
-                settings.rtp.bind,
-                &centre.rtp.public,
-                centre.rtp.bind.as_ref().or(centre.bind.as_ref()),
-            ),
-        ] {
-            if address.is_unspecified() && public.is_none() {
-                let span = span.map_or(0..0, |placed| placed.span.clone());
-                let message = format!(
-                    "{what} listens on every address, so phones must be told one: `{what}.public` is missing"
-                );
-                self.error(
-                    CENTRE,
-                    &span,
-                    message,
-                    Some("the address of this machine that the phones can reach"),
-                );
-            }
-        }
     }
 }

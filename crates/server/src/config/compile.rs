@@ -13,6 +13,7 @@ use super::flows::FlowSet;
 use super::form::{Codec, Digest, Forms, Language, Role};
 use super::source::Source;
 use super::value::Placed;
+use crate::tls;
 
 type Name = Arc<str>;
 
@@ -43,9 +44,15 @@ pub struct Compiled {
 pub struct Settings {
     pub node: Name,
     pub data_dir: PathBuf,
-    pub sip: SocketAddr,
-    /// The address that phones are told, when it is not the one bound.
-    pub sip_public: Option<IpAddr>,
+    /// Where SIP listens; never empty.
+    pub sip: Vec<SocketAddr>,
+    /// What phones are told in place of an address bound, one of each family.
+    pub sip_public: Vec<IpAddr>,
+    /// Port of TLS on the same addresses; used with a certificate.
+    pub sip_tls_port: u16,
+    pub sip_tls: tls::Keys,
+    pub http_tls: tls::Keys,
+    pub dns_servers: Vec<SocketAddr>,
     pub http: SocketAddr,
     pub metrics_token: Option<String>,
     pub rtp: RtpSettings,
@@ -61,9 +68,12 @@ pub struct Settings {
 }
 
 /// RTP sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtpSettings {
-    pub bind: IpAddr,
+    /// One of each family at most; never empty.
+    pub bind: Vec<IpAddr>,
+    /// What SDP tells for each of them.
+    pub told: Vec<IpAddr>,
     /// 0: the system picks each.
     pub first: u16,
     pub last: u16,
@@ -140,7 +150,7 @@ pub fn compile(
     check.skills();
     let trunks = check.trunks(&settings, base.dir);
     let routes = check.routes;
-    let sip = sip_config(forms, &settings, agents.sip, trunks.sip);
+    let sip = sip_config(forms, agents.sip, trunks.sip);
     let engine = engine::Config {
         node: settings.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -155,13 +165,7 @@ pub fn compile(
         routes,
         queues: queues.services,
         agents: agents.phones,
-        media_address: forms
-            .centre
-            .rtp
-            .public
-            .as_deref()
-            .copied()
-            .unwrap_or(settings.rtp.bind),
+        media_addresses: settings.rtp.told.clone(),
         codecs: forms
             .centre
             .media
@@ -211,15 +215,10 @@ fn effective(forms: &Forms) -> serde_json::Value {
 
 fn sip_config(
     forms: &Forms,
-    settings: &Settings,
     users: HashMap<Name, sip::Credentials>,
     trunks: Vec<sip::Trunk>,
 ) -> sip::Config {
     let centre = &forms.centre;
-    let told = SocketAddr::new(
-        settings.sip_public.unwrap_or(settings.sip.ip()),
-        settings.sip.port(),
-    );
     let calls = centre.limits.calls as usize;
     sip::Config {
         realm: centre.sip.realm.clone(),
@@ -232,7 +231,8 @@ fn sip_config(
                 Digest::Sha256 => sip::Algorithm::Sha256,
             })
             .collect(),
-        listeners: sip::Listener::pair(told),
+        // With the ports that were bound: see `live::Fixed`.
+        listeners: Vec::new(),
         users: Arc::new(users),
         trunks,
         expires_min: centre.sip.expires_min.0,

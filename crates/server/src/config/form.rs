@@ -17,8 +17,8 @@ pub struct Centre {
     pub node: Option<Placed<String>>,
     /// Where the database, the log and recordings are.
     pub data_dir: Option<PathBuf>,
-    /// The address that all listeners bind where they do not say otherwise.
-    pub bind: Option<Placed<IpAddr>>,
+    /// The address that all listeners bind where they do not say otherwise, or several (IPv4 and IPv6); HTTP takes the first.
+    pub bind: Option<Placed<Addresses>>,
     /// Agents without credentials get the password `demo-ID`. Refused unless every listener is on loopback.
     pub demo_passwords: Placed<bool>,
     pub sip: Sip,
@@ -40,10 +40,12 @@ pub struct Sip {
     pub port: u16,
     /// TLS port: listens only with a certificate.
     pub tls_port: u16,
-    /// The address to bind, when it is not `bind`.
-    pub bind: Option<Placed<IpAddr>>,
-    /// The address that phones are told (Contact, Via), when it is not the one bound.
-    pub public: Option<Placed<IpAddr>>,
+    /// The addresses to bind, when they are not `bind`: one, or up to four.
+    pub bind: Option<Placed<Addresses>>,
+    /// What phones are told (Contact, Via) in place of an address bound: one of each family.
+    pub public: Option<Placed<Addresses>>,
+    pub tls: Tls,
+    pub dns: Dns,
     /// Offered in this order.
     pub digest: Placed<Vec<Digest>>,
     /// Realm of the challenges; stored HA1 values are bound to it.
@@ -62,6 +64,8 @@ impl Default for Sip {
             tls_port: 5061,
             bind: None,
             public: None,
+            tls: Tls::default(),
+            dns: Dns::default(),
             digest: Placed {
                 value: vec![Digest::Sha256, Digest::Md5],
                 span: 0..0,
@@ -72,6 +76,57 @@ impl Default for Sip {
             nonce_lifetime: Length::secs(300),
         }
     }
+}
+
+/// One address, or a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Addresses {
+    One(IpAddr),
+    Many(Vec<IpAddr>),
+}
+
+impl Addresses {
+    /// All of them, in their order.
+    pub fn all(&self) -> &[IpAddr] {
+        match self {
+            Addresses::One(one) => std::slice::from_ref(one),
+            Addresses::Many(many) => many,
+        }
+    }
+}
+
+/// Certificates of SIP over TLS, PEM files relative to the configuration directory; read again by every reload.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Ours, then those between it and its CA. With it TLS listens.
+    pub certificate: Option<Placed<PathBuf>>,
+    /// Its private key.
+    pub key: Option<Placed<PathBuf>>,
+    /// The CA of the certificates that may be shown to us: a trunk's `certificate` needs it.
+    pub client_ca: Option<Placed<PathBuf>>,
+    /// The CA that servers we call must be certified by; the system's when absent.
+    pub ca: Option<Placed<PathBuf>>,
+}
+
+/// Where SIP URIs with names are looked up (RFC 3263).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dns {
+    /// DNS servers as `192.0.2.53:53`; the system's (`/etc/resolv.conf`) when empty.
+    pub servers: Vec<Placed<String>>,
+}
+
+/// The certificate of HTTPS, PEM files relative to the configuration directory; read again by every reload.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpTls {
+    /// Ours, then those between it and its CA. With it pages, API and `/sip` are HTTPS and WSS.
+    pub certificate: Option<Placed<PathBuf>>,
+    /// Its private key.
+    pub key: Option<Placed<PathBuf>>,
 }
 
 /// Digest algorithms of RFC 8760.
@@ -92,6 +147,7 @@ pub struct Http {
     pub port: u16,
     /// The address to bind, when it is not `bind`.
     pub bind: Option<Placed<IpAddr>>,
+    pub tls: HttpTls,
     /// Bearer token that `/metrics` wants; needed when HTTP listens beyond loopback.
     #[serde(skip_serializing)]
     pub metrics_token: Option<String>,
@@ -102,6 +158,7 @@ impl Default for Http {
         Http {
             port: 8080,
             bind: None,
+            tls: HttpTls::default(),
             metrics_token: None,
         }
     }
@@ -115,10 +172,10 @@ pub struct Rtp {
     pub first: Placed<u16>,
     /// Last UDP port.
     pub last: Placed<u16>,
-    /// The address to bind, when it is not `bind`.
-    pub bind: Option<Placed<IpAddr>>,
-    /// The address that SDP tells, when it is not the one bound.
-    pub public: Option<Placed<IpAddr>>,
+    /// The addresses to bind, when they are not `bind`: one of each family.
+    pub bind: Option<Placed<Addresses>>,
+    /// What SDP tells in place of an address bound: one of each family.
+    pub public: Option<Placed<Addresses>>,
     /// Media threads; 0 is one a core.
     #[schemars(range(max = 256))]
     pub threads: u16,

@@ -197,7 +197,7 @@ fn overrides_reach_every_setting() {
     );
     assert_eq!(told, Vec::<String>::new());
     let compiled = compiled.unwrap();
-    assert_eq!(compiled.settings.sip.to_string(), "127.0.0.2:15060");
+    assert_eq!(compiled.settings.sip[0].to_string(), "127.0.0.2:15060");
     assert_eq!(&*compiled.settings.node, "7");
     assert_eq!(compiled.engine.acd.queues[0].ring.as_secs(), 5);
     assert_eq!(compiled.engine.acd.agents[0].skills["support"], 9);

@@ -301,7 +301,16 @@ fn branches(schema: &Json) -> Vec<&Json> {
         .or_else(|| schema.get("oneOf"))
         .and_then(Json::as_array)
     {
-        Some(branches) => branches.iter().collect(),
+        // An optional value of several forms is a choice within a choice.
+        Some(branches) => branches
+            .iter()
+            .flat_map(
+                |branch| match branch.get("anyOf").and_then(Json::as_array) {
+                    Some(inner) => inner.iter().collect(),
+                    None => vec![branch],
+                },
+            )
+            .collect(),
         None => vec![schema],
     }
 }

@@ -1,5 +1,8 @@
-//! The sockets of SIP: datagrams by a blocking thread, streams by tokio, and the one door to the engine between them.
+//! The sockets of SIP: datagrams by a blocking thread, connections by tokio, and the one door to the engine between them.
 
+pub mod connection;
+pub mod dns;
 pub mod door;
-pub mod tcp;
+pub mod keeper;
 pub mod udp;
+pub mod websocket;

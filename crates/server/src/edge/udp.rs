@@ -48,6 +48,10 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     // What the kernel refuses here costs datagrams under a burst, no more.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    if address.is_ipv6() {
+        // IPv4 has a socket of its own.
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     socket.set_read_timeout(Some(STOP_CHECK))?;
     if address.is_ipv4() {
@@ -56,6 +60,59 @@ pub fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?;
     }
     Ok(socket.into())
+}
+
+/// Every socket that SIP is bound on, one an address; a clone is the same ones.
+#[derive(Clone)]
+pub struct Sockets {
+    all: Arc<[Arc<UdpSocket>]>,
+    /// Of each, in the same order.
+    addresses: Arc<[sip::Listener]>,
+}
+
+impl Sockets {
+    /// These sockets; at least one.
+    ///
+    /// # Errors
+    /// When the system does not know where one is bound.
+    pub fn new(sockets: Vec<UdpSocket>) -> io::Result<Self> {
+        let addresses = sockets
+            .iter()
+            .map(|socket| {
+                Ok(sip::Listener {
+                    transport: Transport::Udp,
+                    address: socket.local_addr()?,
+                })
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Sockets {
+            all: sockets.into_iter().map(Arc::new).collect(),
+            addresses,
+        })
+    }
+
+    /// Each of them, for its receiver.
+    pub fn all(&self) -> &[Arc<UdpSocket>] {
+        &self.all
+    }
+
+    /// Sends one message from the address that this peer knows us by.
+    ///
+    /// # Errors
+    /// When the system refuses this destination, or we have no address of its family.
+    pub fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        let socket = match &*self.all {
+            [only] => Some(only),
+            all => sip::nearest(&self.addresses, Transport::Udp, to.ip()).and_then(|nearest| {
+                let index = self
+                    .addresses
+                    .iter()
+                    .position(|listener| listener.address == nearest)?;
+                all.get(index)
+            }),
+        };
+        send(socket.ok_or(io::ErrorKind::AddrNotAvailable)?, to, bytes)
+    }
 }
 
 /// Sends one message. `Err` is about this peer.
@@ -147,6 +204,9 @@ impl Receiver {
     }
 
     fn datagram(&mut self, at: clock::Time, remote: SocketAddr, bytes: &[u8]) {
+        if sip::stun::is_stun(bytes) {
+            return self.stun(at, remote, bytes);
+        }
         // Keep-alives: CRLF or nothing (RFC 5626 section 4.4.1 has STUN for UDP, which begins with two zero bits, unlike any SIP message).
         if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0))
             || bytes
@@ -184,6 +244,22 @@ impl Receiver {
                     .sip(at, sip::Input::Malformed { peer, bytes }, true);
             }
         }
+    }
+
+    /// A keep-alive (RFC 5626 section 4.4.2); what is malformed is counted where malformed SIP is.
+    fn stun(&self, at: clock::Time, remote: SocketAddr, bytes: &[u8]) {
+        if let Some(answer) = sip::stun::answer(bytes, remote) {
+            let _ = send(&self.socket, remote, &answer);
+            return;
+        }
+        let peer = Peer {
+            transport: Transport::Udp,
+            remote,
+            flow: None,
+        };
+        let bytes = Bytes::copy_from_slice(bytes);
+        self.door
+            .sip(at, sip::Input::Malformed { peer, bytes }, true);
     }
 
     /// Takes what ICMP said from the error queue.

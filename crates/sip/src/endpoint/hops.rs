@@ -1,7 +1,7 @@
 //! Next hops of what we send outside dialogs: the DNS asked through the edge, and the next server where one fails (RFC 3263 section 4.3).
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use clock::Time;
@@ -10,7 +10,7 @@ use super::leg::{Hangup, State};
 use super::timers::TimerId;
 use super::trunks::TrunkAlarm;
 use super::{Alarm, Endpoint};
-use crate::api::{Cause, Edge, Event, Invite, LegId, Output, Peer, Transport};
+use crate::api::{Cause, Edge, Event, Invite, LegId, Output, Peer, Target, Transport};
 use crate::locate::{Answer, Hop, Known, Located, Question, locate};
 
 /// The edge answers each question; should it not, nobody waits longer.
@@ -136,6 +136,36 @@ impl Endpoint {
             self.hops.since.remove(&seeker);
         }
         sought
+    }
+
+    /// The address that a call to this target will go to first, as far as that is known without asking: for the family of its SDP.
+    pub fn heading(&self, now: Time, target: &Target) -> Option<IpAddr> {
+        let uri = match target {
+            Target::User(user) => return Some(self.registrar.best(user)?.peer.remote.ip()),
+            Target::Binding { user, uri } => {
+                let mut bindings = self.registrar.of(user).iter();
+                let binding = bindings.find(|binding| binding.uri == **uri)?;
+                return Some(binding.peer.remote.ip());
+            }
+            Target::Uri(uri) => uri,
+            Target::Trunks(ways) => {
+                let first = &ways.first()?.trunk;
+                let mut trunks = self.layer.config.trunks.iter();
+                let trunk = trunks.find(|trunk| trunk.name == *first)?;
+                trunk.carrier.as_ref()?.next_hop.as_str()
+            }
+        };
+        let local = &self.layer.local;
+        match locate(
+            uri,
+            &self.hops.known,
+            now,
+            |ip| local.speaks(ip),
+            &mut |_| 0,
+        ) {
+            Located::Hops(hops) => hops.first().map(|hop| hop.remote.ip()),
+            Located::Ask(_) | Located::Nowhere => None,
+        }
     }
 
     fn ask(&mut self, now: Time, question: Question, seeker: Seeker) -> Sought {

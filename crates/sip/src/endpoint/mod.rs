@@ -44,6 +44,7 @@ use layer::{Layer, Purpose};
 use leg::{Leg, LegAlarm};
 use timers::TimerId;
 
+pub use local::nearest;
 pub use overload::{is_new_work, overload_response};
 
 /// Methods that we understand, for Allow.

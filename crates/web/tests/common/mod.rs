@@ -147,7 +147,13 @@ impl World {
             .block_on(tokio::net::TcpListener::bind(listen))
             .unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(web::serve(listener, app.clone(), std::future::pending()));
+        runtime.spawn(web::serve(
+            listener,
+            None,
+            app.clone(),
+            axum::Router::new(),
+            std::future::pending(),
+        ));
         World {
             address,
             app,
