@@ -93,8 +93,13 @@ pub struct Line {
 
 impl Line {
     pub fn new() -> Line {
+        Line::on("127.0.0.1:0")
+    }
+
+    /// At an address of another kind.
+    pub fn on(address: &str) -> Line {
         Line {
-            socket: UdpSocket::bind("127.0.0.1:0").expect("a port"),
+            socket: UdpSocket::bind(address).expect("a port"),
             put_back: VecDeque::new(),
         }
     }

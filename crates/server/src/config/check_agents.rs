@@ -1,11 +1,11 @@
 //! Agents and others who sign in: compiled and checked.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use engine::api::AgentAccount;
 use ivr::Severity;
+use sip::message::{Host, Scheme};
 
 use super::check::Check;
 use super::compile::{Account, Password, Settings, levels};
@@ -172,12 +172,12 @@ impl Check<'_> {
         if let Some(contact) = &agent.contact
             && !is_fixed_contact(contact)
         {
-            let message = format!("\"{}\" is no SIP URI with an address", contact.value);
+            let message = format!("\"{}\" is no SIP URI", contact.value);
             self.error(
                 AGENTS,
                 &contact.span,
                 message,
-                Some("e.g. \"sip:1001@192.0.2.7:5060\"; names are not looked up"),
+                Some("e.g. \"sip:1001@192.0.2.7:5060\" or \"sip:1001@phones.example\""),
             );
         }
     }
@@ -236,17 +236,9 @@ fn has_no_credentials(agent: &Agent) -> bool {
     agent.password_argon2.is_none() && agent.ha1_md5.is_none() && agent.ha1_sha256.is_none()
 }
 
+/// An address or a name, which is resolved when it is called (RFC 3263).
 fn is_fixed_contact(uri: &str) -> bool {
-    let Some(rest) = uri.strip_prefix("sip:") else {
-        return false;
-    };
-    let rest = rest.split([';', '?']).next().unwrap_or_default();
-    let host = rest.rsplit('@').next().unwrap_or_default();
-    host.parse::<SocketAddr>().is_ok()
-        || host.parse::<IpAddr>().is_ok()
-        || host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<IpAddr>()
-            .is_ok()
+    sip::message::Uri::parse(uri).is_ok_and(|uri| {
+        matches!(uri.scheme, Scheme::Sip | Scheme::Sips) && uri.host != Host::Name("")
+    })
 }

@@ -73,32 +73,48 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// From the beginning to the end.
+    /// From the beginning to the end. What TLS and WebSocket need is boxed, so that a plain connection's task is small.
     pub async fn run(self, origin: Origin, waiting: mpsc::Receiver<Bytes>) {
         match origin {
             Origin::Tcp(stream) => self.accepted(stream, waiting).await,
             Origin::Tls(stream, config) => {
-                let handshake = TlsAcceptor::from(config).accept(stream);
-                if let Ok(Ok(stream)) = timeout(HANDSHAKE_WITHIN, handshake).await {
-                    self.verified(stream.get_ref().1.peer_certificates());
-                    self.accepted(stream, waiting).await;
-                }
+                Box::pin(self.accepted_tls(stream, config, waiting)).await;
             }
-            Origin::WebSocket(socket) => self.websocket(*socket, waiting).await,
+            Origin::WebSocket(socket) => Box::pin(self.websocket(*socket, waiting)).await,
             Origin::Open => match connect(self.peer.remote).await {
                 Some(stream) => self.opened(stream, waiting).await,
                 None => self.unreachable(),
             },
             Origin::OpenTls(config, domain) => {
-                match connect_tls(self.peer.remote, config, domain).await {
-                    Some(stream) => {
-                        self.verified(stream.get_ref().1.peer_certificates());
-                        self.opened(stream, waiting).await;
-                    }
-                    None => self.unreachable(),
-                }
+                Box::pin(self.opened_tls(config, domain, waiting)).await;
             }
         }
+    }
+
+    async fn accepted_tls(
+        &self,
+        stream: TcpStream,
+        config: Arc<ServerConfig>,
+        waiting: mpsc::Receiver<Bytes>,
+    ) {
+        let handshake = TlsAcceptor::from(config).accept(stream);
+        if let Ok(Ok(stream)) = timeout(HANDSHAKE_WITHIN, handshake).await {
+            self.verified(stream.get_ref().1.peer_certificates());
+            self.accepted(stream, waiting).await;
+        }
+    }
+
+    async fn opened_tls(
+        &self,
+        config: Arc<ClientConfig>,
+        domain: Option<Arc<str>>,
+        waiting: mpsc::Receiver<Bytes>,
+    ) {
+        let Some(stream) = connect_tls(self.peer.remote, config, domain).await else {
+            return self.unreachable();
+        };
+        self.verified(stream.get_ref().1.peer_certificates());
+        self.opened(stream, waiting).await;
     }
 
     /// The handshake has verified these; nothing is told of who showed none.
