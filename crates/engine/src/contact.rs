@@ -51,6 +51,8 @@ pub(crate) struct Contact {
     pub(crate) hold_ms: u64,
     /// The contact for whose sake its agent consults here: the caller's leg is that one's.
     pub(crate) consults_for: Option<acd::ContactId>,
+    /// What the far end of the leg that ended it gave as Reason (RFC 3326).
+    pub(crate) cause_detail: Option<Box<str>>,
 }
 
 /// What a contact begins with.
@@ -114,6 +116,7 @@ impl Contact {
             talk_ms: 0,
             hold_ms: 0,
             consults_for: None,
+            cause_detail: None,
         }
     }
 }
@@ -296,6 +299,8 @@ pub(crate) struct Leg {
     pub(crate) offer: Option<Bytes>,
     /// Our 200 to a re-INVITE without an offer carried ours: its ACK brings the answer.
     pub(crate) awaits_answer: bool,
+    /// 183 with our description has gone out: it hears before it is answered.
+    pub(crate) hears_early: bool,
     /// The host that its signalling comes from.
     pub(crate) signalling: Option<std::net::IpAddr>,
     /// Our SDP answer or offer as last sent.

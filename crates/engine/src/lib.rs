@@ -23,6 +23,7 @@ mod contact;
 mod control;
 mod dialogue;
 mod direct;
+mod early;
 mod hold;
 mod journal;
 mod ladder;
@@ -228,8 +229,11 @@ impl Engine {
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
             sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),
             sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),
-            // We never offer anew in an established dialog; a stray answer changes nothing.
-            sip::Event::ReofferAccepted { .. } | sip::Event::ReofferRejected { .. } => {}
+            // Our description stands as it is; theirs may be a new one.
+            sip::Event::ReofferAccepted { leg, sdp } => {
+                self.take_answer(leg, sdp.as_ref());
+            }
+            sip::Event::ReofferRejected { .. } => {}
             sip::Event::Info {
                 leg,
                 content_type,
@@ -238,10 +242,12 @@ impl Engine {
             sip::Event::Referred { leg, referral } => self.referred(now, leg, referral),
             // We never send one.
             sip::Event::ReferAnswered { .. } | sip::Event::ReferNotified { .. } => {}
-            sip::Event::Gone { leg, cause } => {
+            sip::Event::EarlyAnswer { leg, sdp } => self.early_answer(leg, &sdp),
+            sip::Event::Gone { leg, cause, reason } => {
                 if let Some(contact) = self.legs.get(&leg).and_then(|leg| leg.contact) {
                     self.ladders.leaves(leg, contact);
                 }
+                self.keep_reason(leg, &cause, reason);
                 self.gone(now, leg, cause);
                 self.ladders.gone(leg);
             }

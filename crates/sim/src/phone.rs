@@ -83,6 +83,7 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: format!("sim/{name}"),
+        dialogs: sip::DialogRules::default(),
     }
 }
 
@@ -322,7 +323,7 @@ impl Phone {
                 self.referred
                     .push(format!("{} {status}{}", leg.0, if last { "." } else { "" }));
             }
-            Event::Gone { leg, cause } => {
+            Event::Gone { leg, cause, .. } => {
                 self.legs.remove(&leg);
                 self.offers.remove(&leg);
                 self.ended.push(format!("{cause:?}"));

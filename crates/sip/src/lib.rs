@@ -19,11 +19,9 @@ mod transaction;
 pub mod trunk;
 
 pub use api::{
-    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Edge, Event, FlowId,
-    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Referral, Registration,
-    Replaced, Target, Through, Transport,
+    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, DialogRules, Edge, Event,
+    FlowId, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Referral,
+    Registration, Reliable, Replaced, Target, Through, Transport,
 };
-pub use endpoint::{
-    Counts, DialogName, Endpoint, is_new_work, nearest, overload_response,
-};
+pub use endpoint::{Counts, DialogName, Endpoint, is_new_work, nearest, overload_response};
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

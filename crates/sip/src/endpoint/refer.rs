@@ -355,8 +355,8 @@ impl Endpoint {
             self.layer.emit(Event::ReferAnswered { leg: id, status });
         }
         match status {
-            481 => self.dialog_died(now, id, false),
-            408 => self.dialog_died(now, id, true),
+            481 => self.dialog_died(now, id, None),
+            408 => self.dialog_died(now, id, Some(super::leg::NO_RESPONSE)),
             _ => {}
         }
     }

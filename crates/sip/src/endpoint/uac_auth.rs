@@ -189,6 +189,8 @@ impl Endpoint {
             Purpose::Register(index) | Purpose::Options(index) => self.trunks.name(index),
             Purpose::Invite(leg)
             | Purpose::Reinvite(leg)
+            | Purpose::Update(leg)
+            | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
             | Purpose::Info(leg)
             | Purpose::Refer(leg)
@@ -302,6 +304,8 @@ impl Endpoint {
                 Some(leg.dialog.next_cseq())
             }
             Purpose::Reinvite(leg)
+            | Purpose::Update(leg)
+            | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
             | Purpose::Info(leg)
             | Purpose::Refer(leg)
