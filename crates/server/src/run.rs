@@ -28,8 +28,8 @@ use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
 use crate::{
-    bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up, outside,
-    people, prompts, publish, tls,
+    bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up,
+    outside, people, prompts, publish, tls,
 };
 
 /// How long the log and the snapshot may take at the end.
@@ -189,7 +189,6 @@ pub fn start(
     );
     let wiring = engine_thread::Wiring {
         inbox,
-        turned_away: door.turned_away(),
         clock,
         udp: bound.udp.clone(),
         connections: connections.clone(),
