@@ -23,5 +23,8 @@ pub use api::{
     FlowId, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Referral,
     Registration, Reliable, Replaced, Target, Through, Transport,
 };
-pub use endpoint::{Counts, DialogName, Endpoint, is_new_work, nearest, overload_response};
+pub use endpoint::{
+    Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest, overload_response,
+    urgency,
+};
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};
