@@ -21,6 +21,7 @@ mod contact;
 mod control;
 mod dialogue;
 mod direct;
+pub mod inbound;
 mod journal;
 mod ladder;
 mod legs;
@@ -213,6 +214,11 @@ impl Engine {
                     .begins(incoming.leg, &incoming.call_id, party, true);
                 self.arrive(now, incoming)
             }
+            sip::Event::Placed {
+                leg,
+                call_id,
+                party,
+            } => self.ladders.begins(leg, &call_id, party, false),
             sip::Event::Trying { leg } => self.lives(leg),
             sip::Event::Ringing { leg, sdp, .. } => self.rings(now, leg, sdp.as_ref()),
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
