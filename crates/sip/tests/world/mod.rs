@@ -198,7 +198,7 @@ fn event_text(event: &Event) -> Option<String> {
                 .map_or(String::new(), |reason| format!(" because {reason}"));
             format!("Gone {{ leg: {leg:?}, cause: {cause:?} }}{reason}")
         }
-        Event::Traffic { .. } | Event::TrunkCall { .. } => return None,
+        Event::Traffic { .. } | Event::TrunkCall { .. } | Event::Placed { .. } => return None,
         Event::Trunk(state) if state.up && state.registered.is_none() => return None,
         Event::Trunk(state) => format!(
             "Trunk {} {} registered {:?} calls {}",
