@@ -28,3 +28,4 @@ mod survival;
 mod talk;
 mod traffic;
 mod trunks;
+mod watching;

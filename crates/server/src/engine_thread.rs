@@ -19,12 +19,15 @@ use crate::edge::door::{TurnedAway, Work};
 use crate::edge::keeper::Connections;
 use crate::edge::udp;
 use crate::fatal;
+use crate::hep::Hep;
 use crate::journal::{Entry, Journal};
 use crate::look_up::LookUps;
 use crate::media_thread::MediaThreads;
 
 /// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
 const INPUTS_PER_TURN: usize = 256;
+/// Between two looks at what SIP holds.
+const GAUGE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Commands held back for each media thread that hangs; beyond it they are lost with its calls.
 const HELD_MAX: usize = 65_536;
 
@@ -45,6 +48,8 @@ pub struct Wiring {
     pub counters: Arc<Mutex<Counters>>,
     /// Told when a drain is over.
     pub drained: Sender<()>,
+    /// Gets a copy of every SIP message.
+    pub hep: Option<Hep>,
 }
 
 /// Starts the thread; it ends at [`Work::Stop`].
@@ -56,6 +61,8 @@ pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
     let turn = Turn {
         engine,
         wiring,
+        gauged: Time::ZERO,
+        stale: false,
         now,
         entries: Vec::new(),
         counts: Vec::new(),
@@ -68,6 +75,9 @@ pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
 struct Turn {
     engine: Engine,
     wiring: Wiring,
+    /// When the gauges were taken last, and whether something has happened since.
+    gauged: Time,
+    stale: bool,
     /// Never goes back, though inputs are stamped by several threads.
     now: Time,
     entries: Vec<Entry>,
@@ -94,8 +104,10 @@ impl Turn {
 
     /// Waits for an input or a deadline, then handles what is there. False at the end.
     fn wait(&mut self) -> bool {
-        let first = match self.engine.poll_timeout() {
-            Some((at, _)) => self
+        let gauge = self.stale.then(|| self.gauged + GAUGE_EVERY);
+        let due = self.engine.poll_timeout().map(|(at, _)| at);
+        let first = match [due, gauge].into_iter().flatten().min() {
+            Some(at) => self
                 .wiring
                 .inbox
                 .recv_deadline(self.wiring.clock.instant(at)),
@@ -164,6 +176,11 @@ impl Turn {
                 }
                 Output::Count(count) => self.counts.push(count),
                 Output::Bindings { user, bindings } => self.wiring.bindings.keep(user, bindings),
+                Output::Captured(captured) => {
+                    if let Some(hep) = &self.wiring.hep {
+                        hep.tell(captured);
+                    }
+                }
                 Output::PortsLow { plane } => {
                     // Full: a grant is on its way already.
                     let _ = self.wiring.ports_low.try_send(plane);
@@ -226,7 +243,31 @@ impl Turn {
         }
     }
 
+    /// What is held, for the metrics. Counting takes a walk over all registrations, so not in every turn.
+    fn gauge(&mut self) {
+        self.stale = self.now < self.gauged + GAUGE_EVERY;
+        if self.stale {
+            return;
+        }
+        self.gauged = self.now;
+        let held = self.engine.sip_counts();
+        let mut counters = self
+            .wiring
+            .counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        counters.sip_retransmissions = self.engine.sip_retransmissions();
+        counters.sip_server_transactions = held.server_transactions as u64;
+        counters.sip_client_transactions = held.client_transactions as u64;
+        counters.sip_dialogs = held.dialogs as u64;
+        counters.sip_registrations = held.bindings as u64;
+        if let Some(hep) = &self.wiring.hep {
+            counters.hep_packets = hep.counts();
+        }
+    }
+
     fn write_down(&mut self) {
+        self.gauge();
         self.wiring.journal.write(std::mem::take(&mut self.entries));
         let (refused, dropped, too_large) = self.wiring.turned_away.take();
         if self.counts.is_empty() && refused + dropped + too_large == 0 {

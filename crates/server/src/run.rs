@@ -24,12 +24,13 @@ use crate::control::Control;
 use crate::edge::dns::Dns;
 use crate::edge::door::Door;
 use crate::edge::{keeper, udp, websocket};
+use crate::hep::Hep;
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
 use crate::{
-    bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up, outside,
-    people, prompts, publish, tls,
+    bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up,
+    outside, people, prompts, publish, tls,
 };
 
 /// How long the log and the snapshot may take at the end.
@@ -201,6 +202,12 @@ pub fn start(
         bindings: kept_bindings,
         counters: counters.clone(),
         drained: drained_tell,
+        hep: compiled
+            .settings
+            .hep
+            .clone()
+            .map(|hep| Hep::start(hep, sip))
+            .transpose()?,
     };
     let engine = engine_thread::spawn(engine, wiring)?;
     let stop = Arc::new(AtomicBool::new(false));
