@@ -128,6 +128,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         announce_unknown: false,
         outbound: engine::outbound::Outbound::default(),
         inbound: BTreeMap::new(),
+        capture: false,
     }
 }
 

@@ -24,7 +24,7 @@ pub use api::{
     Registration, Reliable, Replaced, Target, Through, Transport,
 };
 pub use endpoint::{
-    Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest, overload_response,
-    urgency,
+    Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest,
+    overload_response, urgency,
 };
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

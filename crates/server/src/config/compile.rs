@@ -65,6 +65,7 @@ pub struct Settings {
     pub log_level: String,
     pub log_json: bool,
     pub demo_passwords: bool,
+    pub hep: Option<crate::hep::Settings>,
 }
 
 /// RTP sockets.
@@ -188,6 +189,7 @@ pub fn compile(
         announce_unknown: forms.centre.ivr.announce_unknown,
         outbound: trunks.outbound,
         inbound: trunks.inbound,
+        capture: settings.hep.is_some(),
     };
     Compiled {
         engine,

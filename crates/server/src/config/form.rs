@@ -61,6 +61,22 @@ pub struct Sip {
     pub session_expires_min: Length,
     /// Which callers acknowledge our ringing and early media (RFC 3262).
     pub reliable_provisionals: ReliableProvisionals,
+    /// Send a copy of every SIP message to a HOMER collector.
+    pub hep: Option<Hep>,
+}
+
+/// A HOMER collector (HEP version 3). Takes effect at a restart.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hep {
+    /// `udp:address:port`.
+    pub server: Placed<String>,
+    /// Number of this capture agent.
+    #[serde(default)]
+    pub id: u32,
+    /// Sent with every packet, when the collector wants one.
+    #[serde(default, skip_serializing)]
+    pub password: Option<String>,
 }
 
 impl Default for Sip {
@@ -83,6 +99,7 @@ impl Default for Sip {
             session_expires: Length::secs(1800),
             session_expires_min: Length::secs(90),
             reliable_provisionals: ReliableProvisionals::Supported,
+            hep: None,
         }
     }
 }
