@@ -111,7 +111,7 @@ const FAULTS: &[(&str, &str)] = &[
 const BROKEN: &[(&str, &str)] = &[
     (
         "config/agents.toml",
-        "[[agent]]\nid = \"1001\"\nname = \"Li\"\nrol = \"agent\"\npassword = \"x\"\nskills = { support = 0 }\n[[agent]]\nid = \"1001\"\ncontact = \"sip:phone.example\"\n[[agent]]\nid = \"1002\"\nrole = \"boss\"\n[[agent]]\nid = \"1003\"\ncontact = \"sip:phone.example\"\n",
+        "[[agent]]\nid = \"1001\"\nname = \"Li\"\nrol = \"agent\"\npassword = \"x\"\nskills = { support = 0 }\n[[agent]]\nid = \"1001\"\ncontact = \"sip:phone.example\"\n[[agent]]\nid = \"1002\"\nrole = \"boss\"\n[[agent]]\nid = \"1003\"\ncontact = \"tel:1003\"\n",
     ),
     (
         "config/cordboard.toml",
