@@ -23,5 +23,8 @@ pub use api::{
     Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target,
     Through, Transport,
 };
-pub use endpoint::{Counts, Endpoint, is_new_work, nearest, overload_response};
+pub use endpoint::{
+    Counts, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest, overload_response,
+    urgency,
+};
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

@@ -384,7 +384,7 @@ impl Layer {
             *source,
         );
         let bytes = more(builder, request)
-            .header(HeaderName::Server, &self.config.product)
+            .text(HeaderName::Server, &self.config.product)
             .finish();
         tx.last = Some(bytes.clone());
         tx.status = status;
@@ -442,7 +442,7 @@ impl Layer {
             ),
         };
         let bytes = more(builder)
-            .header(HeaderName::Server, &self.config.product)
+            .text(HeaderName::Server, &self.config.product)
             .finish();
         let method = message.method().map_or("OTHER", Method::label);
         self.transmit(to, bytes, method, class(status));

@@ -177,12 +177,12 @@ pub fn in_dialog(
         builder = builder.header(name, value);
     }
     let builder = builder
-        .header(HeaderName::MaxForwards, 70)
-        .header(HeaderName::From, &dialog.local)
-        .header(HeaderName::To, &dialog.remote)
-        .header(HeaderName::CallId, &dialog.call_id)
+        .text(HeaderName::MaxForwards, "70")
+        .text(HeaderName::From, &dialog.local)
+        .text(HeaderName::To, &dialog.remote)
+        .text(HeaderName::CallId, &dialog.call_id)
         .header(HeaderName::CSeq, format_args!("{cseq} {method}"))
-        .header(HeaderName::UserAgent, &layer.config.product);
+        .text(HeaderName::UserAgent, &layer.config.product);
     (branch, builder)
 }
 

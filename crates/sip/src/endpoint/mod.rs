@@ -45,7 +45,7 @@ use leg::{Leg, LegAlarm};
 use timers::TimerId;
 
 pub use local::nearest;
-pub use overload::{is_new_work, overload_response};
+pub use overload::{Urgency, acknowledges_refusal, is_new_work, overload_response, urgency};
 
 /// Methods that we understand, for Allow.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
