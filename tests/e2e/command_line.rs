@@ -100,7 +100,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("config/queues.toml:4:10", "\"on_quue\""),
     ("config/queues.toml:6:8", "two queues `support`"),
     ("config/queues.toml:8:1", "`name` is missing"),
-    ("config/trunks.toml:3:14", "must be an IP address"),
+    ("config/trunks.toml:3:14", "is no address and no network"),
     ("config/trunks.toml:6:8", "no flow `mian`"),
     ("config/trunks.toml:9:9", "no queue `supprt`"),
     ("ivr-scripts/main.toml:3:9", "no state `greting`"),
