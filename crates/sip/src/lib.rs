@@ -20,11 +20,11 @@ pub mod trunk;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Edge, Event, FlowId,
-    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target,
-    Through, Transport,
+    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Referral, Registration,
+    Replaced, Target, Through, Transport,
 };
 pub use endpoint::{
-    Counts, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest, overload_response,
-    urgency,
+    Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest,
+    overload_response, urgency,
 };
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

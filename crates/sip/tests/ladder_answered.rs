@@ -282,7 +282,7 @@ fn a_phone_answers_our_call_and_hangs_up() {
         CSeq: 1 INVITE
         User-Agent: Cordboard
         Contact: <sip:cordboard@10.9.9.9:5060>
-        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER, NOTIFY
         X-Test: 1
         Content-Type: application/sdp
         Content-Length: 85

@@ -115,6 +115,8 @@ pub enum Purpose {
     /// Whether a trunk lives.
     Options(u16),
 
+    Refer(LegId),
+    Notify(LegId),
     /// Nobody: a CANCEL, the BYE of a stray fork.
     Loose,
 }

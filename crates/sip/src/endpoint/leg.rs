@@ -31,6 +31,8 @@ pub struct Leg {
     pub wish: Option<Bytes>,
     /// Where our INVITE goes when the server that has it fails.
     pub elsewhere: Option<Box<Elsewhere>>,
+    /// REFER on this leg, in either direction; few legs ever see one.
+    pub refer: Option<Box<super::refer::Refer>>,
 }
 
 /// Where a leg stands.
@@ -121,6 +123,7 @@ impl Leg {
             offer: Offer::Idle,
             wish: None,
             elsewhere: None,
+            refer: None,
         })
     }
 }
@@ -265,6 +268,7 @@ impl Endpoint {
             }
             State::Up => match &mut leg.unacked {
                 Some(unacked) if unacked.initial => unacked.hangup = Some(cause),
+                _ if super::refer::ends_later(&mut leg.refer, &cause) => {}
                 _ => self.bye(now, id, cause.as_deref()),
             },
             State::Closing => {}

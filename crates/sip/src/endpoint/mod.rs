@@ -2,7 +2,8 @@
 //!
 //! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
 //! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
-//! `uas` calls to us, `uac` calls of ours, `hops` where those go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs, `reoffer` changes of media, `leg` the states.
+//! `uas` calls to us, `uac` calls of ours, `hops` where those go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs, `reoffer` changes of media,
+//! `refer` calls that move, `replaces` which call is meant, `leg` the states.
 
 mod access;
 mod congestion;
@@ -14,9 +15,11 @@ mod layer;
 mod leg;
 mod local;
 mod overload;
+mod refer;
 mod register;
 mod registering;
 mod reoffer;
+mod replaces;
 mod requests;
 mod timers;
 mod trunks;
@@ -48,7 +51,7 @@ pub use local::nearest;
 pub use overload::{Urgency, acknowledges_refusal, is_new_work, overload_response, urgency};
 
 /// Methods that we understand, for Allow.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, REFER, NOTIFY";
 
 /// Bounds of the random Retry-After in seconds of a 503: far enough apart that those refused don't come back together.
 const RETRY_AFTER: (u32, u32) = (5, 15);
@@ -84,6 +87,25 @@ pub enum Alarm {
     /// A call with several ways has had no sign of life.
     Fork(LegId),
     Trunk(u16, trunks::TrunkAlarm),
+}
+
+/// What identifies a dialog to the far end; its `Display` is the value of a Replaces header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialogName {
+    pub call_id: String,
+    pub to_tag: String,
+    pub from_tag: String,
+}
+
+impl std::fmt::Display for DialogName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let DialogName {
+            call_id,
+            to_tag,
+            from_tag,
+        } = self;
+        write!(f, "{call_id};to-tag={to_tag};from-tag={from_tag}")
+    }
 }
 
 /// How much the endpoint holds; all zero when it is idle and every timer has run out.
@@ -231,6 +253,16 @@ impl Endpoint {
         Some(&self.legs.get(&leg)?.dialog.call_id)
     }
 
+    /// The dialog of a leg, as a Replaces for its far end would name it (RFC 3891); `None` when there is no such leg.
+    pub fn dialog(&self, leg: LegId) -> Option<DialogName> {
+        let dialog = &self.legs.get(&leg)?.dialog;
+        Some(DialogName {
+            call_id: dialog.call_id.clone(),
+            to_tag: dialog.remote_tag.clone(),
+            from_tag: dialog.local_tag.clone(),
+        })
+    }
+
     /// What is held at the moment.
     pub fn counts(&self) -> Counts {
         let (server_transactions, client_transactions) = self.layer.transactions();
@@ -274,6 +306,10 @@ impl Endpoint {
                 content_type,
                 body,
             } => self.send_info(now, leg, &content_type, &body),
+            Command::AcceptRefer { leg } => self.accept_refer(now, leg),
+            Command::RejectRefer { leg, status } => self.reject_refer(now, leg, status),
+            Command::ReferProgress { leg, status } => self.refer_progress(now, leg, status),
+            Command::Refer { leg, to, headers } => self.send_refer(now, leg, &to, &headers),
         }
     }
 
@@ -302,6 +338,8 @@ impl Endpoint {
                 Purpose::Info(leg) => self.info_response(now, leg, message),
                 Purpose::Register(index) => self.register_response(now, index, Some(message)),
                 Purpose::Options(index) => self.options_response(now, index, Some(message)),
+                Purpose::Refer(leg) => self.refer_response(now, leg, message),
+                Purpose::Notify(leg) => self.notify_response(now, leg, message.status()),
                 Purpose::Loose => {}
             }
         }
@@ -315,6 +353,8 @@ impl Endpoint {
             Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
             Purpose::Register(index) => self.register_response(now, index, None),
             Purpose::Options(index) => self.options_response(now, index, None),
+            Purpose::Refer(leg) => self.refer_unanswered(leg),
+            Purpose::Notify(leg) => self.notify_response(now, leg, None),
             Purpose::Loose => {}
         }
     }
@@ -400,6 +440,7 @@ fn reason(status: u16) -> &'static str {
         486 => "Busy Here",
         487 => "Request Terminated",
         488 => "Not Acceptable Here",
+        489 => "Bad Event",
         491 => "Request Pending",
         500 => "Server Internal Error",
         501 => "Not Implemented",

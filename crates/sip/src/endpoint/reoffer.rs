@@ -273,5 +273,6 @@ impl Endpoint {
         if let Some((tx, ..)) = self.take_theirs(id) {
             self.layer.answer(now, tx, 487, None);
         }
+        self.refuse_pending_refer(now, id);
     }
 }

@@ -91,7 +91,8 @@ impl Endpoint {
             self.layer.count("merged");
             return self.layer.refuse(&message, peer, 482, |builder| builder);
         }
-        if method == &Method::Bye || method == &Method::Prack {
+        // RFC 6665 section 4.1.3: nobody is notified of what they did not subscribe to.
+        if matches!(method, Method::Bye | Method::Prack | Method::Notify) {
             self.layer.count("no_dialog");
             return self.layer.refuse(&message, peer, 481, |builder| builder);
         }
@@ -126,6 +127,10 @@ impl Endpoint {
     fn refusal(&self, message: &Message, method: &Method, identity: &Identity) -> Option<u16> {
         match method {
             Method::Invite | Method::Register | Method::Options => {}
+            // Who asks for a call outside every call would be its caller and must dial it.
+            Method::Refer => return Some(403),
+            // We notify of nothing but a REFER in its call (RFC 6665 section 4.1.3.1).
+            Method::Subscribe => return Some(489),
             Method::Other(_) => return Some(501),
             _ => return Some(405),
         }
@@ -143,7 +148,7 @@ impl Endpoint {
         {
             return Some(403);
         }
-        if message.require().next().is_some() {
+        if !unsupported(message).is_empty() {
             return Some(420);
         }
         if method == &Method::Invite {
@@ -165,6 +170,7 @@ impl Endpoint {
             403 => "forbidden",
             405 | 501 => "method",
             420 => "extension",
+            489 => "subscription",
             _ => "unacceptable",
         });
         // Someone we know: the refusal may be kept and repeated like any other answer.
@@ -181,10 +187,8 @@ impl Endpoint {
                 415 => builder
                     .header(HeaderName::Accept, "application/sdp")
                     .header(HeaderName::AcceptEncoding, "identity"),
-                420 => {
-                    let unsupported: Vec<&str> = request.require().collect();
-                    builder.header(HeaderName::Unsupported, unsupported.join(", "))
-                }
+                420 => builder.header(HeaderName::Unsupported, unsupported(request)),
+                489 => builder.header(HeaderName::AllowEvents, super::refer::PACKAGE),
                 _ => builder,
             },
         );
@@ -211,7 +215,7 @@ impl Endpoint {
                     )
                     .header(HeaderName::AcceptEncoding, "identity")
                     .header(HeaderName::AcceptLanguage, "en, zh")
-                    .header(HeaderName::Supported, "")
+                    .header(HeaderName::Supported, SUPPORTED)
             });
     }
 
@@ -268,6 +272,23 @@ fn takes_sdp(message: &Message) -> bool {
                 .iter()
                 .any(|wanted| range.eq_ignore_ascii_case(wanted))
         })
+}
+
+/// Extensions that we have (option tags).
+pub const SUPPORTED: &str = "replaces, norefersub";
+
+/// The option tags required that we have not got, as Unsupported lists them.
+pub fn unsupported(message: &Message) -> String {
+    let known = |tag: &&str| {
+        !SUPPORTED
+            .split(", ")
+            .any(|ours| ours.eq_ignore_ascii_case(tag))
+    };
+    message
+        .require()
+        .filter(known)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Bodies that we cannot read: 415.

@@ -190,7 +190,9 @@ impl Endpoint {
             Purpose::Invite(leg)
             | Purpose::Reinvite(leg)
             | Purpose::Bye(leg)
-            | Purpose::Info(leg) => {
+            | Purpose::Info(leg)
+            | Purpose::Refer(leg)
+            | Purpose::Notify(leg) => {
                 let account = self.legs.get(&leg)?.dialog.account.clone();
                 if account.is_none() {
                     self.layer.count("foreign_challenge");
@@ -299,9 +301,11 @@ impl Endpoint {
                 leg.dialog.remote_tag.clear();
                 Some(leg.dialog.next_cseq())
             }
-            Purpose::Reinvite(leg) | Purpose::Bye(leg) | Purpose::Info(leg) => {
-                Some(self.legs.get_mut(&leg)?.dialog.next_cseq())
-            }
+            Purpose::Reinvite(leg)
+            | Purpose::Bye(leg)
+            | Purpose::Info(leg)
+            | Purpose::Refer(leg)
+            | Purpose::Notify(leg) => Some(self.legs.get_mut(&leg)?.dialog.next_cseq()),
             Purpose::Loose => None,
         }
     }

@@ -44,6 +44,13 @@ impl Endpoint {
             };
             return self.overloaded(&message, peer, what);
         }
+        let replaces = match self.replaced_by(&message) {
+            Ok(replaces) => replaces,
+            Err(status) => {
+                self.layer.count("replaces");
+                return self.layer.refuse(&message, peer, status, |builder| builder);
+            }
+        };
         let tag = self.layer.keys.tag();
         let natted = matches!(identity, Identity::User(_));
         let Some(dialog) = answering_dialog(&message, peer, &tag, natted) else {
@@ -94,6 +101,7 @@ impl Endpoint {
             dialled,
             caller,
             call_id,
+            replaces,
             sdp,
             peer,
             message,

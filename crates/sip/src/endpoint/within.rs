@@ -40,9 +40,8 @@ impl Endpoint {
             self.layer.count("cseq_order");
             return self.layer.answer(now, key, 500, None);
         }
-        if message.require().next().is_some() && method != &Method::Bye {
-            let unsupported: Vec<&str> = message.require().collect();
-            let unsupported = unsupported.join(", ");
+        let unsupported = super::requests::unsupported(&message);
+        if !unsupported.is_empty() && method != &Method::Bye {
             self.layer.respond(now, key, 420, None, None, |builder, _| {
                 builder.header(HeaderName::Unsupported, unsupported)
             });
@@ -54,6 +53,9 @@ impl Endpoint {
             Method::Update => self.updated(now, id, key, &message),
             Method::Info => self.info(now, id, key, &message),
             Method::Options => self.options(now, key, None),
+            Method::Refer => self.referred(now, id, key, &message),
+            Method::Notify => self.notified(now, id, key, &message),
+            Method::Subscribe => self.subscribed(now, id, key, &message),
             Method::Other(_) => self.not_allowed(now, key, 501),
             _ => self.not_allowed(now, key, 405),
         }
