@@ -284,23 +284,6 @@ fn takes_sdp(message: &Message) -> bool {
         })
 }
 
-/// Extensions that we have (option tags).
-pub const SUPPORTED: &str = "replaces, norefersub";
-
-/// The option tags required that we have not got, as Unsupported lists them.
-pub fn unsupported(message: &Message) -> String {
-    let known = |tag: &&str| {
-        !SUPPORTED
-            .split(", ")
-            .any(|ours| ours.eq_ignore_ascii_case(tag))
-    };
-    message
-        .require()
-        .filter(known)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
 /// Bodies that we cannot read: 415.
 pub fn content_refusal(message: &Message) -> Option<u16> {
     if message
