@@ -176,7 +176,11 @@ impl Engine {
         if !consults {
             return false;
         }
-        if self.complete(now, number).is_ok() {
+        let status = match self.complete(now, number) {
+            Ok(()) => 200,
+            Err(failure) => failure.status,
+        };
+        if status == 200 {
             // What rings for the caller now, rings without this agent.
             if self.talk_of(number).is_ok_and(|talk| talk.leg == leg) {
                 self.let_go(now, number);
@@ -194,6 +198,7 @@ impl Engine {
         let Some(queue) = queue.filter(|queue| self.config.queues.contains_key(queue)) else {
             return false;
         };
+        self.note_given_up(now, number, status);
         if let Some(hold) = self.leave_talk(now, number).and_then(|talk| talk.hold) {
             self.end_hold(now, number, &hold);
         }
@@ -205,6 +210,21 @@ impl Engine {
 // --- joining
 
 impl Engine {
+    /// A consultation that could not be completed for an agent who has gone.
+    fn note_given_up(&mut self, now: Time, number: acd::ContactId, status: u16) {
+        let (Some(contact), Ok(talk)) = (self.contacts.get(&number), self.talk_of(number)) else {
+            return;
+        };
+        let kind = EventKind::ContactTransferFailed {
+            contact: contact.id.clone(),
+            from: talk.agent.clone(),
+            to: "consult".into(),
+            status,
+            back: "queue".into(),
+        };
+        self.note(now, number, kind);
+    }
+
     /// Completes a desk's consultation.
     pub(crate) fn complete(&mut self, now: Time, number: acd::ContactId) -> Result<(), Failure> {
         let none = || Failure::new(480, "the agent consults nobody");

@@ -160,6 +160,18 @@ impl Invariants {
                     event.at + config.acd.back_off,
                 );
             }
+            EventKind::ContactTransferFailed {
+                contact,
+                from: agent,
+                back,
+                ..
+            } if &**back == "queue" && self.has.get(agent) == Some(contact) => {
+                self.has.remove(agent);
+                self.apart.insert(
+                    (agent.clone(), contact.clone()),
+                    event.at + config.acd.back_off,
+                );
+            }
             EventKind::ContactAnswered {
                 contact,
                 queue: Some(queue),
