@@ -8,6 +8,7 @@ use std::time::Duration;
 use clock::Time;
 
 use crate::event::{ContactId, Event};
+use crate::inbound::Inbound;
 use crate::ladder::LadderMessage;
 use crate::outbound::Outbound;
 
@@ -313,6 +314,8 @@ pub struct Config {
     pub announce_unknown: bool,
     /// Who may call out, and by which trunks.
     pub outbound: Outbound,
+    /// By trunk.
+    pub inbound: BTreeMap<Name, Inbound>,
 }
 
 /// What a number leads to.

@@ -101,23 +101,25 @@ impl Engine {
         );
     }
 
-    /// Where the dialled number leads. Only agents may call out, by their class of service.
+    /// Where the dialled number leads. Only agents may call out, by their class of service; to a caller from a trunk there are this centre's numbers alone.
     fn lead_of(&mut self, incoming: &Incoming) -> Result<Lead, u16> {
         let classes = match &incoming.identity {
             Identity::User(agent) => self.classes_of_agent(agent),
-            Identity::Trunk(_) => [].into(),
+            Identity::Trunk(trunk) => {
+                let route = self.config.route_by(trunk, &incoming.dialled).cloned();
+                return Ok(route.map_or(Lead::Nowhere, Lead::Route));
+            }
         };
         match self.destination(&incoming.dialled, &classes) {
             Ok(Destination::Inside(route)) => Ok(Lead::Route(route)),
             Ok(Destination::Outside(outside)) => Ok(Lead::Outside(outside)),
-            // What a caller from a trunk may not dial is to it as if it were not there.
-            Err(Barred::Class) if matches!(incoming.identity, Identity::User(_)) => {
+            Err(Barred::Class) => {
                 self.journal.put(Output::Count(Count::SipRefused {
                     what: "class_of_service",
                 }));
                 Err(Barred::Class.status())
             }
-            Err(Barred::Class | Barred::Unknown) => Ok(Lead::Nowhere),
+            Err(Barred::Unknown) => Ok(Lead::Nowhere),
         }
     }
 
@@ -152,7 +154,12 @@ impl Engine {
 
     fn make_contact(&mut self, now: Time, incoming: &Incoming, lead: &Lead) -> acd::ContactId {
         let (number, id) = self.journal.new_contact();
-        let caller = crm::Number::parse(&incoming.caller.user, &self.config.country);
+        let by_trunk = match &incoming.identity {
+            Identity::Trunk(trunk) => Some(trunk),
+            Identity::User(_) => None,
+        };
+        let country = self.config.country_of(by_trunk);
+        let caller = crm::Number::parse(&incoming.caller.user, country);
         let called: Name = incoming.dialled.as_str().into();
         // The customer is the one outside, whoever called whom.
         let (ani, shown, dnis, line) = match lead {

@@ -122,7 +122,8 @@ impl Wire {
 /// The messages of one leg.
 #[derive(Debug)]
 struct Call {
-    key: u64,
+    /// Its Call-IDs: one, or one for each way that was tried.
+    keys: Vec<u64>,
     party: Arc<str>,
     inbound: bool,
     /// Known here when the leg has left its contact; until then the leg knows.
@@ -210,18 +211,18 @@ impl Ladders {
         }
     }
 
-    /// A leg's first message is here or about to be: what has passed of it in this step is its.
+    /// A leg's first message is here or about to be: what has passed of it in this step is its. A call with several ways begins several times.
     pub(crate) fn begins(&mut self, leg: LegId, call_id: &str, party: Arc<str>, inbound: bool) {
         let key = key(call_id.as_bytes());
         self.legs.insert(key, leg);
-        let call = Call {
-            key,
+        let call = self.calls.entry(leg).or_insert_with(|| Call {
+            keys: Vec::with_capacity(1),
             party,
             inbound,
             contact: None,
             wires: Vec::new(),
-        };
-        self.calls.insert(leg, call);
+        });
+        call.keys.push(key);
         let strays = std::mem::take(&mut self.strays);
         for (of, wire) in strays {
             if of == key {
@@ -257,8 +258,10 @@ impl Ladders {
         if let Some(call) = self.calls.remove(&leg) {
             self.octets -= call.wires.iter().map(Wire::octets).sum::<usize>();
             // A Call-ID that was used again is the newer leg's.
-            if self.legs.get(&call.key) == Some(&leg) {
-                self.legs.remove(&call.key);
+            for key in call.keys {
+                if self.legs.get(&key) == Some(&leg) {
+                    self.legs.remove(&key);
+                }
             }
         }
     }

@@ -24,6 +24,7 @@ mod control;
 mod dialogue;
 mod direct;
 mod hold;
+pub mod inbound;
 mod journal;
 mod ladder;
 mod legs;
@@ -223,6 +224,11 @@ impl Engine {
                     .begins(incoming.leg, &incoming.call_id, party, true);
                 self.arrive(now, incoming)
             }
+            sip::Event::Placed {
+                leg,
+                call_id,
+                party,
+            } => self.ladders.begins(leg, &call_id, party, false),
             sip::Event::Trying { leg } => self.lives(leg),
             sip::Event::Ringing { leg, sdp, .. } => self.rings(now, leg, sdp.as_ref()),
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),

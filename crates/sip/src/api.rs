@@ -195,6 +195,12 @@ pub enum Edge {
 pub enum Event {
     /// A new call wants an answer; 100 has been sent.
     Incoming(Incoming),
+    /// One of the ways of a call that has several is tried, as a dialog of its own: to this user, or by this trunk.
+    Placed {
+        leg: LegId,
+        call_id: String,
+        party: Arc<str>,
+    },
     /// 100 to our INVITE: the far end lives.
     Trying { leg: LegId },
     /// A provisional above 100 to our INVITE.

@@ -191,6 +191,7 @@ impl Storm {
                 }
                 Output::Event(
                     Event::Registration(_)
+                    | Event::Placed { .. }
                     | Event::Trunk(_)
                     | Event::TrunkCall { .. }
                     | Event::TrunkRefused { .. }

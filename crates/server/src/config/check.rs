@@ -19,6 +19,8 @@ pub(super) struct Check<'a> {
     /// Whose each number is, for the message about a clash.
     pub(super) numbers: BTreeMap<Name, String>,
     pub(super) routes: BTreeMap<Name, engine::Route>,
+    /// Routes that are one trunk's alone: trunk, number, target.
+    pub(super) trunk_routes: Vec<(Name, Name, engine::Route)>,
 }
 
 impl Check<'_> {

@@ -151,6 +151,11 @@ impl Check<'_> {
                 }
                 continue;
             }
+            if let Some(trunk) = &route.trunk {
+                let (trunk, number) = (trunk.as_str().into(), route.number.as_str().into());
+                self.trunk_routes.push((trunk, number, target));
+                continue;
+            }
             if !(built_in && self.numbers.contains_key(route.number.as_str())) {
                 self.take_number(
                     TRUNKS,

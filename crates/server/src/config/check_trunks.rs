@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::inbound::Inbound;
 use engine::outbound::{self, Dialling, Rule, Share};
 use sip::Net;
 
@@ -21,6 +22,7 @@ type Name = Arc<str>;
 pub(super) struct CompiledTrunks {
     pub(super) sip: Vec<sip::Trunk>,
     pub(super) outbound: outbound::Outbound,
+    pub(super) inbound: BTreeMap<Name, Inbound>,
 }
 
 impl Check<'_> {
@@ -30,6 +32,7 @@ impl Check<'_> {
         let mut compiled = CompiledTrunks {
             sip: Vec::new(),
             outbound: outbound::Outbound::default(),
+            inbound: BTreeMap::new(),
         };
         for trunk in &self.forms.trunks.trunk {
             let name: Name = trunk.name.as_str().into();
@@ -63,8 +66,13 @@ impl Check<'_> {
             }
             let addresses = self.addresses(trunk, &name, &mut owners);
             let carrier = self.carrier(trunk, dir);
+            let dialling = self.dialling(trunk, settings);
+            let inbound = Inbound {
+                country: dialling.country.clone(),
+                routes: BTreeMap::new(),
+            };
+            compiled.inbound.insert(name.clone(), inbound);
             if carrier.is_some() {
-                let dialling = self.dialling(trunk, settings);
                 compiled.outbound.dialling.insert(name.clone(), dialling);
             }
             compiled.sip.push(sip::Trunk {
@@ -76,9 +84,43 @@ impl Check<'_> {
                 carrier,
             });
         }
+        self.routes_of_trunks(&mut compiled.inbound);
         self.outbound(&mut compiled.outbound);
         self.classes(&mut compiled.outbound);
         compiled
+    }
+
+    /// Numbers that are one trunk's alone, under the form that they are looked for.
+    fn routes_of_trunks(&mut self, inbound: &mut BTreeMap<Name, Inbound>) {
+        for (trunk, number, target) in std::mem::take(&mut self.trunk_routes) {
+            let Some(of) = inbound.get_mut(&trunk) else {
+                continue; // told below
+            };
+            let key = crm::Number::parse(&number, &of.country).key().into();
+            of.routes.insert(key, target);
+        }
+        let mut seen = BTreeSet::new();
+        for route in &self.forms.trunks.route {
+            let Some(trunk) = &route.trunk else { continue };
+            if !inbound.contains_key(trunk.as_str()) {
+                let known: Vec<&str> = inbound.keys().map(|name| &**name).collect();
+                let hint = near(trunk, &known).map(|near| format!("did you mean `{near}`?"));
+                let hint = hint.unwrap_or_else(|| format!("there are: {}", known.join(", ")));
+                let message = format!("there is no trunk `{}`", trunk.value);
+                self.error(TRUNKS, &trunk.span, message, Some(&hint));
+            } else if !seen.insert((trunk.as_str(), route.number.as_str())) {
+                let message = format!(
+                    "trunk `{}` has two routes of {}",
+                    trunk.value, route.number.value
+                );
+                self.error(
+                    TRUNKS,
+                    &route.number.span,
+                    message,
+                    Some("a number leads to one place"),
+                );
+            }
+        }
     }
 
     /// Who calls is told by where it comes from, so that no address may be two trunks'.

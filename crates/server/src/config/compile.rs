@@ -141,6 +141,7 @@ pub fn compile(
         diagnostics,
         numbers: BTreeMap::new(),
         routes: BTreeMap::new(),
+        trunk_routes: Vec::new(),
     };
     let settings = check.settings(base);
     check.centre(&settings);
@@ -186,6 +187,7 @@ pub fn compile(
         max_call: forms.centre.limits.call.0,
         announce_unknown: forms.centre.ivr.announce_unknown,
         outbound: trunks.outbound,
+        inbound: trunks.inbound,
     };
     Compiled {
         engine,

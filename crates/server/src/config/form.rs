@@ -654,6 +654,9 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 20, max = 3900))]
     pub tone: Option<u32>,
+    /// Only when it is called by this trunk; the number may be in any form that the trunk's country has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Placed<String>>,
     /// Classes of outside numbers that the flow may transfer its callers to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_call: Vec<Placed<String>>,

@@ -305,3 +305,114 @@ fn published_schemas_are_current() {
         );
     }
 }
+
+const TRUNKS_OUT: &str = r#"
+[[trunk]]
+name = "carrier"
+addresses = ["192.0.2.0/24"]
+uri = "sip:carrier.example"
+country = "DE"
+format = "national"
+username = "us"
+password_file = "carrier.secret"
+caller_id = "+493012345678"
+register = true
+options = "30s"
+calls_per_second = 10
+[[route]]
+trunk = "carrier"
+number = "030 12345678"
+queue = "support"
+[[outbound]]
+number = "+"
+class = "world"
+trunks = ["carrier"]
+"#;
+
+#[test]
+fn trunks_rules_and_accounts_are_compiled_without_showing_the_password() {
+    let agents = format!("{SMALL_AGENTS}may_call = [\"world\"]\n");
+    let trunks = TRUNKS_OUT.replace("030 12345678", "03012345678");
+    let (compiled, told) = check(
+        &[
+            ("agents.toml", &agents),
+            ("queues.toml", SMALL_QUEUES),
+            ("trunks.toml", &trunks),
+            ("carrier.secret", "s3cret\n"),
+        ],
+        &[],
+    );
+    assert_eq!(told, Vec::<String>::new());
+    let compiled = compiled.unwrap();
+    let trunk = &compiled.engine.sip.trunks[0];
+    assert!(trunk.is_source("192.0.2.77".parse().unwrap(), &[]));
+    let carrier = trunk.carrier.as_ref().unwrap();
+    let account = carrier.account.as_ref().unwrap();
+    assert_eq!(
+        (account.realm.as_str(), account.password.0.as_str()),
+        ("carrier.example", "s3cret")
+    );
+    let inbound = &compiled.engine.inbound["carrier"];
+    assert_eq!(
+        inbound.routes.get("+493012345678"),
+        Some(&engine::Route::Queue("support".into())),
+        "a national number of the trunk's country"
+    );
+    assert_eq!(&*compiled.engine.agents["1001"].may_call, ["world".into()]);
+    assert!(!compiled.effective.to_string().contains("s3cret"));
+    assert!(!format!("{compiled:?}").contains("s3cret"), "nor in Debug");
+}
+
+#[test]
+fn what_is_wrong_with_trunks_has_its_place_and_a_hint() {
+    let trunks = r#"
+[[trunk]]
+name = "a"
+addresses = ["192.0.2.0/24"]
+uri = "tel:123"
+[[trunk]]
+name = "b"
+addresses = ["192.0.2.7"]
+proxy = "sip:192.0.2.7"
+[[trunk]]
+name = "c"
+uri = "sip:c.example"
+username = "us"
+country = "XX"
+[[outbound]]
+number = "86"
+class = "national"
+trunks = ["d"]
+[[outbound]]
+number = "x"
+class = "national"
+trunks = ["c"]
+[[route]]
+number = "123"
+trunk = "nowhere"
+echo = true
+"#;
+    let agents = format!("{SMALL_AGENTS}may_call = [\"natonal\"]\n");
+    let (_, told) = check(
+        &[
+            ("agents.toml", &agents),
+            ("queues.toml", SMALL_QUEUES),
+            ("trunks.toml", trunks),
+        ],
+        &[],
+    );
+    let told = told.join("\n");
+    for expected in [
+        "trunks.toml:5:7: error: \"tel:123\" is no SIP URI of a host",
+        "trunks.toml:8:14: error: 192.0.2.7 is an address of trunk `a` already",
+        "trunks.toml:9:9: error: a `proxy` is of no use without a `uri`",
+        "trunks.toml:13:12: error: the account of trunk `c` has no password",
+        "trunks.toml:14:11: error: \"XX\" is no country",
+        "trunks.toml:18:11: error: there is no trunk `d` to call out by",
+        "trunks.toml:20:10: error: \"x\" is no beginning of a number",
+        "trunks.toml:25:9: error: there is no trunk `nowhere`",
+        "error: no numbers are of the class `natonal`\n    hint: did you mean `national`?",
+    ] {
+        assert!(told.contains(expected), "{expected}\nnot in\n{told}");
+    }
+}

@@ -212,7 +212,16 @@ impl Endpoint {
         }
         for invite in invites {
             self.take_trunk(now, &invite);
+            let (leg, party) = (invite.leg, party_of(&invite.target));
             self.invite(now, invite);
+            if let Some(way) = self.legs.get(&leg) {
+                let call_id = way.dialog.call_id.clone();
+                self.layer.emit(Event::Placed {
+                    leg: call,
+                    call_id,
+                    party,
+                });
+            }
         }
     }
 
@@ -425,6 +434,17 @@ fn better(one: Option<Cause>, other: Cause) -> Cause {
     }
 }
 
+/// Who is called: a user, or the trunk that takes the call.
+fn party_of(target: &Target) -> Arc<str> {
+    match target {
+        Target::User(user) | Target::Binding { user, .. } => user.clone(),
+        Target::Uri(uri) => uri.clone(),
+        Target::Trunks(ways) => ways
+            .first()
+            .map_or_else(|| "".into(), |way| way.trunk.clone()),
+    }
+}
+
 /// The leg that a command is for.
 fn leg_of_command(command: &mut Command) -> &mut LegId {
     match command {
@@ -460,7 +480,9 @@ fn leg_of_event(event: &mut Event) -> Option<&mut LegId> {
         | Event::ReferAnswered { leg, .. }
         | Event::ReferNotified { leg, .. }
         | Event::Gone { leg, .. } => Some(leg),
-        Event::Registration(_)
+        // Told of the call by its own name.
+        Event::Placed { .. }
+        | Event::Registration(_)
         | Event::Trunk(_)
         | Event::TrunkCall { .. }
         | Event::TrunkRefused { .. }

@@ -180,7 +180,7 @@ fn event_text(event: &Event) -> Option<String> {
         Event::ReofferAccepted { leg, sdp } => {
             format!("ReofferAccepted {leg:?} sdp {}", sdp.is_some())
         }
-        Event::Traffic { .. } | Event::TrunkCall { .. } => return None,
+        Event::Traffic { .. } | Event::TrunkCall { .. } | Event::Placed { .. } => return None,
         Event::Trunk(state) if state.up && state.registered.is_none() => return None,
         Event::Trunk(state) => format!(
             "Trunk {} {} registered {:?} calls {}",
