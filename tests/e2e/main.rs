@@ -32,4 +32,5 @@ mod talk;
 mod tls;
 mod traffic;
 mod trunks;
+mod watching;
 mod websocket;

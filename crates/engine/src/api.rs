@@ -216,11 +216,23 @@ pub enum Output {
         user: Name,
         bindings: Vec<sip::registrar::Binding>,
     },
+    /// A SIP message in or out, when [`Config::capture`] asks for them.
+    Captured(Captured),
     /// Ports run low: grant more on this plane, if there are more.
     PortsLow {
         plane: u16,
     },
     Drained,
+}
+
+/// A SIP message on the wire, and the contact that it belongs to by the end of the step in which it passed.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    pub at: Time,
+    pub outbound: bool,
+    pub peer: sip::Peer,
+    pub bytes: bytes::Bytes,
+    pub contact: Option<ContactId>,
 }
 
 /// What the log keeps of the distributor.
@@ -313,6 +325,8 @@ pub struct Config {
     pub announce_unknown: bool,
     /// Who may call out, and by which trunks.
     pub outbound: Outbound,
+    /// Tell every SIP message as [`Output::Captured`].
+    pub capture: bool,
 }
 
 /// What a number leads to.

@@ -14,6 +14,8 @@ use memchr::memmem::Finder;
 use sip::LegId;
 use sip::message::Message;
 
+use crate::api::Captured;
+
 /// Octets kept, of all calls together: some 1,500 bridged calls. Part of the budget for the whole process at rest.
 const OCTETS_MAX: usize = 16 << 20;
 /// What a small message keeps busy: the buffers that messages are written into are of this size.
@@ -103,7 +105,7 @@ impl LadderMessage {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Wire {
     /// In the order of all messages: many pass at one moment.
     number: u64,
@@ -138,6 +140,8 @@ pub(crate) struct Ladders {
     octets: usize,
     passed: u64,
     strays: VecDeque<(u64, Wire)>,
+    /// Every message of this step, when they are to be told.
+    captured: Option<Vec<(u64, Wire)>>,
 }
 
 /// A Call-ID as a key. Not secret: two calls that share one would share a ladder, and nothing else.
@@ -187,6 +191,9 @@ impl Ladders {
     }
 
     fn pass(&mut self, key: u64, wire: Wire) {
+        if let Some(captured) = &mut self.captured {
+            captured.push((key, wire.clone()));
+        }
         match self.legs.get(&key) {
             Some(&leg) => self.keep(leg, wire),
             None if self.strays.len() < STRAYS_MAX => self.strays.push_back((key, wire)),
@@ -228,6 +235,33 @@ impl Ladders {
                 self.keep(leg, wire);
             }
         }
+    }
+
+    /// Whether messages are to be told as well as kept: said once, at the start.
+    pub(crate) fn capture(&mut self, wanted: bool) {
+        self.captured = wanted.then(Vec::new);
+    }
+
+    /// What passed in this step, each with the contact of its leg.
+    pub(crate) fn captured(
+        &mut self,
+        present: impl Fn(LegId) -> Option<acd::ContactId>,
+    ) -> Vec<(Captured, Option<acd::ContactId>)> {
+        let captured = self.captured.as_mut().map(std::mem::take);
+        let told = captured.unwrap_or_default().into_iter().map(|(key, wire)| {
+            let leg = self.legs.get(&key).copied();
+            let left = leg.and_then(|leg| self.calls.get(&leg)?.contact);
+            let contact = leg.and_then(&present).or(left);
+            let captured = Captured {
+                at: wire.at,
+                outbound: wire.outbound,
+                peer: wire.peer,
+                bytes: wire.bytes,
+                contact: None,
+            };
+            (captured, contact)
+        });
+        told.collect()
     }
 
     /// The step is over: what belongs to no leg now never will.

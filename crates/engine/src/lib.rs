@@ -85,6 +85,8 @@ pub struct Engine {
 impl Engine {
     /// An engine that has not started: give it [`Input::Start`] first. `seed` feeds tags, branches and nonces and comes from a CSPRNG.
     pub fn new(config: Arc<Config>, seed: [u8; 32]) -> Self {
+        let mut ladders = Ladders::default();
+        ladders.capture(config.capture);
         Engine {
             sip: sip::Endpoint::new(Arc::new(config.sip.clone()), seed),
             acd: acd::Acd::new(),
@@ -101,7 +103,7 @@ impl Engine {
             codes: HashMap::new(),
             last_work: BTreeMap::new(),
             memory: Memory::default(),
-            ladders: Ladders::default(),
+            ladders,
             config,
         }
     }
@@ -198,7 +200,29 @@ impl Engine {
         while let Some(plane) = self.ports.low(self.config.agents.len()) {
             self.journal.put(Output::PortsLow { plane });
         }
+        self.tell_captured();
         self.ladders.step_over();
+    }
+
+    fn tell_captured(&mut self) {
+        let legs = &self.legs;
+        let told = self
+            .ladders
+            .captured(|leg| legs.get(&leg).and_then(|leg| leg.contact));
+        for (mut captured, contact) in told {
+            captured.contact = contact.map(|number| self.journal.contact_name(number));
+            self.journal.put(Output::Captured(captured));
+        }
+    }
+
+    /// Transactions, dialogs and the like that are held at the moment.
+    pub fn sip_counts(&self) -> sip::Counts {
+        self.sip.counts()
+    }
+
+    /// Messages that came again, and that we sent again, since the start.
+    pub fn sip_retransmissions(&self) -> [u64; 2] {
+        self.sip.retransmissions()
     }
 
     fn on_sip(&mut self, now: Time, output: sip::Output) {

@@ -93,6 +93,14 @@ pub struct Counters {
     pub sip_messages: BTreeMap<(bool, &'static str, &'static str), u64>,
     pub sip_refused: BTreeMap<&'static str, u64>,
     pub overload_rejected: BTreeMap<&'static str, u64>,
+    /// SIP messages that came again, and that we sent again.
+    pub sip_retransmissions: [u64; 2],
+    pub sip_server_transactions: u64,
+    pub sip_client_transactions: u64,
+    pub sip_dialogs: u64,
+    pub sip_registrations: u64,
+    /// Packets to the HEP collector that were sent, and that were left out as it did not keep up.
+    pub hep_packets: [u64; 2],
     /// By name, those of earlier configurations among them.
     pub trunks: BTreeMap<Arc<str>, TrunkCounters>,
     pub call_setup: Histogram,
@@ -121,6 +129,12 @@ impl Default for Counters {
             sip_messages: [false, true].into_iter().flat_map(told).collect(),
             sip_refused: BTreeMap::new(),
             overload_rejected: BTreeMap::new(),
+            sip_retransmissions: [0; 2],
+            sip_server_transactions: 0,
+            sip_client_transactions: 0,
+            sip_dialogs: 0,
+            sip_registrations: 0,
+            hep_packets: [0; 2],
             trunks: BTreeMap::new(),
             call_setup: Histogram::new(&SETUP_EDGES_US),
             screen_pop: Histogram::new(&POP_EDGES_US),

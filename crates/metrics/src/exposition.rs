@@ -395,6 +395,43 @@ fn calls(families: &mut Vec<MetricFamily>, fold: &Fold, counters: &Counters, now
         refused.counter(&[("reason", reason)], *count as f64);
     }
     families.extend([active, total, service, setup, sip, refused].map(Family::done));
+    sip_state(families, counters);
+}
+
+/// What SIP holds, and what had to be said twice.
+fn sip_state(families: &mut Vec<MetricFamily>, counters: &Counters) {
+    let mut again = family(
+        "sip_retransmissions_total",
+        COUNTER,
+        "SIP messages that came again or were sent again.",
+    );
+    for (direction, count) in ["in", "out"].iter().zip(counters.sip_retransmissions) {
+        again.counter(&[("direction", direction)], count as f64);
+    }
+    let mut transactions = family(
+        "sip_transactions",
+        GAUGE,
+        "Transactions held, those that only linger among them.",
+    );
+    for (kind, count) in [
+        ("server", counters.sip_server_transactions),
+        ("client", counters.sip_client_transactions),
+    ] {
+        transactions.gauge(&[("kind", kind)], count as f64);
+    }
+    let mut dialogs = family("sip_dialogs", GAUGE, "Dialogs, early ones among them.");
+    dialogs.gauge(&[], counters.sip_dialogs as f64);
+    let mut registrations = family("sip_registrations", GAUGE, "Addresses registered.");
+    registrations.gauge(&[], counters.sip_registrations as f64);
+    let mut hep = family(
+        "hep_packets_total",
+        COUNTER,
+        "Packets to the HEP collector, and those left out because it did not keep up.",
+    );
+    for (result, count) in ["sent", "dropped"].iter().zip(counters.hep_packets) {
+        hep.counter(&[("result", result)], count as f64);
+    }
+    families.extend([again, transactions, dialogs, registrations, hep].map(Family::done));
 }
 
 /// Why a trunk refuses calls; each trunk has all of these from the start.

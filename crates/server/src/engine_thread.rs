@@ -21,12 +21,15 @@ use crate::edge::keeper::Connections;
 use crate::edge::outgoing::Outgoing;
 use crate::edge::udp;
 use crate::fatal;
+use crate::hep::Hep;
 use crate::journal::{Entry, Journal};
 use crate::look_up::LookUps;
 use crate::media_thread::MediaThreads;
 
 /// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
 const INPUTS_PER_TURN: usize = 256;
+/// Between two looks at what SIP holds.
+const GAUGE_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Commands held back for each media thread that hangs; beyond it they are lost with its calls.
 const HELD_MAX: usize = 65_536;
 
@@ -46,6 +49,8 @@ pub struct Wiring {
     pub counters: Arc<Mutex<Counters>>,
     /// Told when a drain is over.
     pub drained: Sender<()>,
+    /// Gets a copy of every SIP message.
+    pub hep: Option<Hep>,
 }
 
 /// Starts the thread; it ends at [`Work::Stop`].
@@ -60,6 +65,9 @@ pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
 struct Turn {
     engine: Engine,
     wiring: Wiring,
+    /// When the gauges were taken last, and whether something has happened since.
+    gauged: Time,
+    stale: bool,
     /// Never goes back, though inputs are stamped by several threads.
     now: Time,
     /// Datagrams leave together, at the end of the turn.
@@ -79,6 +87,8 @@ impl Turn {
         Turn {
             engine,
             now: wiring.clock.now(),
+            gauged: Time::ZERO,
+            stale: false,
             outgoing: Outgoing::new(wiring.udp.clone()),
             unreached: Vec::new(),
             wiring,
@@ -105,8 +115,10 @@ impl Turn {
 
     /// Waits for an input or a deadline, then handles what is there. False at the end.
     fn wait(&mut self) -> bool {
-        let until = self.engine.poll_timeout();
-        let until = until.map(|(at, _)| self.wiring.clock.instant(at));
+        let gauge = self.stale.then(|| self.gauged + GAUGE_EVERY);
+        let due = self.engine.poll_timeout().map(|(at, _)| at);
+        let until = [due, gauge].into_iter().flatten().min();
+        let until = until.map(|at| self.wiring.clock.instant(at));
         let Some(mut next) = self.wiring.inbox.recv(until) else {
             return true;
         };
@@ -168,6 +180,11 @@ impl Turn {
                 }
                 Output::Count(count) => self.counts.push(count),
                 Output::Bindings { user, bindings } => self.wiring.bindings.keep(user, bindings),
+                Output::Captured(captured) => {
+                    if let Some(hep) = &self.wiring.hep {
+                        hep.tell(captured);
+                    }
+                }
                 Output::PortsLow { plane } => {
                     // Full: a grant is on its way already.
                     let _ = self.wiring.ports_low.try_send(plane);
@@ -251,7 +268,31 @@ impl Turn {
         }
     }
 
+    /// What is held, for the metrics. Counting takes a walk over all registrations, so not in every turn.
+    fn gauge(&mut self) {
+        self.stale = self.now < self.gauged + GAUGE_EVERY;
+        if self.stale {
+            return;
+        }
+        self.gauged = self.now;
+        let held = self.engine.sip_counts();
+        let mut counters = self
+            .wiring
+            .counters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        counters.sip_retransmissions = self.engine.sip_retransmissions();
+        counters.sip_server_transactions = held.server_transactions as u64;
+        counters.sip_client_transactions = held.client_transactions as u64;
+        counters.sip_dialogs = held.dialogs as u64;
+        counters.sip_registrations = held.bindings as u64;
+        if let Some(hep) = &self.wiring.hep {
+            counters.hep_packets = hep.counts();
+        }
+    }
+
     fn write_down(&mut self) {
+        self.gauge();
         self.wiring.journal.write(std::mem::take(&mut self.entries));
         let counters = || {
             let counters = &self.wiring.counters;

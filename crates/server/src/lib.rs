@@ -17,6 +17,7 @@ pub mod durable;
 pub mod edge;
 pub mod engine_thread;
 pub mod fatal;
+pub mod hep;
 pub mod journal;
 pub mod limits;
 pub mod listeners;

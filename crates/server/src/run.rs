@@ -24,6 +24,7 @@ use crate::control::Control;
 use crate::edge::dns::Dns;
 use crate::edge::door::Door;
 use crate::edge::{keeper, udp, websocket};
+use crate::hep::Hep;
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
@@ -200,6 +201,12 @@ pub fn start(
         bindings: kept_bindings,
         counters: counters.clone(),
         drained: drained_tell,
+        hep: compiled
+            .settings
+            .hep
+            .clone()
+            .map(|hep| Hep::start(hep, bound.first(Transport::Udp).unwrap_or(http)))
+            .transpose()?,
     };
     let engine = engine_thread::spawn(engine, wiring)?;
     let stop = Arc::new(AtomicBool::new(false));

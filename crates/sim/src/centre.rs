@@ -126,6 +126,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         max_call: Duration::from_secs(4 * 3600),
         announce_unknown: false,
         outbound: engine::outbound::Outbound::default(),
+        capture: false,
     }
 }
 

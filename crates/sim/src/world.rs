@@ -366,7 +366,10 @@ impl World {
                 }
                 Output::Reply(reply) => self.replies.push(reply),
                 Output::Drained => self.drained = true,
-                Output::Count(_) | Output::Bindings { .. } | Output::PortsLow { .. } => {}
+                Output::Count(_)
+                | Output::Bindings { .. }
+                | Output::PortsLow { .. }
+                | Output::Captured(_) => {}
             }
         }
     }

@@ -59,7 +59,27 @@ impl Check<'_> {
             log_level: centre.log.level.value.clone(),
             log_json: centre.log.json,
             demo_passwords: *centre.demo_passwords,
+            hep: self.hep(),
         }
+    }
+
+    fn hep(&mut self) -> Option<crate::hep::Settings> {
+        let hep = self.forms.centre.sip.hep.as_ref()?;
+        let address = hep.server.value.strip_prefix("udp:");
+        let Some(server) = address.and_then(|address| address.parse().ok()) else {
+            self.error(
+                CENTRE,
+                &hep.server.span,
+                format!("\"{}\" is no place of a collector", hep.server.value),
+                Some("e.g. \"udp:127.0.0.1:9060\""),
+            );
+            return None;
+        };
+        Some(crate::hep::Settings {
+            server,
+            id: hep.id,
+            password: hep.password.clone(),
+        })
     }
 
     pub(super) fn centre(&mut self, settings: &Settings) {

@@ -65,6 +65,7 @@ pub struct Settings {
     pub log_level: String,
     pub log_json: bool,
     pub demo_passwords: bool,
+    pub hep: Option<crate::hep::Settings>,
 }
 
 /// RTP sockets.
@@ -186,6 +187,7 @@ pub fn compile(
         max_call: forms.centre.limits.call.0,
         announce_unknown: forms.centre.ivr.announce_unknown,
         outbound: trunks.outbound,
+        capture: settings.hep.is_some(),
     };
     Compiled {
         engine,

@@ -32,6 +32,7 @@ pub fn needs_restart(before: &Value, after: &Value) -> Vec<String> {
         "/http/port",
         "/http/bind",
         "/http/metrics_token",
+        "/sip/hep",
         "/rtp/first",
         "/rtp/last",
         "/rtp/bind",

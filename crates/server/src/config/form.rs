@@ -55,6 +55,22 @@ pub struct Sip {
     pub expires_max: Length,
     /// How long a nonce is good.
     pub nonce_lifetime: Length,
+    /// Send a copy of every SIP message to a HOMER collector.
+    pub hep: Option<Hep>,
+}
+
+/// A HOMER collector (HEP version 3). Takes effect at a restart.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hep {
+    /// `udp:address:port`.
+    pub server: Placed<String>,
+    /// Number of this capture agent.
+    #[serde(default)]
+    pub id: u32,
+    /// Sent with every packet, when the collector wants one.
+    #[serde(default, skip_serializing)]
+    pub password: Option<String>,
 }
 
 impl Default for Sip {
@@ -74,6 +90,7 @@ impl Default for Sip {
             expires_min: Length::secs(60),
             expires_max: Length::secs(3600),
             nonce_lifetime: Length::secs(300),
+            hep: None,
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct Layer {
     /// From tag, Call-ID and CSeq of new requests, to find merged ones (section 8.2.2.2).
     merges: Table<Key>,
     clients: Table<Box<ClientTx>>,
+    /// Repetitions in and out since the start.
+    pub repeated: [u64; 2],
     /// Client transactions without a final response by destination: whom an unreachable peer or a closed flow concerns.
     pending: BTreeSet<(SocketAddr, Key)>,
     pub(super) datagrams_only: DatagramsOnly,
@@ -157,6 +159,7 @@ impl Layer {
             unanswered: 0,
             merges: Table::default(),
             clients: Table::default(),
+            repeated: [0; 2],
             pending: BTreeSet::new(),
             datagrams_only: DatagramsOnly::default(),
         }
@@ -289,6 +292,7 @@ impl Layer {
             ServerMachine::Invite(machine) => machine.request_again(),
             ServerMachine::Other(machine) => machine.request_again(),
         };
+        self.repeated[0] += 1;
         self.apply_server(now, key, step);
         Match::Again
     }
@@ -459,6 +463,7 @@ impl Layer {
         {
             let (peer, bytes, method, class) =
                 (tx.peer, bytes.clone(), tx.method, class(tx.status));
+            self.repeated[1] += 1;
             self.transmit(peer, bytes, method, class);
         }
         let Some(tx) = self.servers.get_mut(&key) else {
@@ -617,7 +622,10 @@ impl Layer {
         let (peer, method) = (tx.peer, tx.method);
         let send = match step.send {
             Send::Nothing => None,
-            Send::Repeat => Some((tx.request.clone(), method)),
+            Send::Repeat => {
+                self.repeated[1] += 1;
+                Some((tx.request.clone(), method))
+            }
             Send::Ack => {
                 if tx.ack.is_none() {
                     tx.ack = response.and_then(|response| failure_ack(&tx.request, response));

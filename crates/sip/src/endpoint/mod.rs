@@ -248,6 +248,11 @@ impl Endpoint {
         self.bindings_changed(&user);
     }
 
+    /// Requests that came again and messages that we sent again, since the start.
+    pub fn retransmissions(&self) -> [u64; 2] {
+        self.layer.repeated
+    }
+
     /// The Call-ID of a leg, as long as it is not gone.
     pub fn call_id(&self, leg: LegId) -> Option<&str> {
         Some(&self.legs.get(&leg)?.dialog.call_id)
