@@ -87,6 +87,8 @@ impl Turn {
         Turn {
             engine,
             now: wiring.clock.now(),
+            gauged: Time::ZERO,
+            stale: false,
             outgoing: Outgoing::new(wiring.udp.clone()),
             unreached: Vec::new(),
             wiring,
