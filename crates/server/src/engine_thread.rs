@@ -92,8 +92,6 @@ impl Turn {
             outgoing: Outgoing::new(wiring.udp.clone()),
             unreached: Vec::new(),
             wiring,
-            gauged: Time::ZERO,
-            stale: false,
             entries: Vec::new(),
             counts: Vec::new(),
             answers: VecDeque::new(),
