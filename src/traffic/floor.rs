@@ -369,7 +369,7 @@ impl Floor {
                 }
             }
             Event::Reoffered { leg, sdp } => self.trunk.reoffered(now, leg, sdp.as_deref()),
-            Event::Gone { leg, cause } => {
+            Event::Gone { leg, cause, .. } => {
                 self.trunk.silence(leg);
                 if let Some(calling) = self.calling.remove(&leg) {
                     self.by_key.remove(&calling.caller.key);

@@ -286,5 +286,6 @@ fn config(name: &str, address: SocketAddr, centre: IpAddr) -> sip::Config {
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: format!("cordboard demo traffic ({name})"),
+        dialogs: sip::DialogRules::default(),
     }
 }

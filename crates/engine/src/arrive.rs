@@ -207,6 +207,7 @@ impl Engine {
             wait_ms: 0,
             talk_ms: 0,
             hold_ms: 0,
+            cause_detail: None,
         };
         self.contacts.insert(number, contact);
         self.timers

@@ -171,6 +171,7 @@ impl Engine {
                 })
                 .unwrap_or_default(),
             cause: cause.into(),
+            cause_detail: contact.cause_detail.as_deref().map(str::to_owned),
         };
         self.journal.event(now, Some(&contact.person), kind);
         self.drained_check();

@@ -49,6 +49,8 @@ pub(crate) struct Contact {
     pub(crate) wait_ms: u64,
     pub(crate) talk_ms: u64,
     pub(crate) hold_ms: u64,
+    /// What the far end of the leg that ended it gave as Reason (RFC 3326).
+    pub(crate) cause_detail: Option<Box<str>>,
 }
 
 /// The customer look-up of a contact.
@@ -160,6 +162,8 @@ pub(crate) struct Leg {
     pub(crate) offer: Option<Bytes>,
     /// Our 200 to a re-INVITE without an offer carried ours: its ACK brings the answer.
     pub(crate) awaits_answer: bool,
+    /// 183 with our description has gone out: it hears before it is answered.
+    pub(crate) hears_early: bool,
     /// The host that its signalling comes from.
     pub(crate) signalling: Option<std::net::IpAddr>,
     /// Our SDP answer or offer as last sent.

@@ -271,6 +271,7 @@ impl Engine {
             duration_ms: millis(at - open.arrived),
             customers: open.customers,
             cause: "restart".into(),
+            cause_detail: None,
         };
         self.journal.event(at, None, kind);
     }

@@ -313,6 +313,9 @@ pub enum EventKind {
         customers: Vec<crm::CustomerId>,
         /// Why the last leg ended, e.g. `caller_bye`, `agent_bye`, `caller_cancel`, `drain`, `lost`.
         cause: Name,
+        /// What the far end gave as the reason (RFC 3326), e.g. `Q.850;cause=16`, or the status that refused a leg of ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause_detail: Option<String>,
     },
     /// An agent's state changed; `was` and `was_ms` say what ended and how long it lasted.
     #[serde(rename = "agent.state")]

@@ -21,6 +21,7 @@ impl Leg {
             sdp_version: 1,
             offer,
             awaits_answer: false,
+            hears_early: false,
             signalling: None,
             local: None,
             negotiated: None,

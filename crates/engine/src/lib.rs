@@ -21,6 +21,7 @@ mod contact;
 mod control;
 mod dialogue;
 mod direct;
+mod early;
 mod journal;
 mod ladder;
 mod legs;
@@ -218,17 +219,22 @@ impl Engine {
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
             sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),
             sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),
-            // We never offer anew in an established dialog; a stray answer changes nothing.
-            sip::Event::ReofferAccepted { .. } | sip::Event::ReofferRejected { .. } => {}
+            // Our description stands as it is; theirs may be a new one.
+            sip::Event::ReofferAccepted { leg, sdp } => {
+                self.take_answer(leg, sdp.as_ref());
+            }
+            sip::Event::ReofferRejected { .. } => {}
             sip::Event::Info {
                 leg,
                 content_type,
                 body,
             } => self.info(now, leg, &content_type, &body),
-            sip::Event::Gone { leg, cause } => {
+            sip::Event::EarlyAnswer { leg, sdp } => self.early_answer(leg, &sdp),
+            sip::Event::Gone { leg, cause, reason } => {
                 if let Some(contact) = self.legs.get(&leg).and_then(|leg| leg.contact) {
                     self.ladders.leaves(leg, contact);
                 }
+                self.keep_reason(leg, &cause, reason);
                 self.gone(now, leg, cause);
                 self.ladders.gone(leg);
             }

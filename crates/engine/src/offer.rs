@@ -231,7 +231,10 @@ impl Engine {
         }
         let Some(number) = record.contact else { return };
         match self.contacts.get(&number).map(|contact| &contact.stage) {
-            Some(Stage::Direct { .. }) => self.ring_caller(now, number),
+            Some(Stage::Direct { .. }) => match sdp {
+                Some(sdp) => self.rings_aloud(now, leg, sdp),
+                None => self.ring_caller(now, number),
+            },
             Some(Stage::Outside { .. }) => self.outside_rings(now, number, leg, sdp),
             _ => {}
         }

@@ -87,6 +87,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             t2: Duration::from_secs(4),
             t4: Duration::from_secs(5),
             product: "Cordboard".into(),
+            dialogs: sip::DialogRules::default(),
         },
         acd: acd::Config {
             seed: 1,

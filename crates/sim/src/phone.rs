@@ -79,6 +79,7 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: format!("sim/{name}"),
+        dialogs: sip::DialogRules::default(),
     }
 }
 
@@ -282,7 +283,7 @@ impl Phone {
                         .handle(now, Input::Command(Command::AcceptReoffer { leg, sdp }));
                 }
             }
-            Event::Gone { leg, cause } => {
+            Event::Gone { leg, cause, .. } => {
                 self.legs.remove(&leg);
                 self.offers.remove(&leg);
                 self.ended.push(format!("{cause:?}"));

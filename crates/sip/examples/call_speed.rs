@@ -145,6 +145,7 @@ fn main() {
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: "Cordboard".into(),
+        dialogs: sip::DialogRules::default(),
     };
     let mut bench = Bench {
         endpoint: Endpoint::new(Arc::new(config), [3; 32]),

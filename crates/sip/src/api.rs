@@ -198,6 +198,8 @@ pub enum Event {
     },
     /// The ACK for our 2xx has come; with `sdp` when our 2xx carried the offer.
     Confirmed { leg: LegId, sdp: Option<Bytes> },
+    /// The answer to the offer in a reliable provisional of ours: the call may be heard before it is answered (RFC 3262 section 5).
+    EarlyAnswer { leg: LegId, sdp: Bytes },
     /// A re-INVITE or UPDATE with an offer (or, with `None`, one that wants an offer): answer it with Accept/RejectReoffer.
     Reoffered { leg: LegId, sdp: Option<Bytes> },
     /// The far end accepted our re-INVITE.
@@ -210,8 +212,12 @@ pub enum Event {
         content_type: String,
         body: Bytes,
     },
-    /// The leg is over.
-    Gone { leg: LegId, cause: Cause },
+    /// The leg is over. `reason` is what the far end said of it: the Reason header (RFC 3326) of its BYE, CANCEL or refusal.
+    Gone {
+        leg: LegId,
+        cause: Cause,
+        reason: Option<Box<str>>,
+    },
     /// A user's bindings changed or were refreshed: `reachable` is false when none is left (unregistered, expired, connection lost).
     Registration(Registration),
     /// A trunk came up, went down, (un)registered, or has another number of calls.
@@ -338,6 +344,37 @@ pub struct Config {
     pub t4: Duration,
     /// Name in Server and User-Agent.
     pub product: String,
+    pub dialogs: DialogRules,
+}
+
+/// How dialogs are kept alive and their provisionals delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialogRules {
+    /// The session interval that we ask for and the shortest that we take (RFC 4028: Session-Expires, Min-SE).
+    /// A far end without session timers is asked after as often all the same.
+    pub session_expires: Duration,
+    pub session_expires_min: Duration,
+    pub reliable: Reliable,
+}
+
+impl Default for DialogRules {
+    fn default() -> Self {
+        DialogRules {
+            session_expires: Duration::from_secs(1800),
+            session_expires_min: Duration::from_secs(90),
+            reliable: Reliable::Supported,
+        }
+    }
+}
+
+/// Which callers get our provisionals reliably (RFC 3262).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reliable {
+    /// Those that support it, or require it.
+    #[default]
+    Supported,
+    /// Only those that require it.
+    Required,
 }
 
 /// One address at which we are reached.

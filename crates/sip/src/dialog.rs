@@ -25,6 +25,8 @@ pub struct Dialog {
     pub routes: Vec<String>,
     pub local_cseq: u32,
     pub remote_cseq: Option<u32>,
+    /// RSeq of the last provisional that we have acknowledged (RFC 3262 section 4); 0 before.
+    pub rseq: u32,
     /// Where our requests go.
     pub peer: Peer,
     /// We sent the INVITE, so the Call-ID is ours (section 14.1 cares).
@@ -216,6 +218,7 @@ mod tests {
             routes: vec!["<sip:strict@10.0.0.2>".into(), "<sip:10.0.0.3;lr>".into()],
             local_cseq: 1,
             remote_cseq: None,
+            rseq: 0,
             peer,
             we_called: false,
             natted: false,

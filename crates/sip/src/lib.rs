@@ -19,9 +19,9 @@ mod transaction;
 pub mod trunk;
 
 pub use api::{
-    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, Edge, Event, FlowId,
-    Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration, Target,
-    Through, Transport,
+    Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, DialogRules, Edge, Event,
+    FlowId, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration,
+    Reliable, Target, Through, Transport,
 };
 pub use endpoint::{Counts, Endpoint, is_new_work, nearest, overload_response};
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

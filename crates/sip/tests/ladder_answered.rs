@@ -141,7 +141,7 @@ fn a_lost_ack_ends_in_a_bye() {
         0027.500     caller <- 200 OK (1 INVITE) +sdp
         0031.500     caller <- 200 OK (1 INVITE) +sdp
         0032.000     event: Counted { what: "no_ack" }
-        0032.000     caller <- BYE sip:alice@10.0.0.1:5060 (1)
+        0032.000     caller <- BYE sip:alice@10.0.0.1:5060 (1) Reason: SIP;cause=408;text="No ACK"
         0032.000     event: Gone { leg: LegId(1), cause: Lost }
         0032.000 caller -> 481 Gone (1 BYE)
     "#]].assert_eq(&world.end());
@@ -282,7 +282,9 @@ fn a_phone_answers_our_call_and_hangs_up() {
         CSeq: 1 INVITE
         User-Agent: Cordboard
         Contact: <sip:cordboard@10.9.9.9:5060>
-        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
+        Supported: timer, 100rel
+        Session-Expires: 1800
         X-Test: 1
         Content-Type: application/sdp
         Content-Length: 85

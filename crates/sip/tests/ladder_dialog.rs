@@ -261,18 +261,18 @@ fn a_dialog_that_does_not_respond_is_lost() {
         0023.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
         0027.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
         0031.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
-        0032.000     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0032.000     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
         0032.000     event: Gone { leg: LegId(1), cause: Lost }
-        0032.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0033.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0035.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0039.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0043.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0047.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0051.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0055.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0059.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
-        0063.500     far <- BYE sip:agent@10.0.0.2:5060 (3)
+        0032.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0033.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0035.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0039.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0043.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0047.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0051.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0055.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0059.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
+        0063.500     far <- BYE sip:agent@10.0.0.2:5060 (3) Reason: SIP;cause=408;text="No response"
     "#]]
     .assert_eq(&world.end());
 }
@@ -300,7 +300,7 @@ fn requests_out_of_order_unknown_and_unwanted() {
         let text = caller.request(method, "", "");
         world.receive(caller.address, &text);
     }
-    let needs = caller.request("INVITE", "Require: 100rel\r\n", SDP);
+    let needs = caller.request("INVITE", "Require: gruu\r\n", SDP);
     world.receive(caller.address, &needs);
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
@@ -336,13 +336,14 @@ fn requests_out_of_order_unknown_and_unwanted() {
         0000.000 caller -> OPTIONS sip:1000@10.9.9.9 (3)
         0000.000     caller <- 200 OK (3 OPTIONS)
         0000.000 caller -> REFER sip:1000@10.9.9.9 (4)
-        0000.000     caller <- 405 Method Not Allowed (4 REFER) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000     caller <- 405 Method Not Allowed (4 REFER) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
         0000.000 caller -> PRACK sip:1000@10.9.9.9 (5)
-        0000.000     caller <- 405 Method Not Allowed (5 PRACK) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000     event: Counted { what: "stray_prack" }
+        0000.000     caller <- 481 Call/Transaction Does Not Exist (5 PRACK)
         0000.000 caller -> FOO sip:1000@10.9.9.9 (6)
-        0000.000     caller <- 501 Not Implemented (6 FOO) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000     caller <- 501 Not Implemented (6 FOO) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
         0000.000 caller -> INVITE sip:1000@10.9.9.9 (7) +sdp
-        0000.000     caller <- 420 Bad Extension (7 INVITE) Unsupported: 100rel
+        0000.000     caller <- 420 Bad Extension (7 INVITE) Unsupported: gruu
         0000.000 caller -> ACK sip:1000@10.9.9.9 (7)
         0000.000 caller -> INVITE sip:1000@10.9.9.9 (8)
         0000.000     caller <- 415 Unsupported Media Type (8 INVITE)

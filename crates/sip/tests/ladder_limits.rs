@@ -136,7 +136,7 @@ fn checks_of_section_8_2() {
     refuse("", "SUBSCRIBE", "", "");
     refuse("", "FROB", "", "");
     refuse("", "BYE", "", "");
-    refuse("Require: 100rel, timer\r\n", "INVITE", "", "");
+    refuse("Require: gruu, timer, precondition\r\n", "INVITE", "", "");
     refuse("", "INVITE", "Max-Forwards: 70", "Max-Forwards: 0");
     refuse("", "INVITE", "Max-Forwards: 70", "Max-Forwards: x");
     refuse("", "INVITE", "Contact:", "X-Contact:");
@@ -151,16 +151,16 @@ fn checks_of_section_8_2() {
     expect![[r#"
         0000.000 caller -> SUBSCRIBE sip:1000@10.9.9.9 (1)
         0000.000     event: Counted { what: "method" }
-        0000.000     caller <- 405 Method Not Allowed (1 SUBSCRIBE) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000     caller <- 405 Method Not Allowed (1 SUBSCRIBE) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
         0000.000 caller -> FROB sip:1000@10.9.9.9 (2)
         0000.000     event: Counted { what: "method" }
-        0000.000     caller <- 501 Not Implemented (2 FROB) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER
+        0000.000     caller <- 501 Not Implemented (2 FROB) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
         0000.000 caller -> BYE sip:1000@10.9.9.9 (3)
         0000.000     event: Counted { what: "no_dialog" }
         0000.000     caller <- 481 Call/Transaction Does Not Exist (3 BYE)
         0000.000 caller -> INVITE sip:1000@10.9.9.9 (4)
         0000.000     event: Counted { what: "extension" }
-        0000.000     caller <- 420 Bad Extension (4 INVITE) Unsupported: 100rel, timer
+        0000.000     caller <- 420 Bad Extension (4 INVITE) Unsupported: gruu, precondition
         0000.000 caller -> ACK sip:1000@10.9.9.9 (4)
         0000.000 caller -> INVITE sip:1000@10.9.9.9 (5)
         0000.000     event: Counted { what: "unacceptable" }

@@ -163,6 +163,7 @@ impl Storm {
                     | Event::Ringing { leg, .. }
                     | Event::Answered { leg, .. }
                     | Event::Confirmed { leg, .. }
+                    | Event::EarlyAnswer { leg, .. }
                     | Event::Reoffered { leg, .. }
                     | Event::ReofferAccepted { leg, .. }
                     | Event::ReofferRejected { leg, .. }

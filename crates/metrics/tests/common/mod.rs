@@ -134,6 +134,7 @@ impl Feed {
             duration_ms: 0,
             customers: Vec::new(),
             cause: "caller_bye".into(),
+            cause_detail: None,
         };
         self.tell(at, kind);
     }

@@ -1,10 +1,14 @@
 //! The node's settings: compiled and checked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::check::{Check, is_name};
 use super::compile::{Base, Import, Settings};
 use super::read::CENTRE;
+
+/// Shortest session that we would take: refreshes must have the time to be answered.
+const SESSION_MIN: Duration = Duration::from_secs(2);
 
 impl Check<'_> {
     pub(super) fn settings(&mut self, base: &Base<'_>) -> Settings {
@@ -113,6 +117,16 @@ impl Check<'_> {
                 &(0..0),
                 "`sip.expires_min` is more than `sip.expires_max`",
                 Some("e.g. \"60s\" and \"1h\""),
+            );
+        }
+        if centre.sip.session_expires_min > centre.sip.session_expires
+            || centre.sip.session_expires_min.0 < SESSION_MIN
+        {
+            self.error(
+                CENTRE,
+                &(0..0),
+                "`sip.session_expires_min` is more than `sip.session_expires`, or less than 2 s",
+                Some("e.g. \"90s\" and \"30m\""),
             );
         }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(centre.log.level.as_str()) {

@@ -10,7 +10,7 @@ use ivr::Diagnostic;
 
 use super::check::Check;
 use super::flows::FlowSet;
-use super::form::{Codec, Digest, Forms, Language, Role};
+use super::form::{Codec, Digest, Forms, Language, ReliableProvisionals, Role};
 use super::source::Source;
 use super::value::Placed;
 use crate::tls;
@@ -246,6 +246,14 @@ fn sip_config(
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: concat!("Cordboard/", env!("CARGO_PKG_VERSION")).to_owned(),
+        dialogs: sip::DialogRules {
+            session_expires: centre.sip.session_expires.0,
+            session_expires_min: centre.sip.session_expires_min.0,
+            reliable: match centre.sip.reliable_provisionals {
+                ReliableProvisionals::Supported => sip::Reliable::Supported,
+                ReliableProvisionals::Required => sip::Reliable::Required,
+            },
+        },
     }
 }
 

@@ -55,6 +55,12 @@ pub struct Sip {
     pub expires_max: Length,
     /// How long a nonce is good.
     pub nonce_lifetime: Length,
+    /// Each call is refreshed twice in this time, and ended when the far end is found gone (RFC 4028).
+    pub session_expires: Length,
+    /// The shortest such time that we take from others; the RFC wants 90 s at least.
+    pub session_expires_min: Length,
+    /// Which callers acknowledge our ringing and early media (RFC 3262).
+    pub reliable_provisionals: ReliableProvisionals,
 }
 
 impl Default for Sip {
@@ -74,6 +80,9 @@ impl Default for Sip {
             expires_min: Length::secs(60),
             expires_max: Length::secs(3600),
             nonce_lifetime: Length::secs(300),
+            session_expires: Length::secs(1800),
+            session_expires_min: Length::secs(90),
+            reliable_provisionals: ReliableProvisionals::Supported,
         }
     }
 }
@@ -127,6 +136,15 @@ pub struct HttpTls {
     pub certificate: Option<Placed<PathBuf>>,
     /// Its private key.
     pub key: Option<Placed<PathBuf>>,
+}
+
+/// To whom provisionals go reliably: all who support it, or only those who require it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum ReliableProvisionals {
+    Supported,
+    Required,
 }
 
 /// Digest algorithms of RFC 8760.

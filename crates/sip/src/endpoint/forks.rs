@@ -134,10 +134,7 @@ impl Endpoint {
                     (Kind::Trunks, ranks.collect())
                 }
                 Err(cause) => {
-                    self.layer.emit(Event::Gone {
-                        leg: invite.leg,
-                        cause,
-                    });
+                    self.never_was(invite.leg, cause);
                     return None;
                 }
             },
@@ -278,7 +275,7 @@ impl Endpoint {
             true => Cause::HungUp,
             false => fork.failure.unwrap_or(Cause::Unreachable),
         };
-        self.layer.emit(Event::Gone { leg: call, cause });
+        self.never_was(call, cause);
     }
 
     /// After each input: what inner legs have to tell becomes the calls', and what follows from it is done.
@@ -308,9 +305,8 @@ impl Endpoint {
         let Some(&call) = self.forks.ways.get(&leg) else {
             return Some(event);
         };
-        if let Event::Gone { cause, .. } = &event {
-            let cause = cause.clone();
-            return self.way_gone(now, call, leg, cause);
+        if let Event::Gone { cause, reason, .. } = event {
+            return self.way_gone(now, call, leg, cause, reason);
         }
         let fork = self.forks.calls.get_mut(&call)?;
         if let Some(branch) = fork.trying.iter_mut().find(|branch| branch.leg == leg) {
@@ -350,7 +346,14 @@ impl Endpoint {
         Some(event)
     }
 
-    fn way_gone(&mut self, now: Time, call: LegId, leg: LegId, cause: Cause) -> Option<Event> {
+    fn way_gone(
+        &mut self,
+        now: Time,
+        call: LegId,
+        leg: LegId,
+        cause: Cause,
+        reason: Option<Box<str>>,
+    ) -> Option<Event> {
         self.forks.ways.remove(&leg);
         let fork = self.forks.calls.get_mut(&call)?;
         if fork.chosen == Some(leg) {
@@ -358,7 +361,11 @@ impl Endpoint {
             if let Some(timer) = fork.timer {
                 self.layer.timers.cancel(timer);
             }
-            return Some(Event::Gone { leg: call, cause });
+            return Some(Event::Gone {
+                leg: call,
+                cause,
+                reason,
+            });
         }
         let given_up = fork
             .trying
@@ -448,6 +455,7 @@ fn leg_of_event(event: &mut Event) -> Option<&mut LegId> {
         | Event::Ringing { leg, .. }
         | Event::Answered { leg, .. }
         | Event::Confirmed { leg, .. }
+        | Event::EarlyAnswer { leg, .. }
         | Event::Reoffered { leg, .. }
         | Event::ReofferAccepted { leg, .. }
         | Event::ReofferRejected { leg, .. }

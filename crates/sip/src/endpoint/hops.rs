@@ -10,7 +10,7 @@ use super::leg::{Hangup, State};
 use super::timers::TimerId;
 use super::trunks::TrunkAlarm;
 use super::{Alarm, Endpoint};
-use crate::api::{Cause, Edge, Event, Invite, LegId, Output, Peer, Target, Transport};
+use crate::api::{Cause, Edge, Invite, LegId, Output, Peer, Target, Transport};
 use crate::locate::{Answer, Hop, Known, Located, Question, locate};
 
 /// The edge answers each question; should it not, nobody waits longer.
@@ -252,20 +252,19 @@ impl Endpoint {
         ) {
             return false;
         }
-        let failed = leg.dialog.peer;
+        let initial = leg.before_early();
+        let failed = initial.peer;
         self.hops.shun(now, &failed);
         let Some(mut elsewhere) = leg.elsewhere.take() else {
             return false;
         };
         let hop = elsewhere.hops.remove(0);
-        let mut dialog = leg.dialog.clone();
+        let mut dialog = initial;
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
         self.layer.count("next_server");
         dialog.peer = self.toward(&hop);
-        // What another server has said of an early dialog is void.
-        dialog.remote_tag.clear();
         let tx = self.send_invite(now, &elsewhere.invite, &dialog);
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.dialog = dialog;
@@ -283,8 +282,7 @@ impl Endpoint {
     pub(super) fn unhold(&mut self, id: LegId) {
         if self.hops.held.remove(&id).is_some() {
             self.hops.since.remove(&Seeker::Call(id));
-            let cause = Cause::HungUp;
-            self.layer.emit(Event::Gone { leg: id, cause });
+            self.never_was(id, Cause::HungUp);
         }
     }
 }

@@ -108,6 +108,10 @@ struct ClientTx {
 pub enum Purpose {
     Invite(LegId),
     Reinvite(LegId),
+    /// An UPDATE with an offer.
+    Update(LegId),
+    /// An UPDATE without one: a sign of life.
+    Refresh(LegId),
     Bye(LegId),
     Info(LegId),
     /// A trunk's registration.
@@ -123,8 +127,13 @@ pub enum Purpose {
 pub struct News {
     pub key: Key,
     pub purpose: Purpose,
-    /// What was sent, to be sent again in another form; empty when the transaction has dropped it.
+    pub sent: Sent,
+}
+
+/// What was sent and where to, to be sent again in another form; empty when the transaction has dropped it.
+pub struct Sent {
     pub request: Bytes,
+    pub peer: Peer,
 }
 
 /// Which server transaction a request belongs to.
@@ -578,7 +587,10 @@ impl Layer {
         let times = self.times(&tx.peer);
         let tx = self.clients.get_mut(&key)?;
         let purpose = tx.purpose;
-        let request = tx.request.clone();
+        let sent = Sent {
+            request: tx.request.clone(),
+            peer: tx.peer,
+        };
         let step = match &mut tx.machine {
             ClientMachine::Invite(machine) => machine.response(status, &times),
             ClientMachine::Other(machine) => machine.response(status, &times),
@@ -601,11 +613,7 @@ impl Layer {
                 Alarm::Client(key, Fired::Last),
             );
         }
-        step.pass.then_some(News {
-            key,
-            purpose,
-            request,
-        })
+        step.pass.then_some(News { key, purpose, sent })
     }
 
     fn apply_client(&mut self, now: Time, key: Key, step: Step, response: Option<&Message>) {

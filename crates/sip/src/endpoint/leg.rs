@@ -6,14 +6,35 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Time;
 
+use super::early::Early;
 use super::hops::Elsewhere;
 use super::keys::Key;
 use super::layer::{Layer, Purpose};
+use super::reliable::{RELIABLE, Reliable};
+use super::session::Session;
 use super::timers::TimerId;
 use super::{Alarm, Endpoint};
 use crate::api::{Cause, Event, FlowId, LegId, Peer};
 use crate::dialog::Dialog;
 use crate::message::{Builder, HeaderName, Message, Method};
+
+/// Why we end a dialog whose far end says nothing any more.
+pub const NO_RESPONSE: &str = "SIP;cause=408;text=\"No response\"";
+/// Why we end a dialog whose INVITE is answered and not acknowledged.
+pub const NO_ACK: &str = "SIP;cause=408;text=\"No ACK\"";
+
+/// Longest Reason that is kept, in bytes: one line of a record, whatever a far end writes.
+const REASON_MAX: usize = 200;
+
+/// What a message gives as its reason (RFC 3326): every value, one line.
+pub fn reason_of(message: &Message) -> Option<Box<str>> {
+    let text = message.header(HeaderName::Reason)?;
+    let mut end = text.len().min(REASON_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    (end > 0).then(|| text[..end].into())
+}
 
 /// One leg.
 #[derive(Debug)]
@@ -22,6 +43,8 @@ pub struct Leg {
     pub state: State,
     /// Whose call limit it counts against.
     pub trunk: Option<Arc<str>>,
+    /// What the far end is able to, as far as it has said.
+    pub able: Able,
     /// The deadline of the state: the minute of [`State::Alerting`], timer C of [`State::Calling`].
     pub alarm: Option<TimerId>,
     /// A 2xx of ours that waits for its ACK.
@@ -31,6 +54,41 @@ pub struct Leg {
     pub wish: Option<Bytes>,
     /// Where our INVITE goes when the server that has it fails.
     pub elsewhere: Option<Box<Elsewhere>>,
+    /// The session is to be refreshed by a re-INVITE, as soon as nothing is in the way.
+    pub refresh: bool,
+    /// Our description as last sent.
+    pub described: Bytes,
+    /// From the answer on.
+    pub session: Option<Session>,
+    /// Only with reliable provisionals of ours.
+    pub reliable: Option<Box<Reliable>>,
+    /// Only with forks, or media before the answer.
+    pub early: Option<Box<Early>>,
+}
+
+/// What a far end says to be able to (Allow, Supported, Require).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Able {
+    pub update: bool,
+    pub reliable: bool,
+    /// Our provisionals must be reliable.
+    pub wants_reliable: bool,
+}
+
+impl Able {
+    pub fn of(message: &Message) -> Able {
+        let lists = |name, word: &str| {
+            message
+                .values(name)
+                .any(|value| value.eq_ignore_ascii_case(word))
+        };
+        let wants_reliable = lists(HeaderName::Require, RELIABLE);
+        Able {
+            update: lists(HeaderName::Allow, "UPDATE"),
+            reliable: wants_reliable || lists(HeaderName::Supported, RELIABLE),
+            wants_reliable,
+        }
+    }
 }
 
 /// Where a leg stands.
@@ -79,11 +137,11 @@ pub struct Unacked {
 #[derive(Debug)]
 pub enum Offer {
     Idle,
-    /// Our re-INVITE is out.
-    Ours(Bytes),
+    /// Our re-INVITE or UPDATE is out.
+    Ours(Ours),
     /// 491 came: wait, then try again.
     BackOff {
-        sdp: Bytes,
+        ours: Ours,
         timer: TimerId,
     },
     /// Their re-INVITE or UPDATE waits for the engine.
@@ -93,6 +151,14 @@ pub enum Offer {
         cseq: u32,
         contact: Option<String>,
     },
+}
+
+/// An offer of ours.
+#[derive(Debug)]
+pub struct Ours {
+    pub sdp: Bytes,
+    /// It changes nothing: only the session is refreshed, and the engine has not asked for it.
+    pub refresh: bool,
 }
 
 /// What a leg's timer is for.
@@ -108,6 +174,12 @@ pub enum LegAlarm {
     NoAck,
     /// After a 491.
     BackOff,
+    /// The session is to be refreshed, or has expired.
+    Session,
+    /// A reliable provisional goes out again.
+    RepeatProvisional,
+    /// Its PRACK will not come any more.
+    NoPrack,
 }
 
 impl Leg {
@@ -116,11 +188,17 @@ impl Leg {
             dialog,
             state,
             trunk,
+            able: Able::default(),
             alarm: None,
             unacked: None,
             offer: Offer::Idle,
             wish: None,
             elsewhere: None,
+            refresh: false,
+            described: Bytes::new(),
+            session: None,
+            reliable: None,
+            early: None,
         })
     }
 }
@@ -189,13 +267,24 @@ pub fn in_dialog(
 impl Endpoint {
     /// The leg is over: forgotten, counted off, told.
     pub(super) fn gone(&mut self, id: LegId, cause: Cause) {
-        let Some(leg) = self.legs.remove(&id) else {
+        self.gone_because(id, cause, None);
+    }
+
+    /// The same, with what the far end's last message gave as Reason.
+    pub(super) fn gone_because(&mut self, id: LegId, cause: Cause, reason: Option<Box<str>>) {
+        let Some(mut leg) = self.legs.remove(&id) else {
             return;
         };
+        self.layer.stop_session(&mut leg);
+        self.layer.stop_provisionals(&mut leg);
         let key = self.dialog_key(&leg.dialog.call_id, &leg.dialog.local_tag);
         self.dialogs.remove(&key);
         self.cancel_timers(*leg);
-        self.layer.emit(Event::Gone { leg: id, cause });
+        self.layer.emit(Event::Gone {
+            leg: id,
+            cause,
+            reason,
+        });
     }
 
     fn cancel_timers(&mut self, leg: Leg) {
@@ -229,6 +318,9 @@ impl Endpoint {
             LegAlarm::RepeatAnswer => self.repeat_answer(now, id),
             LegAlarm::NoAck => self.no_ack(now, id),
             LegAlarm::BackOff => self.back_off_over(now, id),
+            LegAlarm::Session => self.session_due(now, id),
+            LegAlarm::RepeatProvisional => self.repeat_reliable(now, id),
+            LegAlarm::NoPrack => self.no_prack(now, id),
         }
     }
 
@@ -278,6 +370,7 @@ impl Endpoint {
             return;
         };
         leg.state = State::Closing;
+        self.layer.stop_session(leg);
         for timer in leg
             .unacked
             .take()
@@ -304,16 +397,16 @@ impl Endpoint {
         }
     }
 
-    /// The dialog is of no use any more (section 12.2.1.2): [`Cause::Lost`], unless it is ending anyway.
-    pub(super) fn dialog_died(&mut self, now: Time, id: LegId, bye: bool) {
+    /// The dialog is of no use any more (section 12.2.1.2): [`Cause::Lost`], unless it is ending anyway. With a reason to give, by BYE.
+    pub(super) fn dialog_died(&mut self, now: Time, id: LegId, bye: Option<&str>) {
         self.refuse_pending_offer(now, id);
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
         match leg.state {
             State::Up => {
-                if bye {
-                    send_bye(&mut self.layer, now, &mut leg.dialog, None, Purpose::Loose);
+                if bye.is_some() {
+                    send_bye(&mut self.layer, now, &mut leg.dialog, bye, Purpose::Loose);
                 }
                 self.gone(id, Cause::Lost);
             }
@@ -343,8 +436,8 @@ impl Endpoint {
 
     pub(super) fn info_response(&mut self, now: Time, id: LegId, message: &Message) {
         match message.status() {
-            Some(481) => self.dialog_died(now, id, false),
-            Some(408) => self.dialog_died(now, id, true),
+            Some(481) => self.dialog_died(now, id, None),
+            Some(408) => self.dialog_died(now, id, Some(NO_RESPONSE)),
             _ => {}
         }
     }

@@ -2,10 +2,14 @@
 //!
 //! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
 //! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
-//! `uas` calls to us, `uac` calls of ours, `hops` where those go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs, `reoffer` changes of media, `leg` the states.
+//! `uas` calls to us, `uac` calls of ours, `again` their second tries, `early` forks, `reliable` provisionals that are acknowledged,
+//! `hops` where calls go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs,
+//! `reoffer` changes of media, `session` their timers, `leg` the states.
 
 mod access;
+mod again;
 mod congestion;
+mod early;
 mod flows;
 mod forks;
 mod hops;
@@ -16,8 +20,10 @@ mod local;
 mod overload;
 mod register;
 mod registering;
+mod reliable;
 mod reoffer;
 mod requests;
+mod session;
 mod timers;
 mod trunks;
 mod uac;
@@ -48,7 +54,27 @@ pub use local::nearest;
 pub use overload::{is_new_work, overload_response};
 
 /// Methods that we understand, for Allow.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER";
+
+/// Extensions that we understand, for Supported; each is in [`EXTENSIONS`].
+pub const SUPPORTED: &str = "timer, 100rel";
+
+/// Option tags that a request may require of us (section 8.2.2.3).
+const EXTENSIONS: [&str; 2] = [session::TIMER, reliable::RELIABLE];
+
+/// What a request requires that we don't understand, as the value of Unsupported.
+fn unsupported(request: &Message) -> Option<String> {
+    let unknown: Vec<&str> = [HeaderName::Require, HeaderName::ProxyRequire]
+        .into_iter()
+        .flat_map(|name| request.values(name))
+        .filter(|tag| {
+            !EXTENSIONS
+                .iter()
+                .any(|known| tag.eq_ignore_ascii_case(known))
+        })
+        .collect();
+    (!unknown.is_empty()).then(|| unknown.join(", "))
+}
 
 /// Bounds of the random Retry-After in seconds of a 503: far enough apart that those refused don't come back together.
 const RETRY_AFTER: (u32, u32) = (5, 15);
@@ -285,19 +311,16 @@ impl Endpoint {
             method,
             class,
         });
-        if let Some(layer::News {
-            key,
-            purpose,
-            request,
-        }) = self.layer.response(now, message)
-        {
+        if let Some(layer::News { key, purpose, sent }) = self.layer.response(now, message) {
             let challenged = matches!(message.status(), Some(401 | 407));
-            if challenged && self.answer_challenge(now, key, purpose, &request, message) {
+            if challenged && self.answer_challenge(now, key, purpose, &sent.request, message) {
                 return;
             }
             match purpose {
-                Purpose::Invite(leg) => self.invite_response(now, leg, key, message),
+                Purpose::Invite(leg) => self.invite_response(now, leg, key, &sent, message),
                 Purpose::Reinvite(leg) => self.reinvite_response(now, leg, key, message),
+                Purpose::Update(leg) => self.update_response(now, leg, message),
+                Purpose::Refresh(leg) => self.refresh_response(now, leg, message),
                 Purpose::Bye(leg) => self.bye_response(leg, message),
                 Purpose::Info(leg) => self.info_response(now, leg, message),
                 Purpose::Register(index) => self.register_response(now, index, Some(message)),
@@ -311,7 +334,10 @@ impl Endpoint {
     fn failed(&mut self, now: Time, purpose: Purpose, cause: Cause) {
         match purpose {
             Purpose::Invite(leg) => self.invite_failed(now, leg, cause),
-            Purpose::Reinvite(leg) | Purpose::Info(leg) => self.dialog_died(now, leg, true),
+            Purpose::Reinvite(leg)
+            | Purpose::Update(leg)
+            | Purpose::Refresh(leg)
+            | Purpose::Info(leg) => self.dialog_died(now, leg, Some(leg::NO_RESPONSE)),
             Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
             Purpose::Register(index) => self.register_response(now, index, None),
             Purpose::Options(index) => self.options_response(now, index, None),

@@ -7,9 +7,10 @@ use clock::Time;
 
 use super::keys::Key;
 use super::layer::Purpose;
-use super::leg::{LegAlarm, Offer, State, in_dialog, unacked};
+use super::leg::{Leg, LegAlarm, NO_RESPONSE, Offer, Ours, State, in_dialog, unacked};
 use super::requests::sdp_of;
-use super::{ALLOW, Alarm, Endpoint};
+use super::session::{self, Terms};
+use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
 use crate::api::{Event, LegId};
 use crate::dialog::uri_of;
 use crate::message::{HeaderName, Message, Method};
@@ -28,7 +29,7 @@ impl Endpoint {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        if matches!(leg.state, State::Up) {
+        if !matches!(leg.state, State::Closing) {
             leg.wish = Some(sdp);
             self.pursue_wish(now, id);
         }
@@ -39,39 +40,74 @@ impl Endpoint {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        let free = matches!(leg.state, State::Up)
-            && matches!(leg.offer, Offer::Idle)
-            && leg.unacked.is_none();
-        if !free {
+        let (method, purpose) = match leg.state {
+            State::Up => (Method::Invite, Purpose::Reinvite(id)),
+            // Before the answer only UPDATE will do, and only once offer and answer are exchanged (RFC 3311 section 5.1).
+            State::Calling { .. } | State::Alerting { .. }
+                if leg.able.update && leg.is_agreed_before_answer() =>
+            {
+                (Method::Update, Purpose::Update(id))
+            }
+            State::Calling { .. } | State::Alerting { .. } | State::Closing => return,
+        };
+        if !matches!(leg.offer, Offer::Idle) || leg.unacked.is_some() {
             return;
         }
-        let Some(sdp) = leg.wish.take() else { return };
+        let refresh = std::mem::take(&mut leg.refresh);
+        let ours = match leg.wish.take() {
+            Some(sdp) => Ours {
+                sdp,
+                refresh: false,
+            },
+            None if refresh => Ours {
+                sdp: leg.described.clone(),
+                refresh,
+            },
+            None => return,
+        };
         let cseq = leg.dialog.next_cseq();
-        let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &Method::Invite, cseq);
-        let bytes = builder
+        let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &method, cseq);
+        let builder = builder
             .header(
                 HeaderName::Contact,
                 self.layer.local.contact(&leg.dialog.peer),
             )
             .header(HeaderName::Allow, ALLOW)
-            .body("application/sdp", &sdp)
+            .header(HeaderName::Supported, SUPPORTED);
+        let bytes = session::ask_again(builder, leg.session.as_ref())
+            .body("application/sdp", &ours.sdp)
             .finish();
-        leg.offer = Offer::Ours(sdp);
-        self.layer.request(
-            now,
-            leg.dialog.peer,
-            &branch,
-            &Method::Invite,
-            bytes,
-            Purpose::Reinvite(id),
-        );
+        leg.offer = Offer::Ours(ours);
+        let peer = leg.dialog.peer;
+        self.layer
+            .request(now, peer, &branch, &method, bytes, purpose);
     }
 
     pub(super) fn reinvite_response(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
         match message.status().unwrap_or_default() {
             ..200 => {}
             200..300 => self.reoffer_accepted(now, id, key, message),
-            status => self.reoffer_refused(now, id, status),
+            _ => self.reoffer_refused(now, id, message),
+        }
+    }
+
+    /// What came of an UPDATE with an offer of ours.
+    pub(super) fn update_response(&mut self, now: Time, id: LegId, message: &Message) {
+        match message.status().unwrap_or_default() {
+            ..200 => {}
+            200..300 => {
+                self.target_refreshed(id, message);
+                self.settle_offer(now, id, message);
+            }
+            _ => self.reoffer_refused(now, id, message),
+        }
+    }
+
+    fn target_refreshed(&mut self, id: LegId, message: &Message) {
+        if let Some(leg) = self.legs.get_mut(&id)
+            && let Some(contact) = message.values(HeaderName::Contact).next()
+        {
+            leg.dialog.refresh(uri_of(contact));
         }
     }
 
@@ -85,52 +121,81 @@ impl Endpoint {
             return;
         }
         let cseq = message.cseq().map_or(0, |(number, _)| number);
+        self.target_refreshed(id, message);
         let Some(leg) = self.legs.get_mut(&id) else {
             // We hung up meanwhile: only the ACK is owed.
             return self.stray_fork(now, key, message, false);
         };
-        if let Some(contact) = message.values(HeaderName::Contact).next() {
-            leg.dialog.refresh(uri_of(contact));
-        }
         let (_, ack) = in_dialog(&mut self.layer, &leg.dialog, &Method::Ack, cseq);
         self.layer.ack(key, tag, ack.finish(), leg.dialog.peer);
-        if matches!(leg.state, State::Up) && matches!(leg.offer, Offer::Ours(_)) {
-            leg.offer = Offer::Idle;
-            self.layer.emit(Event::ReofferAccepted {
-                leg: id,
-                sdp: sdp_of(message),
-            });
-            self.pursue_wish(now, id);
+        if matches!(leg.state, State::Up) {
+            self.settle_offer(now, id, message);
         }
     }
 
-    fn reoffer_refused(&mut self, now: Time, id: LegId, status: u16) {
+    /// An offer of ours is answered.
+    fn settle_offer(&mut self, now: Time, id: LegId, message: &Message) {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        if !matches!(leg.state, State::Up) {
+        if !matches!(leg.offer, Offer::Ours(_)) {
             return;
         }
-        let Offer::Ours(sdp) = std::mem::replace(&mut leg.offer, Offer::Idle) else {
+        let Offer::Ours(ours) = std::mem::replace(&mut leg.offer, Offer::Idle) else {
             return;
         };
+        leg.described = ours.sdp;
+        if matches!(leg.state, State::Up) {
+            self.session_answered(now, id, message);
+        }
+        self.layer.emit(Event::ReofferAccepted {
+            leg: id,
+            sdp: sdp_of(message),
+        });
+        self.pursue_wish(now, id);
+    }
+
+    fn reoffer_refused(&mut self, now: Time, id: LegId, message: &Message) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        if matches!(leg.state, State::Closing) {
+            return;
+        }
+        let Offer::Ours(ours) = std::mem::replace(&mut leg.offer, Offer::Idle) else {
+            return;
+        };
+        let (we_called, agreed) = (
+            leg.dialog.we_called,
+            leg.session.is_some_and(|session| session.is_agreed()),
+        );
+        let status = message.status().unwrap_or_default();
         match status {
-            481 => self.dialog_died(now, id, false),
-            408 => self.dialog_died(now, id, true),
+            481 => self.dialog_died(now, id, None),
+            408 => self.dialog_died(now, id, Some(NO_RESPONSE)),
+            422 if self.lengthen(id, message) => {
+                self.wish_again(id, ours);
+                self.pursue_wish(now, id);
+            }
             491 => {
                 // Whoever called made the Call-ID; on legs that we answered it is theirs.
-                let (low, high) = if leg.dialog.we_called {
-                    GLARE_OWNER
-                } else {
-                    GLARE_OTHER
-                };
+                let (low, high) = if we_called { GLARE_OWNER } else { GLARE_OTHER };
                 let wait = GLARE_STEP * self.layer.keys.between(low, high);
                 let timer = self.layer.timers.set(
                     now + wait,
                     "re-INVITE after 491",
                     Alarm::Leg(id, LegAlarm::BackOff),
                 );
-                leg.offer = Offer::BackOff { sdp, timer };
+                if let Some(leg) = self.legs.get_mut(&id) {
+                    leg.offer = Offer::BackOff { ours, timer };
+                }
+            }
+            // Nothing was to change, and somebody lives there: that will do unless a timer is agreed.
+            _ if ours.refresh => {
+                if !agreed {
+                    self.session_answered(now, id, message);
+                }
+                self.pursue_wish(now, id);
             }
             _ => {
                 self.layer.emit(Event::ReofferRejected { leg: id, status });
@@ -143,9 +208,21 @@ impl Endpoint {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        if let Offer::BackOff { sdp, .. } = std::mem::replace(&mut leg.offer, Offer::Idle) {
-            leg.wish.get_or_insert(sdp);
+        if let Offer::BackOff { ours, .. } = std::mem::replace(&mut leg.offer, Offer::Idle) {
+            self.wish_again(id, ours);
             self.pursue_wish(now, id);
+        }
+    }
+
+    /// An offer that did not get through, to be made again unless there is a newer one.
+    fn wish_again(&mut self, id: LegId, ours: Ours) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        if ours.refresh {
+            leg.refresh = true;
+        } else {
+            leg.wish.get_or_insert(ours.sdp);
         }
     }
 
@@ -162,8 +239,16 @@ impl Endpoint {
             return;
         };
         let busy = match (&leg.state, &leg.offer) {
-            (State::Calling { .. }, _) | (_, Offer::Ours(_)) => Some(491),
-            (State::Alerting { .. }, _) | (_, Offer::Theirs { .. }) => Some(500),
+            (_, Offer::Ours(_)) => Some(491),
+            (_, Offer::Theirs { .. }) => Some(500),
+            // Before the answer, only once the INVITE's own offer is answered reliably (RFC 3311 section 5.2).
+            (State::Calling { .. } | State::Alerting { .. }, _)
+                if leg.is_agreed_before_answer() =>
+            {
+                None
+            }
+            (State::Calling { .. }, _) => Some(491),
+            (State::Alerting { .. }, _) => Some(500),
             // An INVITE of theirs whose 2xx has no ACK yet is still in progress (section 14.2).
             (State::Up, _) if leg.unacked.is_some() && invite => Some(500),
             (State::Up, Offer::Idle | Offer::BackOff { .. }) => None,
@@ -183,7 +268,7 @@ impl Endpoint {
             .next()
             .map(|contact| uri_of(contact).to_owned());
         let cseq = message.cseq().map_or(0, |(number, _)| number);
-        if let Offer::BackOff { sdp, timer } = std::mem::replace(
+        if let Offer::BackOff { ours, timer } = std::mem::replace(
             &mut leg.offer,
             Offer::Theirs {
                 tx: key,
@@ -193,7 +278,7 @@ impl Endpoint {
             },
         ) {
             self.layer.timers.cancel(timer);
-            leg.wish.get_or_insert(sdp);
+            self.wish_again(id, ours);
         }
         if invite {
             self.layer.answer(now, key, 100, None);
@@ -205,7 +290,7 @@ impl Endpoint {
     }
 
     /// [`crate::Command::AcceptReoffer`].
-    pub(super) fn accept_reoffer(&mut self, now: Time, id: LegId, sdp: &[u8]) {
+    pub(super) fn accept_reoffer(&mut self, now: Time, id: LegId, sdp: &Bytes) {
         let Some((tx, invite, cseq, contact)) = self.take_theirs(id) else {
             return;
         };
@@ -215,20 +300,36 @@ impl Endpoint {
         if let Some(contact) = contact {
             leg.dialog.refresh(&contact);
         }
+        leg.described = sdp.clone();
+        let up = matches!(leg.state, State::Up);
         let ours = self.layer.local.contact(&leg.dialog.peer);
+        let rules = self.layer.config.dialogs;
+        let mut agreed = None;
         let sent = self
             .layer
             .respond(now, tx, 200, None, None, |builder, request| {
-                builder
+                let builder = builder
                     .copy(request, HeaderName::RecordRoute)
                     .header(HeaderName::Contact, ours)
                     .header(HeaderName::Allow, ALLOW)
-                    .body("application/sdp", sdp)
+                    .header(HeaderName::Supported, SUPPORTED);
+                let builder = if up {
+                    let terms = Terms::answering(request, &rules);
+                    agreed = Some(terms);
+                    terms.write(builder, request)
+                } else {
+                    builder
+                };
+                builder.body("application/sdp", sdp)
             });
         if let Some(sent) = sent.filter(|_| invite) {
             leg.unacked = Some(unacked(&mut self.layer, now, id, cseq, false, sent));
         }
+        if let Some(terms) = agreed {
+            self.start_session(now, id, terms);
+        }
         self.pursue_wish(now, id);
+        self.ring_next(now, id);
     }
 
     /// [`crate::Command::RejectReoffer`].
@@ -243,6 +344,7 @@ impl Endpoint {
         };
         self.layer.answer(now, tx, status, None);
         self.pursue_wish(now, id);
+        self.ring_next(now, id);
     }
 
     fn take_theirs(&mut self, id: LegId) -> Option<(Key, bool, u32, Option<String>)> {
@@ -272,6 +374,20 @@ impl Endpoint {
     pub(super) fn refuse_pending_offer(&mut self, now: Time, id: LegId) {
         if let Some((tx, ..)) = self.take_theirs(id) {
             self.layer.answer(now, tx, 487, None);
+        }
+    }
+}
+
+impl Leg {
+    /// Offer and answer of an unanswered INVITE are exchanged: in reliable provisionals, of ours or theirs.
+    fn is_agreed_before_answer(&self) -> bool {
+        match self.state {
+            State::Calling { .. } => self.is_agreed_early(),
+            State::Alerting { .. } => self
+                .reliable
+                .as_ref()
+                .is_some_and(|reliable| reliable.agreed),
+            State::Up | State::Closing => false,
         }
     }
 }

@@ -4,9 +4,10 @@ use clock::Time;
 
 use super::keys::Key;
 use super::layer::{AckMatch, Match};
-use super::leg::State;
+use super::leg::{State, reason_of};
 use super::overload::stateless_tag;
-use super::{ALLOW, Endpoint, RETRY_AFTER};
+use super::session;
+use super::{ALLOW, Endpoint, RETRY_AFTER, SUPPORTED};
 use crate::api::{Access, Cause, Event, Identity, Peer};
 use crate::message::{HeaderName, Message, Method, Scheme};
 
@@ -60,6 +61,7 @@ impl Endpoint {
             self.layer.refuse(message, peer, 481, |builder| builder);
             return;
         };
+        let why = reason_of(message);
         let tag = leg
             .and_then(|leg| self.legs.get(&leg))
             .map(|leg| leg.dialog.local_tag.clone());
@@ -72,7 +74,7 @@ impl Endpoint {
         self.layer.answer(now, invite, 487, tag.as_deref());
         let Some(id) = leg else { return };
         match self.legs.get(&id).map(|leg| &leg.state) {
-            Some(State::Alerting { .. }) => self.gone(id, Cause::Cancelled),
+            Some(State::Alerting { .. }) => self.gone_because(id, Cause::Cancelled, why),
             // The CANCEL was for a re-INVITE: the dialog goes on, the offer does not.
             Some(State::Calling { .. } | State::Up | State::Closing) => {
                 self.offer_cancelled(now, id)
@@ -143,11 +145,13 @@ impl Endpoint {
         {
             return Some(403);
         }
-        if message.require().next().is_some() {
+        if super::unsupported(message).is_some() {
             return Some(420);
         }
         if method == &Method::Invite {
-            return refusal_of_invite(message);
+            return refusal_of_invite(message).or_else(|| {
+                session::too_brief(message, &self.layer.config.dialogs).then_some(422)
+            });
         }
         None
     }
@@ -170,6 +174,7 @@ impl Endpoint {
         // Someone we know: the refusal may be kept and repeated like any other answer.
         self.layer.open(key, message, method, peer, None, None);
         let tag = stateless_tag(message);
+        let least = session::min_se(&self.layer.config.dialogs);
         self.layer.respond(
             now,
             key,
@@ -182,9 +187,10 @@ impl Endpoint {
                     .header(HeaderName::Accept, "application/sdp")
                     .header(HeaderName::AcceptEncoding, "identity"),
                 420 => {
-                    let unsupported: Vec<&str> = request.require().collect();
-                    builder.header(HeaderName::Unsupported, unsupported.join(", "))
+                    let unsupported = super::unsupported(request).unwrap_or_default();
+                    builder.header(HeaderName::Unsupported, unsupported)
                 }
+                422 => builder.header(HeaderName::MinSe, least),
                 _ => builder,
             },
         );
@@ -211,7 +217,7 @@ impl Endpoint {
                     )
                     .header(HeaderName::AcceptEncoding, "identity")
                     .header(HeaderName::AcceptLanguage, "en, zh")
-                    .header(HeaderName::Supported, "")
+                    .header(HeaderName::Supported, SUPPORTED)
             });
     }
 
@@ -233,7 +239,8 @@ impl Endpoint {
         let key = self.dialog_key(message.call_id(), to.tag()?);
         let id = self.dialogs.get(&key)?;
         let leg = self.legs.get(id)?;
-        (leg.dialog.remote_tag == from.tag().unwrap_or_default()).then_some(*id)
+        let tag = from.tag().unwrap_or_default();
+        (leg.dialog.remote_tag == tag || leg.has_fork(tag)).then_some(*id)
     }
 
     /// Refuses a request that needs no transaction to be refused.

@@ -7,11 +7,12 @@ use clock::Time;
 
 use super::hops::{Elsewhere, Seeker, Sought};
 use super::keys::Key;
-use super::layer::{Purpose, TIMER_C};
-use super::leg::{Hangup, Leg, LegAlarm, State, in_dialog, send_bye};
+use super::layer::{Purpose, Sent, TIMER_C};
+use super::leg::{Able, Hangup, Leg, LegAlarm, State, in_dialog, reason_of, send_bye};
 use super::requests::sdp_of;
+use super::session;
 use super::uas::with_headers;
-use super::{ALLOW, Alarm, Endpoint};
+use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
 use crate::api::{Cause, Event, Invite, LegId, Peer, Target, Through};
 use crate::dialog::{self, Dialog, uri_of};
 use crate::locate::Hop;
@@ -51,12 +52,12 @@ impl Endpoint {
                 retry_after: None,
                 contact: None,
             };
-            return self.layer.emit(Event::Gone { leg: id, cause });
+            return self.never_was(id, cause);
         }
         let way = match self.way(now, &invite) {
             Ok(Some(way)) => way,
             Ok(None) => return,
-            Err(cause) => return self.layer.emit(Event::Gone { leg: id, cause }),
+            Err(cause) => return self.never_was(id, cause),
         };
         let elsewhere = Elsewhere::of(&invite, &way.more);
         let dialog = self.calling_dialog(&invite, way);
@@ -70,6 +71,7 @@ impl Endpoint {
         };
         let mut leg = Leg::new(dialog, state, None);
         leg.elsewhere = elsewhere;
+        leg.described = invite.sdp;
         self.legs.insert(id, leg);
     }
 
@@ -79,7 +81,9 @@ impl Endpoint {
             in_dialog(&mut self.layer, dialog, &Method::Invite, dialog.local_cseq);
         let builder = builder
             .header(HeaderName::Contact, self.layer.local.contact(&dialog.peer))
-            .header(HeaderName::Allow, ALLOW);
+            .header(HeaderName::Allow, ALLOW)
+            .header(HeaderName::Supported, SUPPORTED);
+        let builder = session::ask(builder, &self.layer.config.dialogs);
         let bytes = with_headers(builder, &invite.headers)
             .body("application/sdp", &invite.sdp)
             .finish();
@@ -91,6 +95,15 @@ impl Endpoint {
             bytes,
             Purpose::Invite(invite.leg),
         )
+    }
+
+    /// A call that cannot be placed.
+    pub(super) fn never_was(&mut self, id: LegId, cause: Cause) {
+        self.layer.emit(Event::Gone {
+            leg: id,
+            cause,
+            reason: None,
+        });
     }
 
     /// Where a call goes; `None` while that is asked for.
@@ -230,6 +243,7 @@ impl Endpoint {
             routes: way.routes,
             local_cseq: 1,
             remote_cseq: None,
+            rseq: 0,
             peer: way.peer,
             we_called: true,
             natted: way.natted,
@@ -237,12 +251,33 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn invite_response(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+    pub(super) fn invite_response(
+        &mut self,
+        now: Time,
+        id: LegId,
+        key: Key,
+        sent: &Sent,
+        message: &Message,
+    ) {
         match message.status().unwrap_or_default() {
             ..200 => self.provisional(now, id, message),
             200..300 => self.accepted(now, id, key, message),
-            _ => self.rejected(now, id, message),
+            status => {
+                let mended = status == 422 && self.ask_longer(now, id, sent, message);
+                if !mended {
+                    self.rejected(now, id, message);
+                }
+            }
         }
+    }
+
+    /// 422: the call again, with the interval that they want at least (RFC 4028 section 7.3).
+    fn ask_longer(&mut self, now: Time, id: LegId, sent: &Sent, response: &Message) -> bool {
+        let Ok(asked) = Message::parse(sent.request.clone()) else {
+            return false;
+        };
+        session::longer(&asked, response)
+            .is_some_and(|changes| self.invite_again(now, id, sent, &changes))
     }
 
     fn provisional(&mut self, now: Time, id: LegId, message: &Message) {
@@ -279,19 +314,25 @@ impl Endpoint {
                 return;
             }
         }
-        // An early dialog; another fork's may follow, the 2xx decides.
-        if let Some(tag) = message.to().ok().and_then(|to| to.tag()) {
-            leg.dialog.remote_tag = tag.to_owned();
-        }
         let status = message.status().unwrap_or_default();
-        let sdp = sdp_of(message);
-        self.layer.emit(match status {
-            100 => Event::Trying { leg: id },
-            _ => Event::Ringing {
-                leg: id,
-                status,
-                sdp,
-            },
+        if status == 100 {
+            return self.layer.emit(Event::Trying { leg: id });
+        }
+        // An early dialog; another fork's may follow, the 2xx decides.
+        if !leg.enter(message) {
+            return self.layer.count("forks_full");
+        }
+        let Some(reliable) = self.acknowledge_provisional(now, id, message) else {
+            return;
+        };
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.able.update |= Able::of(message).update;
+            leg.heard_early(message, reliable);
+        }
+        self.layer.emit(Event::Ringing {
+            leg: id,
+            status,
+            sdp: sdp_of(message),
         });
     }
 
@@ -312,13 +353,20 @@ impl Endpoint {
         else {
             return self.stray_fork(now, key, message, true);
         };
+        let tag = tag.to_owned();
+        leg.choose(&tag);
         confirm(&mut leg.dialog, message);
-        let cseq = leg.dialog.local_cseq;
+        leg.able = Able::of(message);
+        // Requests in the early dialog may have counted on.
+        let cseq = message.cseq().map_or(1, |(number, _)| number);
         let (_, ack) = in_dialog(&mut self.layer, &leg.dialog, &Method::Ack, cseq);
-        self.layer.ack(key, tag, ack.finish(), leg.dialog.peer);
+        self.layer.ack(key, &tag, ack.finish(), leg.dialog.peer);
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
+        // What was answered early need not be answered again.
+        let sdp = sdp_of(message).or_else(|| leg.early_description());
+        leg.early = None;
         let wanted = matches!(
             leg.state,
             State::Calling {
@@ -329,11 +377,8 @@ impl Endpoint {
         leg.state = State::Up;
         if wanted {
             let peer = leg.dialog.peer;
-            self.layer.emit(Event::Answered {
-                leg: id,
-                sdp: sdp_of(message),
-                peer,
-            });
+            self.session_answered(now, id, message);
+            self.layer.emit(Event::Answered { leg: id, sdp, peer });
         } else {
             self.bye(now, id, None);
         }
@@ -377,7 +422,7 @@ impl Endpoint {
             Hangup::Wanted(_) => Cause::HungUp,
             Hangup::Cancelled(cause) => cause.clone(),
         };
-        self.gone(id, cause);
+        self.gone_because(id, cause, reason_of(message));
     }
 
     /// Nothing came of an INVITE: no response, none after the CANCEL, or no way to send.
@@ -416,7 +461,7 @@ impl Endpoint {
 }
 
 /// The dialog as a 2xx to our INVITE makes it (section 12.1.2).
-fn confirm(dialog: &mut Dialog, message: &Message) {
+pub fn confirm(dialog: &mut Dialog, message: &Message) {
     dialog.remote_tag = message
         .to()
         .ok()
@@ -449,6 +494,7 @@ fn forked_dialog(response: &Message, peer: Peer) -> Option<Dialog> {
         routes: Vec::new(),
         local_cseq: response.cseq().ok()?.0,
         remote_cseq: None,
+        rseq: 0,
         peer,
         we_called: true,
         natted: false,

@@ -189,6 +189,8 @@ impl Endpoint {
             Purpose::Register(index) | Purpose::Options(index) => self.trunks.name(index),
             Purpose::Invite(leg)
             | Purpose::Reinvite(leg)
+            | Purpose::Update(leg)
+            | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
             | Purpose::Info(leg) => {
                 let account = self.legs.get(&leg)?.dialog.account.clone();
@@ -299,9 +301,11 @@ impl Endpoint {
                 leg.dialog.remote_tag.clear();
                 Some(leg.dialog.next_cseq())
             }
-            Purpose::Reinvite(leg) | Purpose::Bye(leg) | Purpose::Info(leg) => {
-                Some(self.legs.get_mut(&leg)?.dialog.next_cseq())
-            }
+            Purpose::Reinvite(leg)
+            | Purpose::Update(leg)
+            | Purpose::Refresh(leg)
+            | Purpose::Bye(leg)
+            | Purpose::Info(leg) => Some(self.legs.get_mut(&leg)?.dialog.next_cseq()),
             Purpose::Loose => None,
         }
     }

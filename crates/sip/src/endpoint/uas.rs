@@ -6,9 +6,10 @@ use bytes::Bytes;
 use clock::Time;
 
 use super::keys::Key;
-use super::leg::{Hangup, Leg, LegAlarm, State, unacked};
+use super::leg::{Able, Hangup, Leg, LegAlarm, NO_ACK, State, reason_of, unacked};
 use super::requests::sdp_of;
-use super::{ALLOW, Alarm, Endpoint};
+use super::session::Terms;
+use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
 use crate::api::{Caller, Cause, Event, Identity, Incoming, LegId, Peer};
 use crate::dialog::{Dialog, uri_of};
 use crate::message::{Builder, HeaderName, Message, Method};
@@ -69,6 +70,7 @@ impl Endpoint {
             },
             trunk,
         );
+        state.able = Able::of(&message);
         state.alarm = Some(self.layer.timers.set(
             now + MINUTE,
             "unanswered minute",
@@ -117,10 +119,21 @@ impl Endpoint {
         } else {
             180
         };
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        if let Some(sdp) = &sdp {
+            leg.described = sdp.clone();
+        }
+        let able = leg.able;
+        if self.rings_reliably(able) {
+            return self.ring_reliably(now, id, status, sdp, headers);
+        }
         self.layer
             .respond(now, tx, status, None, Some(&tag), |builder, request| {
                 let builder = establishing(builder, request, &contact, headers);
-                match sdp {
+                // An offer of ours must not be lost (RFC 3262 section 5): unreliably only an answer goes.
+                match sdp.filter(|_| sdp_of(request).is_some()) {
                     Some(sdp) => builder.body("application/sdp", &sdp),
                     None => builder,
                 }
@@ -132,26 +145,44 @@ impl Endpoint {
         &mut self,
         now: Time,
         id: LegId,
-        sdp: &[u8],
+        sdp: &Bytes,
         headers: &[(String, String)],
     ) {
         let Some((tx, tag, contact)) = self.alerting(id) else {
             return;
         };
+        let Some(describes) = self.may_answer(id, sdp, headers) else {
+            return;
+        };
+        let rules = self.layer.config.dialogs;
+        let mut agreed = None;
         let sent = self
             .layer
             .respond(now, tx, 200, None, Some(&tag), |builder, request| {
-                establishing(builder, request, &contact, headers).body("application/sdp", sdp)
+                let terms = Terms::answering(request, &rules);
+                agreed = Some((terms, request.cseq().map_or(0, |(number, _)| number)));
+                let builder = establishing(builder, request, &contact, headers)
+                    .header(HeaderName::Supported, SUPPORTED);
+                let builder = terms.write(builder, request);
+                if describes {
+                    builder.body("application/sdp", sdp)
+                } else {
+                    builder
+                }
             });
-        let (Some(sent), Some(leg)) = (sent, self.legs.get_mut(&id)) else {
+        let (Some(sent), Some((terms, cseq)), Some(leg)) = (sent, agreed, self.legs.get_mut(&id))
+        else {
             return;
         };
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
         leg.state = State::Up;
-        let cseq = leg.dialog.remote_cseq.unwrap_or_default();
+        if describes {
+            leg.described = sdp.clone();
+        }
         leg.unacked = Some(unacked(&mut self.layer, now, id, cseq, true, sent));
+        self.start_session(now, id, terms);
     }
 
     /// [`crate::Command::Reject`].
@@ -207,7 +238,9 @@ impl Endpoint {
             "unanswered minute",
             Alarm::Leg(id, LegAlarm::Minute),
         ));
-        self.layer.repeat_provisional(now, tx);
+        if !self.ring_on(now, id) {
+            self.layer.repeat_provisional(now, tx);
+        }
     }
 
     /// No ACK yet: the 2xx goes out again, T1 doubling to T2, on every transport (section 13.3.1.4).
@@ -238,7 +271,7 @@ impl Endpoint {
         self.layer.count("no_ack");
         match unacked.hangup {
             Some(cause) => self.bye(now, id, cause.as_deref()),
-            None => self.dialog_died(now, id, true),
+            None => self.dialog_died(now, id, Some(NO_ACK)),
         }
     }
 
@@ -260,6 +293,9 @@ impl Endpoint {
         };
         self.layer.timers.cancel(unacked.repeat);
         self.layer.timers.cancel(unacked.give_up);
+        if unacked.initial {
+            self.layer.stop_provisionals(leg);
+        }
         match unacked.hangup {
             Some(cause) => self.bye(now, id, cause.as_deref()),
             None => {
@@ -273,7 +309,7 @@ impl Endpoint {
     }
 
     /// The far end's BYE (section 15.1.2). In an early dialog it is a way of cancelling.
-    pub(super) fn ended_by_peer(&mut self, now: Time, key: Key, id: LegId) {
+    pub(super) fn ended_by_peer(&mut self, now: Time, key: Key, id: LegId, message: &Message) {
         self.layer.answer(now, key, 200, None);
         self.refuse_pending_offer(now, id);
         let Some(leg) = self.legs.get(&id) else {
@@ -300,7 +336,7 @@ impl Endpoint {
             // A BYE that crosses ours: both are answered, and we were first.
             State::Closing | State::Calling { .. } => Cause::HungUp,
         };
-        self.gone(id, cause);
+        self.gone_because(id, cause, reason_of(message));
     }
 }
 
@@ -319,6 +355,7 @@ fn answering_dialog(message: &Message, peer: Peer, tag: &str, natted: bool) -> O
             .map(str::to_owned)
             .collect(),
         local_cseq: 0,
+        rseq: 0,
         remote_cseq: message.cseq().ok().map(|(number, _)| number),
         peer,
         we_called: false,
@@ -330,7 +367,7 @@ fn answering_dialog(message: &Message, peer: Peer, tag: &str, natted: bool) -> O
 }
 
 /// What a response that makes a dialog carries (section 12.1.1).
-fn establishing(
+pub fn establishing(
     builder: Builder,
     request: &Message,
     contact: &str,

@@ -2,10 +2,11 @@
 
 use clock::Time;
 
-use super::Endpoint;
 use super::keys::Key;
 use super::leg::State;
 use super::requests::{content_refusal, sdp_of};
+use super::session::{self, Terms};
+use super::{ALLOW, Endpoint, SUPPORTED};
 use crate::api::{Event, LegId, Peer};
 use crate::dialog::Order;
 use crate::message::{HeaderName, Message, Method};
@@ -33,6 +34,10 @@ impl Endpoint {
         if peer.flow.is_some() && leg.dialog.routes.is_empty() {
             leg.dialog.peer = peer;
         }
+        if let Some(tag) = message.from().ok().and_then(|from| from.tag()) {
+            // A fork speaks up: what follows is about its dialog.
+            leg.choose(tag);
+        }
         let cseq = message.cseq().map_or(0, |(number, _)| number);
         let order = leg.dialog.sequence(cseq);
         self.layer.open(key, &message, method, peer, None, Some(id));
@@ -40,16 +45,25 @@ impl Endpoint {
             self.layer.count("cseq_order");
             return self.layer.answer(now, key, 500, None);
         }
-        if message.require().next().is_some() && method != &Method::Bye {
-            let unsupported: Vec<&str> = message.require().collect();
-            let unsupported = unsupported.join(", ");
+        if method != &Method::Bye
+            && let Some(unsupported) = super::unsupported(&message)
+        {
             self.layer.respond(now, key, 420, None, None, |builder, _| {
                 builder.header(HeaderName::Unsupported, unsupported)
             });
             return;
         }
+        let refreshes = matches!(method, Method::Invite | Method::Update);
+        if refreshes && session::too_brief(&message, &self.layer.config.dialogs) {
+            let least = session::min_se(&self.layer.config.dialogs);
+            self.layer.respond(now, key, 422, None, None, |builder, _| {
+                builder.header(HeaderName::MinSe, least)
+            });
+            return;
+        }
         match method {
-            Method::Bye => self.ended_by_peer(now, key, id),
+            Method::Bye => self.ended_by_peer(now, key, id, &message),
+            Method::Prack => self.pracked(now, id, key, &message),
             Method::Invite => self.reinvited(now, id, key, &message),
             Method::Update => self.updated(now, id, key, &message),
             Method::Info => self.info(now, id, key, &message),
@@ -62,7 +76,7 @@ impl Endpoint {
     fn not_allowed(&mut self, now: Time, key: Key, status: u16) {
         self.layer
             .respond(now, key, status, None, None, |builder, _| {
-                builder.header(HeaderName::Allow, super::ALLOW)
+                builder.header(HeaderName::Allow, ALLOW)
             });
     }
 
@@ -103,9 +117,23 @@ impl Endpoint {
         if let Some(contact) = message.values(HeaderName::Contact).next() {
             leg.dialog.refresh(crate::dialog::uri_of(contact));
         }
+        let up = matches!(leg.state, State::Up);
         let contact = self.layer.local.contact(&leg.dialog.peer);
-        self.layer.respond(now, key, 200, None, None, |builder, _| {
-            builder.header(HeaderName::Contact, contact)
-        });
+        let terms = Terms::answering(message, &self.layer.config.dialogs);
+        self.layer
+            .respond(now, key, 200, None, None, |builder, request| {
+                let builder = builder
+                    .header(HeaderName::Contact, contact)
+                    .header(HeaderName::Allow, ALLOW)
+                    .header(HeaderName::Supported, SUPPORTED);
+                if up {
+                    terms.write(builder, request)
+                } else {
+                    builder
+                }
+            });
+        if up {
+            self.start_session(now, id, terms);
+        }
     }
 }

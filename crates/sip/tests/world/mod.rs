@@ -34,6 +34,8 @@ pub struct World {
     lines: String,
     pub sent: Vec<(Peer, Message)>,
     pub events: Vec<Event>,
+    /// Headers that the ladder shows beside the usual ones.
+    pub shown: Vec<&'static str>,
 }
 
 pub fn config() -> Config {
@@ -82,6 +84,7 @@ pub fn config() -> Config {
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: "Cordboard".into(),
+        dialogs: sip::DialogRules::default(),
     }
 }
 
@@ -109,7 +112,7 @@ fn place(peer: &Peer) -> String {
         .map_or(remote, |(_, name)| (*name).to_owned())
 }
 
-fn summary(message: &Message) -> String {
+fn summary(message: &Message, shown: &[&str]) -> String {
     let (number, method) = message.cseq().unwrap();
     let mut text = match message.status() {
         Some(status) => format!("{status} {} ({number} {method})", message.reason()),
@@ -128,6 +131,14 @@ fn summary(message: &Message) -> String {
     ] {
         let shown = name != "Allow" || matches!(message.status(), Some(405 | 501));
         if let Some(value) = message.header_named(name).filter(|_| shown) {
+            write!(text, " {name}: {value}").unwrap();
+        }
+    }
+    for name in shown {
+        for (_, value) in message
+            .lines()
+            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        {
             write!(text, " {name}: {value}").unwrap();
         }
     }
@@ -180,6 +191,13 @@ fn event_text(event: &Event) -> Option<String> {
         Event::ReofferAccepted { leg, sdp } => {
             format!("ReofferAccepted {leg:?} sdp {}", sdp.is_some())
         }
+        Event::EarlyAnswer { leg, .. } => format!("EarlyAnswer {leg:?}"),
+        Event::Gone { leg, cause, reason } => {
+            let reason = reason
+                .as_ref()
+                .map_or(String::new(), |reason| format!(" because {reason}"));
+            format!("Gone {{ leg: {leg:?}, cause: {cause:?} }}{reason}")
+        }
         Event::Traffic { .. } | Event::TrunkCall { .. } => return None,
         Event::Trunk(state) if state.up && state.registered.is_none() => return None,
         Event::Trunk(state) => format!(
@@ -217,6 +235,7 @@ impl World {
             lines: String::new(),
             sent: Vec::new(),
             events: Vec::new(),
+            shown: Vec::new(),
         }
     }
 
@@ -229,7 +248,11 @@ impl World {
     pub fn receive(&mut self, from: &str, text: &str) {
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let from = peer(from);
-        self.line(&format!("{} -> {}", place(&from), summary(&message)));
+        self.line(&format!(
+            "{} -> {}",
+            place(&from),
+            summary(&message, &self.shown)
+        ));
         self.endpoint.handle(
             self.now,
             Input::Message {
@@ -267,7 +290,11 @@ impl World {
                             continue;
                         }
                     };
-                    self.line(&format!("    {} <- {}", place(&peer), summary(&message)));
+                    self.line(&format!(
+                        "    {} <- {}",
+                        place(&peer),
+                        summary(&message, &self.shown)
+                    ));
                     self.sent.push((peer, message));
                 }
                 Output::Event(event) => {

@@ -339,6 +339,7 @@ impl World {
             duration_ms: 0,
             customers: vec![crm::CustomerId("C1001".into())],
             cause: "caller_bye".into(),
+            cause_detail: None,
         };
         self.tell(at, closed);
     }
