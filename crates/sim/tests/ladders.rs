@@ -70,6 +70,8 @@ fn answered_call() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             1.003    agent -> engine SIP/2.0 200 OK
             1.004   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
             6.003    agent -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
@@ -108,6 +110,8 @@ fn rona_and_requeue() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             20.002  engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
             20.003   agent -> engine SIP/2.0 200 OK
             20.003   agent -> engine SIP/2.0 487 Request Terminated
@@ -171,6 +175,8 @@ fn abandon_in_ring() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             3.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
             3.001   engine -> caller SIP/2.0 200 OK
             3.001   engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
@@ -204,6 +210,8 @@ fn cancel_and_200_cross() {
             .any(|message| message.start_line.contains("180"))
     });
     assert!(rings);
+    // The ringing is acknowledged: what the phone waits for next is to pick up.
+    scene.world.run(Duration::from_millis(10));
     // The BYE is on the wire when the agent's 200 leaves: hang up so that both cross.
     let pick_up = scene.world.phones[&scene.agent]
         .timeout()
@@ -221,6 +229,8 @@ fn cancel_and_200_cross() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             2.002   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
             2.003   engine -> caller SIP/2.0 200 OK
             2.003   engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
@@ -405,6 +415,8 @@ fn retransmitted_invite_and_bye() {
             0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             0.500   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
             0.501   engine -> caller SIP/2.0 200 OK
             0.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
@@ -448,6 +460,8 @@ fn lost_ack() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0  (lost)
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             0.501   engine -> caller SIP/2.0 200 OK
             0.502   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.503    agent -> engine SIP/2.0 200 OK
@@ -548,6 +562,8 @@ fn hold_and_resume() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             0.503    agent -> engine SIP/2.0 200 OK
             0.504   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
             2.000    agent -> engine INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
@@ -626,6 +642,8 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
             0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
             0.003    agent -> engine SIP/2.0 100 Trying
             0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
             0.503    agent -> engine SIP/2.0 200 OK
             0.504   engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
             2.000     late -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
@@ -682,29 +700,33 @@ fn an_answer_at_the_ring_deadline_is_too_late() {
     assert_eq!(ended, 1, "{}", scene.world.story(scene.after));
     scene.check(
         expect![[r#"
-        0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
-        0.001   engine -> caller SIP/2.0 100 Trying
-        0.001   engine -> caller SIP/2.0 200 OK
-        0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-        0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.003    agent -> engine SIP/2.0 100 Trying
-        0.003    agent -> engine SIP/2.0 180 Ringing
-        20.001   agent -> engine SIP/2.0 200 OK
-        20.002  engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
-        20.002  engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        20.002  engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-        20.002  engine -> agent  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        20.003   agent -> engine SIP/2.0 200 OK
-        20.003  second -> engine SIP/2.0 100 Trying
-        20.003  second -> engine SIP/2.0 180 Ringing
-        20.003   agent -> engine SIP/2.0 200 OK
-        21.003  second -> engine SIP/2.0 200 OK
-        21.004  engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        24.003  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        24.004  engine -> second SIP/2.0 200 OK
-        24.004  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-        24.005  caller -> engine SIP/2.0 200 OK
-    "#]],
+            0.000   caller -> engine INVITE sip:2000@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> caller SIP/2.0 100 Trying
+            0.001   engine -> caller SIP/2.0 200 OK
+            0.002   engine -> agent  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            0.002   caller -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.003    agent -> engine SIP/2.0 100 Trying
+            0.003    agent -> engine SIP/2.0 180 Ringing
+            0.004   engine -> agent  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.005    agent -> engine SIP/2.0 200 OK
+            20.001   agent -> engine SIP/2.0 200 OK
+            20.002  engine -> agent  CANCEL sip:1001@10.0.2.1:5060 SIP/2.0
+            20.002  engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            20.002  engine -> agent  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            20.002  engine -> agent  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            20.003   agent -> engine SIP/2.0 200 OK
+            20.003  second -> engine SIP/2.0 100 Trying
+            20.003  second -> engine SIP/2.0 180 Ringing
+            20.003   agent -> engine SIP/2.0 200 OK
+            20.004  engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            20.005  second -> engine SIP/2.0 200 OK
+            21.003  second -> engine SIP/2.0 200 OK
+            21.004  engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            24.003  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            24.004  engine -> second SIP/2.0 200 OK
+            24.004  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            24.005  caller -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.arrived n-1-1 queue:support Inbound
         contact.identified n-1-1 customers=0 class=None late=false

@@ -62,11 +62,10 @@ pub const SUPPORTED: &str = "timer, 100rel";
 /// Option tags that a request may require of us (section 8.2.2.3).
 const EXTENSIONS: [&str; 2] = [session::TIMER, reliable::RELIABLE];
 
-/// What a request requires that we don't understand, as the value of Unsupported.
+/// What a request requires that we don't understand, as the value of Unsupported. Proxy-Require is not for us (section 20.29).
 fn unsupported(request: &Message) -> Option<String> {
-    let unknown: Vec<&str> = [HeaderName::Require, HeaderName::ProxyRequire]
-        .into_iter()
-        .flat_map(|name| request.values(name))
+    let unknown: Vec<&str> = request
+        .require()
         .filter(|tag| {
             !EXTENSIONS
                 .iter()
