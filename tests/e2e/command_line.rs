@@ -100,7 +100,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("config/queues.toml:4:10", "\"on_quue\""),
     ("config/queues.toml:6:8", "two queues `support`"),
     ("config/queues.toml:8:1", "`name` is missing"),
-    ("config/trunks.toml:3:14", "must be an IP address"),
+    ("config/trunks.toml:3:14", "is no address and no network"),
     ("config/trunks.toml:6:8", "no flow `mian`"),
     ("config/trunks.toml:9:9", "no queue `supprt`"),
     ("ivr-scripts/main.toml:3:9", "no state `greting`"),
@@ -111,7 +111,7 @@ const FAULTS: &[(&str, &str)] = &[
 const BROKEN: &[(&str, &str)] = &[
     (
         "config/agents.toml",
-        "[[agent]]\nid = \"1001\"\nname = \"Li\"\nrol = \"agent\"\npassword = \"x\"\nskills = { support = 0 }\n[[agent]]\nid = \"1001\"\ncontact = \"sip:phone.example\"\n[[agent]]\nid = \"1002\"\nrole = \"boss\"\n[[agent]]\nid = \"1003\"\ncontact = \"sip:phone.example\"\n",
+        "[[agent]]\nid = \"1001\"\nname = \"Li\"\nrol = \"agent\"\npassword = \"x\"\nskills = { support = 0 }\n[[agent]]\nid = \"1001\"\ncontact = \"sip:phone.example\"\n[[agent]]\nid = \"1002\"\nrole = \"boss\"\n[[agent]]\nid = \"1003\"\ncontact = \"tel:1003\"\n",
     ),
     (
         "config/cordboard.toml",

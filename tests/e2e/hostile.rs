@@ -379,7 +379,7 @@ fn within_a_dialog_the_order_and_the_extensions_are_watched() {
     for (method, status) in [
         ("OPTIONS", 200),
         ("INFO", 200),
-        ("REFER", 405),
+        ("REFER", 400),
         ("FROBNICATE", 501),
         ("UPDATE", 200),
     ] {

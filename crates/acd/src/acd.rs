@@ -161,6 +161,13 @@ impl Acd {
             Input::EndWrapUp { agent } => self.end_wrap_up(&agent),
             Input::Occupy { agent, call } => self.occupy(&agent, call),
             Input::Vacate { agent, call } => self.vacate(&agent, call),
+            Input::Take {
+                contact,
+                agent,
+                queue,
+            } => self.take(contact, &agent, &queue),
+            Input::Join { agent, from, into } => self.join(&agent, from, into),
+            Input::KeepApart { contact, agent } => self.keep_apart(contact, &agent),
         }
         self.settle();
     }
@@ -343,6 +350,37 @@ impl Acd {
         if self.agents[number as usize].vacate(call) {
             self.changed(number);
         }
+    }
+
+    fn take(&mut self, contact: ContactId, agent: &str, queue: &str) {
+        let (Some(number), Some(queue)) =
+            (self.number(agent), self.queue_numbers.get(queue).copied())
+        else {
+            return;
+        };
+        let record = &mut self.queues[queue as usize];
+        if self.agents[number as usize].take(contact, record.config.name.clone(), self.now) {
+            record.connected += 1;
+            self.changed(number);
+        }
+    }
+
+    fn join(&mut self, agent: &str, from: ContactId, into: ContactId) {
+        let Some(number) = self.number(agent) else {
+            return;
+        };
+        if self.agents[number as usize].join(from, into) {
+            self.changed(number);
+        }
+    }
+
+    fn keep_apart(&mut self, contact: ContactId, agent: &str) {
+        let Some(number) = self.number(agent) else {
+            return;
+        };
+        let until = self.now + self.config.back_off.max(BACK_OFF_MIN);
+        self.agents[number as usize].keep_apart(number, contact, until, &mut self.deadlines);
+        self.changed(number);
     }
 
     fn finished(&mut self, contact: ContactId, agent: &str, wrap_up: bool) {

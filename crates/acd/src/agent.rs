@@ -461,6 +461,45 @@ impl AgentRecord {
         }
     }
 
+    /// Takes a contact that rang outside the distributor as work of its queue. False when the agent has other work.
+    pub fn take(&mut self, contact: ContactId, queue: Name, now: Time) -> bool {
+        match self.item() {
+            None => {}
+            Some(Item::Occupied { call, .. }) if *call == contact => {}
+            Some(
+                Item::Occupied { .. }
+                | Item::Reserved { .. }
+                | Item::Connected { .. }
+                | Item::WrapUp { .. },
+            ) => return false,
+        }
+        self.calls.retain(|(call, _)| *call != contact);
+        self.items[0] = Some(Item::Connected {
+            contact,
+            queue,
+            since: now,
+        });
+        true
+    }
+
+    /// Work on one contact becomes work on another. False when it was no conversation and no call.
+    pub fn join(&mut self, from: ContactId, into: ContactId) -> bool {
+        if self.calls.iter().any(|(call, _)| *call == into) {
+            self.calls.retain(|(call, _)| *call != from);
+        } else if let Some((call, _)) = self.calls.iter_mut().find(|(call, _)| *call == from) {
+            *call = into;
+        }
+        match self.items[0].as_mut() {
+            Some(Item::Connected { contact, .. } | Item::Occupied { call: contact, .. })
+                if *contact == from =>
+            {
+                *contact = into;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// An offer ended without an answer. Sets the deadlines that follow from it.
     pub fn release(&mut self, agent: u32, blame: Blame, pause: Pauses, deadlines: &mut Deadlines) {
         let Some((contact, ring_until)) = self.reserved() else {
@@ -533,7 +572,7 @@ impl AgentRecord {
         }
     }
 
-    fn keep_apart(
+    pub fn keep_apart(
         &mut self,
         agent: u32,
         contact: ContactId,

@@ -50,6 +50,20 @@ pub enum Input {
     Occupy { agent: Name, call: ContactId },
     /// That call is over.
     Vacate { agent: Name, call: ContactId },
+    /// A contact that was passed on to this agent, and rang there outside the distributor, is answered: work of the queue that it came from.
+    Take {
+        contact: ContactId,
+        agent: Name,
+        queue: Name,
+    },
+    /// Two contacts have become one: the agent's work on `from`, be it of a queue or a call, is `into`'s from now on.
+    Join {
+        agent: Name,
+        from: ContactId,
+        into: ContactId,
+    },
+    /// The agent has passed the contact on: the pair is kept apart for a back-off, so that it does not come straight back.
+    KeepApart { contact: ContactId, agent: Name },
 }
 
 /// A contact begins to wait.

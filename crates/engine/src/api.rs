@@ -103,6 +103,12 @@ pub enum Command {
         by: Name,
         contact: ContactId,
     },
+    /// Something done with a contact by its agent, or by somebody who may do it for them.
+    Contact {
+        by: Name,
+        contact: ContactId,
+        verb: Verb,
+    },
     /// The router's last decisions on a contact (a bounded ring in memory).
     Why {
         contact: ContactId,
@@ -111,6 +117,44 @@ pub enum Command {
     Ladder {
         contact: ContactId,
     },
+}
+
+/// What is done with a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Music to the caller; the agent's leg stays up.
+    Hold,
+    /// Back to the caller, from a hold or from a consultation.
+    Resume,
+    /// On to `1002`, `agent:1002`, `queue:sales`, `flow:main` or a number that leads there, without a word.
+    Transfer { to: String },
+    /// Call `1002`, `agent:1002`, `queue:sales` or a number that leads there, with music for the caller.
+    Consult { to: String },
+    /// Join the caller and whom the agent consults.
+    Complete,
+    /// Press keys towards the far end (RFC 4733).
+    Dtmf { digits: String },
+    /// Say what it was about; `note` is personal. Also after the contact, until the agent's next one.
+    Disposition {
+        code: Name,
+        note: Option<String>,
+        end_wrap_up: bool,
+    },
+}
+
+impl Verb {
+    /// The word for it, as in the API's path.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verb::Hold => "hold",
+            Verb::Resume => "resume",
+            Verb::Transfer { .. } => "transfer",
+            Verb::Consult { .. } => "consult",
+            Verb::Complete => "complete",
+            Verb::Dtmf { .. } => "dtmf",
+            Verb::Disposition { .. } => "disposition",
+        }
+    }
 }
 
 /// The answer to a command, and the sequence of the last event it caused: it is told outside when that is on disk.

@@ -7,7 +7,7 @@ use sip::{Identity, Incoming};
 
 use crate::Engine;
 use crate::api::{Count, Output, Route};
-use crate::contact::{Ask, Contact, Leg, LegState, LookUp, Stage};
+use crate::contact::{Ask, Beginning, Contact, Leg, LegState, LookUp, Stage};
 use crate::event::{Direction, EventKind};
 use crate::outbound::{Barred, Destination, Outside};
 use crate::timers::Kind;
@@ -18,7 +18,7 @@ type Name = Arc<str>;
 const RETRY_AFTER: std::ops::Range<u64> = 4..12;
 
 /// Where a call leads.
-enum Lead {
+pub(crate) enum Lead {
     Route(Route),
     Outside(Outside),
     /// To no number that this caller may know.
@@ -39,6 +39,9 @@ impl Engine {
                 },
             );
         }
+        if let Some(replaced) = incoming.replaces {
+            return self.replace_leg(now, &incoming, replaced);
+        }
         if let (Identity::User(agent), Some(code)) =
             (&incoming.identity, crate::codes::code(&incoming.dialled))
             && self.config.agents.contains_key(agent)
@@ -52,7 +55,10 @@ impl Engine {
         if let Some(status) = self.forbidden(&incoming, &lead) {
             return self.refuse_call(now, incoming.leg, status);
         }
-        let Some(port) = self.ports.take_any(self.config.agents.len()) else {
+        let Some(port) = self
+            .port_beside(&incoming)
+            .or_else(|| self.ports.take_any(self.config.agents.len()))
+        else {
             self.journal.put(Output::Count(Count::OverloadRejected {
                 reason: "rtp_ports",
             }));
@@ -175,40 +181,18 @@ impl Engine {
             (Lead::Route(_) | Lead::Nowhere, None) => Direction::Inbound,
         };
         let may_call = self.classes_of_entry(&called);
-        let contact = Contact {
+        let contact = Contact::new(Beginning {
             id: id.clone(),
             direction,
             arrived: now,
-            person: format!("tel:{}", ani.key()).into(),
             ani,
             dnis: line,
             by: by.clone(),
             may_call,
             caller: incoming.leg,
             caller_display: incoming.caller.display.clone(),
-            look_up: LookUp::Pending {
-                since: now,
-                late: false,
-            },
-            class: None,
-            stage: Stage::Greeting,
-            session: None,
-            playing: None,
             lang: self.config.default_lang,
-            flow_data: Default::default(),
-            visit: None,
-            visits: 0,
-            offers: 0,
-            entered_ivr: false,
-            goal: false,
-            refused: None,
-            answered_agent: None,
-            last_queue: None,
-            wait_ms: 0,
-            talk_ms: 0,
-            hold_ms: 0,
-            cause_detail: None,
-        };
+        });
         self.contacts.insert(number, contact);
         self.timers
             .set(number, Kind::MaxCall, now + self.config.max_call);
@@ -333,7 +317,7 @@ impl Engine {
     }
 
     /// Asks the store who is calling; a caller without a number is nobody.
-    fn look_up(&mut self, now: Time, number: acd::ContactId) {
+    pub(crate) fn look_up(&mut self, now: Time, number: acd::ContactId) {
         let Some(contact) = self.contacts.get_mut(&number) else {
             return;
         };
@@ -405,7 +389,7 @@ impl Engine {
     }
 }
 
-fn entry_name(lead: &Lead) -> Name {
+pub(crate) fn entry_name(lead: &Lead) -> Name {
     match lead {
         Lead::Route(Route::Flow(flow)) => format!("flow:{flow}").into(),
         Lead::Route(Route::Queue(queue)) => format!("queue:{queue}").into(),

@@ -21,6 +21,14 @@ impl Engine {
         if contact.caller == leg {
             return self.close(now, number, caller_word(&cause));
         }
+        if self.consult_leg_gone(now, number, leg)
+            || self.transfer_leg_gone(now, number, leg, &cause)
+        {
+            return;
+        }
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
         match &contact.stage {
             Stage::Ringing(offer) if offer.leg == Some(leg) => {
                 let offer = offer.clone();
@@ -119,6 +127,11 @@ impl Engine {
                 }
             }
             Stage::Talking(talk) => self.close_in_talk(now, number, &mut contact, talk),
+            Stage::Transferring { transfer, hold } => {
+                contact.hold_ms += millis(now - hold.since);
+                self.give_up_transfer(now, number, &transfer);
+                Outcome::Answered
+            }
             Stage::Testing => Outcome::SelfServed,
             Stage::Refusing { .. } => Outcome::RejectedClosed,
         };
@@ -147,7 +160,24 @@ impl Engine {
                 },
             );
         }
-        self.end_leg(now, contact.caller, None);
+        // A consultation's caller is the leg of the agent who consults, and stays with that contact.
+        let own = |leg: &crate::contact::Leg| leg.contact == Some(number);
+        if self.legs.get(&contact.caller).is_some_and(own) {
+            self.end_leg(now, contact.caller, None);
+        }
+        self.note_closed(now, &contact, outcome, cause);
+        self.consult_closed(number, &contact);
+        self.drained_check();
+    }
+
+    /// The contact's last event.
+    pub(crate) fn note_closed(
+        &mut self,
+        now: Time,
+        contact: &Contact,
+        outcome: Outcome,
+        cause: &str,
+    ) {
         let kind = EventKind::ContactClosed {
             contact: contact.id.clone(),
             outcome,
@@ -174,7 +204,6 @@ impl Engine {
             cause_detail: contact.cause_detail.as_deref().map(str::to_owned),
         };
         self.journal.event(now, Some(&contact.person), kind);
-        self.drained_check();
     }
 
     /// The end of a call that was in no queue yet, or in none at all.
@@ -333,7 +362,11 @@ impl Engine {
                 contact: id,
                 queue: visit.queue,
                 visit: visit.number,
-                exit: Exit::SystemError,
+                // An agent who consults may think better of it.
+                exit: match contact.consults_for {
+                    Some(_) => Exit::LeftByChoice,
+                    None => Exit::SystemError,
+                },
                 wait_ms,
             };
             (kind, Outcome::SystemError)
@@ -349,17 +382,26 @@ impl Engine {
         contact: &mut Contact,
         talk: Talk,
     ) -> Outcome {
-        if let Some(hold) = &talk.hold {
-            contact.hold_ms += millis(now - hold.since);
+        crate::hold::book_talk(contact, &talk, now);
+        contact.hold_ms += talk
+            .hold
+            .as_ref()
+            .map_or(0, |hold| millis(now - hold.since));
+        if !self.consult_goes_on(&talk) {
+            self.end_leg(now, talk.leg, None);
         }
-        contact.talk_ms += millis(now - talk.since).saturating_sub(contact.hold_ms);
-        self.end_leg(now, talk.leg, None);
+        if let Some(transfer) = &talk.transfer {
+            self.give_up_transfer(now, number, transfer);
+        }
         let input = match talk.queue {
-            Some(_) => acd::Input::Finished {
-                contact: number,
-                agent: talk.agent,
-                wrap_up: true,
-            },
+            Some(_) => {
+                self.note_work(number, contact, &talk.agent);
+                acd::Input::Finished {
+                    contact: number,
+                    agent: talk.agent,
+                    wrap_up: true,
+                }
+            }
             None => acd::Input::Vacate {
                 agent: talk.agent,
                 call: number,

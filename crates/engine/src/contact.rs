@@ -1,6 +1,6 @@
 //! What the engine knows of one contact and of one leg.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,6 +51,74 @@ pub(crate) struct Contact {
     pub(crate) hold_ms: u64,
     /// What the far end of the leg that ended it gave as Reason (RFC 3326).
     pub(crate) cause_detail: Option<Box<str>>,
+    /// The contact for whose sake its agent consults here: the caller's leg is that one's.
+    pub(crate) consults_for: Option<acd::ContactId>,
+}
+
+/// What a contact begins with.
+pub(crate) struct Beginning {
+    pub(crate) id: ContactId,
+    pub(crate) direction: Direction,
+    pub(crate) arrived: Time,
+    pub(crate) ani: crm::Number,
+    pub(crate) dnis: Name,
+    pub(crate) by: Option<Name>,
+    pub(crate) may_call: Arc<[Name]>,
+    pub(crate) caller: LegId,
+    pub(crate) caller_display: Option<String>,
+    pub(crate) lang: media::Lang,
+}
+
+impl Contact {
+    pub(crate) fn new(beginning: Beginning) -> Self {
+        let Beginning {
+            id,
+            direction,
+            arrived,
+            ani,
+            dnis,
+            by,
+            may_call,
+            caller,
+            caller_display,
+            lang,
+        } = beginning;
+        Contact {
+            person: format!("tel:{}", ani.key()).into(),
+            id,
+            direction,
+            arrived,
+            ani,
+            dnis,
+            by,
+            may_call,
+            caller,
+            caller_display,
+            look_up: LookUp::Pending {
+                since: arrived,
+                late: false,
+            },
+            class: None,
+            stage: Stage::Greeting,
+            session: None,
+            playing: None,
+            lang,
+            flow_data: BTreeMap::new(),
+            visit: None,
+            visits: 0,
+            offers: 0,
+            entered_ivr: false,
+            goal: false,
+            refused: None,
+            answered_agent: None,
+            last_queue: None,
+            wait_ms: 0,
+            talk_ms: 0,
+            hold_ms: 0,
+            cause_detail: None,
+            consults_for: None,
+        }
+    }
 }
 
 /// The customer look-up of a contact.
@@ -114,6 +182,8 @@ pub(crate) enum Stage {
     },
     /// Two legs talk; `queue` is absent for calls outside the distributor.
     Talking(Talk),
+    /// The agent who passed the caller on is gone, and the other's extension still rings (deadline: `Direct`).
+    Transferring { transfer: Transfer, hold: Hold },
     /// Echo or tone, until hang-up.
     Testing,
     /// Hears that the number is not in service; then `404`.
@@ -141,13 +211,80 @@ pub(crate) struct Talk {
     pub(crate) queue: Option<Name>,
     pub(crate) since: Time,
     pub(crate) hold: Option<Hold>,
+    /// Holds of this talk that are over.
+    pub(crate) held_ms: u64,
+    /// The agent is passing the caller on to an extension that rings.
+    pub(crate) transfer: Option<Transfer>,
+    /// The agent's consultation: a contact of its own, whose caller is the agent's leg.
+    pub(crate) consult: Option<acd::ContactId>,
 }
 
-/// A hold: who asked for it, and since when.
+impl Talk {
+    pub(crate) fn new(agent: Name, leg: LegId, queue: Option<Name>, since: Time) -> Self {
+        Talk {
+            agent,
+            leg,
+            queue,
+            since,
+            hold: None,
+            held_ms: 0,
+            transfer: None,
+            consult: None,
+        }
+    }
+}
+
+/// A hold: who asks for it, and since when. It lasts until nobody asks for it any more.
 #[derive(Debug, Clone)]
 pub(crate) struct Hold {
-    pub(crate) by: LegId,
+    pub(crate) by: BTreeSet<Holder>,
     pub(crate) since: Time,
+}
+
+/// Who asks for a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    /// The caller's telephone (RFC 3264 section 8.4).
+    Caller,
+    /// The agent's telephone.
+    Phone,
+    /// The agent's desk, or whoever may give its commands.
+    Desk,
+    /// A transfer that rings.
+    Transfer,
+}
+
+/// Whom a transfer rings.
+#[derive(Clone, Debug)]
+pub(crate) enum Toward {
+    Agent(Name),
+    /// Somebody outside, by this class of service.
+    Outside(Name),
+}
+
+impl Toward {
+    /// As events name it: a number outside is a person's, so that the log has its class.
+    pub(crate) fn name(&self) -> Name {
+        match self {
+            Toward::Agent(agent) => format!("agent:{agent}").into(),
+            Toward::Outside(class) => format!("outside:{class}").into(),
+        }
+    }
+}
+
+/// A caller on the way from one agent to somebody else's telephone (deadline: `Direct`).
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    /// Who is called, on this leg, since when.
+    pub(crate) to: Toward,
+    pub(crate) leg: LegId,
+    pub(crate) since: Time,
+    /// Who passes the caller on, out of whose queue.
+    pub(crate) from: Name,
+    pub(crate) queue: Option<Name>,
+    /// The telephone asked by REFER and wants to hear how it goes; otherwise it is let go as soon as the other one rings.
+    pub(crate) referred: bool,
+    pub(crate) referred_by: Option<Name>,
 }
 
 /// One leg. Its media stream bears the same number.

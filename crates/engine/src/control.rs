@@ -34,6 +34,7 @@ impl Engine {
                 self.close(now, number, "supervisor");
                 Answer::Done
             }),
+            Command::Contact { by, contact, verb } => self.verb(now, by, &contact, verb),
             Command::Why { contact } => self
                 .journal
                 .contact_number(&contact)
@@ -76,7 +77,7 @@ impl Engine {
         }
     }
 
-    fn open_contact(&self, contact: &ContactId) -> Result<acd::ContactId, Refusal> {
+    pub(crate) fn open_contact(&self, contact: &ContactId) -> Result<acd::ContactId, Refusal> {
         self.journal
             .contact_number(contact)
             .filter(|number| self.contacts.contains_key(number))
@@ -109,7 +110,14 @@ impl Engine {
         Ok(Answer::Done)
     }
 
-    fn audit(&mut self, now: Time, by: &Name, action: &str, subject: &str, detail: Option<String>) {
+    pub(crate) fn audit(
+        &mut self,
+        now: Time,
+        by: &Name,
+        action: &str,
+        subject: &str,
+        detail: Option<String>,
+    ) {
         self.journal.event(
             now,
             None,

@@ -337,6 +337,8 @@ impl Engine {
                     kind: "flow".into(),
                     from: None,
                     to,
+                    consult: None,
+                    referred_by: None,
                 },
             );
         }

@@ -20,21 +20,8 @@ const EXTENSION_RING: Duration = Duration::from_secs(60);
 impl Engine {
     /// Rings an extension, if its agent is free.
     pub(crate) fn call_extension(&mut self, now: Time, number: acd::ContactId, agent: Name) {
-        use acd::State;
-        let busy = match self.acd.state(&agent) {
-            None => return self.extension_failed(now, number, 404),
-            Some(
-                State::Reserved { .. }
-                | State::Connected { .. }
-                | State::WrapUp { .. }
-                | State::Occupied { .. },
-            ) => true,
-            Some(State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable) => {
-                false
-            }
-        };
-        if busy {
-            return self.extension_failed(now, number, 486);
+        if let Err(status) = self.extension_is_free(&agent) {
+            return self.extension_failed(now, number, status);
         }
         self.tell_acd(
             now,
@@ -67,6 +54,26 @@ impl Engine {
         }
     }
 
+    /// Whether an extension can be rung: its agent is known and has no work.
+    ///
+    /// # Errors
+    /// The status that says why not.
+    pub(crate) fn extension_is_free(&self, agent: &str) -> Result<(), u16> {
+        use acd::State;
+        match self.acd.state(agent) {
+            None => Err(404),
+            Some(
+                State::Reserved { .. }
+                | State::Connected { .. }
+                | State::WrapUp { .. }
+                | State::Occupied { .. },
+            ) => Err(486),
+            Some(State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable) => {
+                Ok(())
+            }
+        }
+    }
+
     pub(crate) fn extension_answered(
         &mut self,
         now: Time,
@@ -87,13 +94,7 @@ impl Engine {
             return;
         };
         let (agent, rang_ms) = (agent.clone(), millis(now - *since));
-        contact.stage = Stage::Talking(Talk {
-            agent: agent.clone(),
-            leg,
-            queue: None,
-            since: now,
-            hold: None,
-        });
+        contact.stage = Stage::Talking(Talk::new(agent.clone(), leg, None, now));
         contact.answered_agent = Some(agent.clone());
         let (caller, id) = (contact.caller, contact.id.clone());
         let group = self.group_of(&agent);
@@ -105,12 +106,16 @@ impl Engine {
             group,
             wait_ms: 0,
             rang_ms,
+            transferred: false,
         };
         self.note(now, number, kind);
         self.bridge(caller, leg);
     }
 
     pub(crate) fn direct_unanswered(&mut self, now: Time, number: acd::ContactId) {
+        if self.transfer_unanswered(now, number) {
+            return;
+        }
         match self.contacts.get(&number).map(|contact| &contact.stage) {
             Some(&Stage::Direct { leg, .. }) => {
                 self.end_leg(now, leg, None);
@@ -122,17 +127,7 @@ impl Engine {
     }
 
     pub(crate) fn direct_leg_gone(&mut self, now: Time, number: acd::ContactId, cause: &Cause) {
-        let status = match cause {
-            // A redirection is not followed, and nothing of it is shown.
-            Cause::Rejected {
-                status: 300..=399, ..
-            }
-            | Cause::NotRegistered
-            | Cause::Unreachable
-            | Cause::NoResponse => 480,
-            Cause::Rejected { status, .. } => *status,
-            Cause::Bye | Cause::Cancelled | Cause::HungUp | Cause::Lost => 480,
-        };
+        let status = status_of(cause);
         self.direct_ended(now, number, status);
     }
 
@@ -181,5 +176,20 @@ impl Engine {
             );
         }
         self.close(now, number, "extension_failed");
+    }
+}
+
+/// What the end of an extension's leg says about it.
+pub(crate) fn status_of(cause: &Cause) -> u16 {
+    match cause {
+        // A redirection is not followed, and nothing of it is shown.
+        Cause::Rejected {
+            status: 300..=399, ..
+        }
+        | Cause::NotRegistered
+        | Cause::Unreachable
+        | Cause::NoResponse => 480,
+        Cause::Rejected { status, .. } => *status,
+        Cause::Bye | Cause::Cancelled | Cause::HungUp | Cause::Lost => 480,
     }
 }

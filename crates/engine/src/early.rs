@@ -71,6 +71,7 @@ impl Engine {
                 | Stage::Waiting
                 | Stage::Popping(_)
                 | Stage::Ringing(_)
+                | Stage::Transferring { .. }
                 | Stage::Testing
                 | Stage::Refusing { .. } => false,
             };

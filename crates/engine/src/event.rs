@@ -89,6 +89,7 @@ impl Event {
                 );
             }
             EventKind::IvrStep { input, .. } => seal("input", input.take().map(Into::into)),
+            EventKind::ContactDisposition { note, .. } => seal("note", note.take().map(Into::into)),
             _ => {}
         }
         let json = serde_json::to_string(&open).expect("an event is plain data with string keys");
@@ -131,6 +132,8 @@ impl Event {
             EventKind::ContactHeld { .. } => "contact.held",
             EventKind::ContactResumed { .. } => "contact.resumed",
             EventKind::ContactTransferred { .. } => "contact.transferred",
+            EventKind::ContactTransferFailed { .. } => "contact.transfer_failed",
+            EventKind::ContactDisposition { .. } => "contact.disposition",
             EventKind::ContactAbandoned { .. } => "contact.abandoned",
             EventKind::ContactLeftQueue { .. } => "contact.left_queue",
             EventKind::ContactClosed { .. } => "contact.closed",
@@ -154,6 +157,8 @@ impl Event {
             | EventKind::ContactHeld { contact, .. }
             | EventKind::ContactResumed { contact, .. }
             | EventKind::ContactTransferred { contact, .. }
+            | EventKind::ContactTransferFailed { contact, .. }
+            | EventKind::ContactDisposition { contact, .. }
             | EventKind::ContactAbandoned { contact, .. }
             | EventKind::ContactLeftQueue { contact, .. }
             | EventKind::ContactClosed { contact, .. }
@@ -256,6 +261,9 @@ pub enum EventKind {
         group: Name,
         wait_ms: u64,
         rang_ms: u64,
+        /// Another agent passed the contact on: no offer and no visit of a queue came before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        transferred: bool,
     },
     #[serde(rename = "contact.held")]
     ContactHeld {
@@ -270,12 +278,37 @@ pub enum EventKind {
         by: Name,
         held_ms: u64,
     },
+    /// `kind`: `blind` or `consult` to an agent (or `blind` to a flow), `to_queue`, and `flow` when a flow did it. `to`: `agent:1002`, `queue:sales`, `flow:main`.
     #[serde(rename = "contact.transferred")]
     ContactTransferred {
         contact: ContactId,
         kind: Name,
         from: Option<Name>,
         to: Name,
+        /// The consultation before it, which has become part of this contact.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consult: Option<ContactId>,
+        /// Referred-By of the telephone that asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        referred_by: Option<Name>,
+    },
+    /// The other extension did not take it. `back` says who has the contact then: `agent`, `queue`, `flow`, or nobody (`closed`).
+    #[serde(rename = "contact.transfer_failed")]
+    ContactTransferFailed {
+        contact: ContactId,
+        from: Name,
+        to: Name,
+        status: u16,
+        back: Name,
+    },
+    /// What the agent says it was about. `note` is personal.
+    #[serde(rename = "contact.disposition")]
+    ContactDisposition {
+        contact: ContactId,
+        agent: Name,
+        code: Name,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
     /// The caller hung up before an agent answered. `stage`: `ivr`, `queue`, `ring`.
     #[serde(rename = "contact.abandoned")]

@@ -2,11 +2,12 @@
 //!
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
 //! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
-//! `direct` (extensions), `outbound` (trunks, class of service), `talk` (bridge, hold), `close` (the end), `control` (commands, configuration, drain, restart).
+//! `direct` (extensions), `outbound` (trunks, class of service), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
+//! `transfer`, `consult`, `refer` and `replaces` (calls that move), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use clock::Time;
@@ -17,11 +18,13 @@ pub mod event;
 mod arrive;
 mod close;
 mod codes;
+mod consult;
 mod contact;
 mod control;
 mod dialogue;
 mod direct;
 mod early;
+mod hold;
 mod journal;
 mod ladder;
 mod legs;
@@ -29,15 +32,19 @@ mod memory;
 mod offer;
 pub mod outbound;
 mod ports;
+mod refer;
+mod replaces;
 mod talk;
 mod timers;
+mod transfer;
+mod verbs;
 mod waiting;
 
 pub use sip::TrunkState;
 
 pub use api::{
     AcdRecord, AgentAccount, Answer, Command, Config, Count, Input, OpenContact, Output,
-    QueueService, Refusal, Reply, Route, Start, Token,
+    QueueService, Refusal, Reply, Route, Start, Token, Verb,
 };
 pub use event::{
     AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage,
@@ -70,6 +77,8 @@ pub struct Engine {
     draining: bool,
     /// Calls to feature codes, by their leg.
     codes: HashMap<sip::LegId, codes::CodeCall>,
+    /// Each agent's last work item, for its disposition.
+    last_work: BTreeMap<Arc<str>, verbs::LastWork>,
     memory: Memory,
     ladders: Ladders,
 }
@@ -91,6 +100,7 @@ impl Engine {
             ssrc_seed: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
             draining: false,
             codes: HashMap::new(),
+            last_work: BTreeMap::new(),
             memory: Memory::default(),
             ladders: Ladders::default(),
             config,
@@ -229,6 +239,9 @@ impl Engine {
                 content_type,
                 body,
             } => self.info(now, leg, &content_type, &body),
+            sip::Event::Referred { leg, referral } => self.referred(now, leg, referral),
+            // We never send one.
+            sip::Event::ReferAnswered { .. } | sip::Event::ReferNotified { .. } => {}
             sip::Event::EarlyAnswer { leg, sdp } => self.early_answer(leg, &sdp),
             sip::Event::Gone { leg, cause, reason } => {
                 if let Some(contact) = self.legs.get(&leg).and_then(|leg| leg.contact) {

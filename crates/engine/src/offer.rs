@@ -16,7 +16,7 @@ use crate::timers::Kind;
 type Name = Arc<str>;
 
 /// A phone that has not answered its INVITE at all by then (the fourth transmission over UDP) is dead, not slow: its agent is not blamed with a RONA.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 
 /// What the agent's phone shows.
 struct Shown {
@@ -238,10 +238,12 @@ impl Engine {
             Some(Stage::Outside { .. }) => self.outside_rings(now, number, leg, sdp),
             _ => {}
         }
+        self.transfer_rings(now, number, leg);
     }
 
     /// The INVITE is as good as lost: to the next agent, long before the ring would time out.
     pub(crate) fn no_sign_of_life(&mut self, now: Time, number: acd::ContactId) {
+        self.transfer_without_sign(now, number);
         let Some(Stage::Ringing(offer)) = self.contacts.get(&number).map(|contact| &contact.stage)
         else {
             return;
@@ -318,11 +320,14 @@ impl Engine {
             Some(Stage::Outside { leg: outside, .. }) if *outside == leg => {
                 self.outside_answered(now, number, leg, fits)
             }
+            _ if self.is_transfer_leg(number, leg) => {
+                self.transfer_answered(now, number, leg, fits)
+            }
             _ => {}
         }
     }
 
-    fn is_connected(&self, number: acd::ContactId, agent: &Name) -> bool {
+    pub(crate) fn is_connected(&self, number: acd::ContactId, agent: &Name) -> bool {
         matches!(self.acd.state(agent), Some(acd::State::Connected { contact, .. }) if *contact == number)
     }
 
@@ -338,13 +343,12 @@ impl Engine {
             .map_or(0, |visit| millis(now - visit.since));
         contact.wait_ms += wait_ms;
         contact.answered_agent = Some(offer.agent.clone());
-        contact.stage = Stage::Talking(Talk {
-            agent: offer.agent.clone(),
+        contact.stage = Stage::Talking(Talk::new(
+            offer.agent.clone(),
             leg,
-            queue: Some(offer.queue.clone()),
-            since: now,
-            hold: None,
-        });
+            Some(offer.queue.clone()),
+            now,
+        ));
         let (caller, id, visit) = (contact.caller, contact.id.clone(), contact.visits);
         let kind = EventKind::ContactAnswered {
             contact: id,
@@ -354,6 +358,7 @@ impl Engine {
             group,
             wait_ms,
             rang_ms: millis(now - offer.reserved),
+            transferred: false,
         };
         self.note(now, number, kind);
         self.bridge(caller, leg);

@@ -355,13 +355,7 @@ impl Engine {
         *answered = true;
         let (caller, rang_ms, id) = (contact.caller, millis(now - *since), contact.id.clone());
         if let Some(agent) = contact.by.clone() {
-            contact.stage = Stage::Talking(Talk {
-                agent: agent.clone(),
-                leg,
-                queue: None,
-                since: now,
-                hold: None,
-            });
+            contact.stage = Stage::Talking(Talk::new(agent.clone(), leg, None, now));
             contact.answered_agent = Some(agent.clone());
             let group = self.group_of(&agent);
             let kind = EventKind::ContactAnswered {
@@ -372,6 +366,7 @@ impl Engine {
                 group,
                 wait_ms: 0,
                 rang_ms,
+                transferred: false,
             };
             self.note(now, number, kind);
         }

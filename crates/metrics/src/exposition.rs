@@ -20,7 +20,14 @@ type Name = Arc<str>;
 /// The one channel there is today.
 const CHANNEL: &str = "voice";
 /// Reasons known beforehand, so that their series begin at zero.
-const OVERLOAD_REASONS: [&str; 4] = ["drain", "max_calls", "queue", "rtp_ports"];
+const OVERLOAD_REASONS: [&str; 6] = [
+    "drain",
+    "max_calls",
+    "queue",
+    "rtp_ports",
+    "source_rate",
+    "waiting_time",
+];
 const RTP_REJECTED_REASONS: [&str; 5] = [
     "idle_port",
     "malformed",

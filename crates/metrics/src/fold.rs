@@ -203,12 +203,14 @@ impl Fold {
                 agent,
                 group,
                 wait_ms,
+                transferred,
                 ..
             } => {
                 if queue.is_some() {
                     self.visit_ends(slot, contact, *wait_ms, Ending::Answered);
                     self.agent_books(slot, agent, group, |totals| {
-                        totals.offers.answered += 1;
+                        // Passed on by another agent: work, but no offer.
+                        totals.offers.answered += u64::from(!transferred);
                         totals.handling.handled += 1;
                     });
                 }
@@ -268,6 +270,8 @@ impl Fold {
                 self.queue_changed(queue, *target_ms, *short_abandon_ms);
             }
             EventKind::NodeStarted { .. }
+            | EventKind::ContactTransferFailed { .. }
+            | EventKind::ContactDisposition { .. }
             | EventKind::ContactIdentified { .. }
             | EventKind::ContactOffered { .. }
             | EventKind::ContactHeld { .. }
@@ -371,6 +375,10 @@ impl Fold {
     }
 
     fn transferred(&mut self, slot: Slot, contact: &ContactId, kind: &str, from: Option<&Name>) {
+        // What a flow does with its caller is no agent's transfer.
+        if kind == "flow" {
+            return;
+        }
         let count = |handling: &mut crate::Handling| match kind {
             "queue" | "to_queue" => handling.transferred_to_queue += 1,
             "consult" | "attended" => handling.transferred_consult += 1,

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use ::clock::Time;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::Sender;
 use engine::api::{Count, Output};
 use engine::{Engine, Input};
 use metrics::Counters;
@@ -15,8 +16,9 @@ use sip::{Peer, Transport};
 use crate::bindings::Bindings;
 use crate::clock::Clock;
 use crate::edge::dns::Dns;
-use crate::edge::door::{TurnedAway, Work};
+use crate::edge::door::{Inbox, Work};
 use crate::edge::keeper::Connections;
+use crate::edge::outgoing::Outgoing;
 use crate::edge::udp;
 use crate::fatal;
 use crate::journal::{Entry, Journal};
@@ -30,8 +32,7 @@ const HELD_MAX: usize = 65_536;
 
 /// Everything the engine's outputs go to.
 pub struct Wiring {
-    pub inbox: Receiver<Work>,
-    pub turned_away: Arc<TurnedAway>,
+    pub inbox: Inbox,
     pub clock: Clock,
     pub udp: udp::Sockets,
     pub connections: Connections,
@@ -52,17 +53,8 @@ pub struct Wiring {
 /// # Errors
 /// When the system gives no thread.
 pub fn spawn(engine: Engine, wiring: Wiring) -> io::Result<JoinHandle<()>> {
-    let now = wiring.clock.now();
-    let turn = Turn {
-        engine,
-        wiring,
-        now,
-        entries: Vec::new(),
-        counts: Vec::new(),
-        answers: VecDeque::new(),
-        held: BTreeMap::new(),
-    };
-    fatal::spawn("engine", move || turn.run())
+    // Made on its thread: it holds what stays there.
+    fatal::spawn("engine", move || Turn::new(engine, wiring).run())
 }
 
 struct Turn {
@@ -70,6 +62,10 @@ struct Turn {
     wiring: Wiring,
     /// Never goes back, though inputs are stamped by several threads.
     now: Time,
+    /// Datagrams leave together, at the end of the turn.
+    outgoing: Outgoing,
+    /// Destinations that datagrams could not be sent to.
+    unreached: Vec<SocketAddr>,
     entries: Vec<Entry>,
     counts: Vec<Count>,
     /// Inputs that our own outputs caused at once.
@@ -79,10 +75,25 @@ struct Turn {
 }
 
 impl Turn {
+    fn new(engine: Engine, wiring: Wiring) -> Turn {
+        Turn {
+            engine,
+            now: wiring.clock.now(),
+            outgoing: Outgoing::new(wiring.udp.clone()),
+            unreached: Vec::new(),
+            wiring,
+            entries: Vec::new(),
+            counts: Vec::new(),
+            answers: VecDeque::new(),
+            held: BTreeMap::new(),
+        }
+    }
+
     fn run(mut self) {
         loop {
             let going_on = self.wait();
             self.deadlines();
+            self.send();
             self.release();
             self.wiring.media.wake();
             self.write_down();
@@ -94,17 +105,10 @@ impl Turn {
 
     /// Waits for an input or a deadline, then handles what is there. False at the end.
     fn wait(&mut self) -> bool {
-        let first = match self.engine.poll_timeout() {
-            Some((at, _)) => self
-                .wiring
-                .inbox
-                .recv_deadline(self.wiring.clock.instant(at)),
-            None => self.wiring.inbox.recv().map_err(RecvTimeoutError::from),
-        };
-        let mut next = match first {
-            Ok(work) => work,
-            Err(RecvTimeoutError::Timeout) => return true,
-            Err(RecvTimeoutError::Disconnected) => return false,
+        let until = self.engine.poll_timeout();
+        let until = until.map(|(at, _)| self.wiring.clock.instant(at));
+        let Some(mut next) = self.wiring.inbox.recv(until) else {
+            return true;
         };
         for _ in 0..INPUTS_PER_TURN {
             match next {
@@ -115,8 +119,8 @@ impl Turn {
                 Work::Stop => return false,
             }
             next = match self.wiring.inbox.try_recv() {
-                Ok(work) => work,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                Some(work) => work,
+                None => break,
             };
         }
         true
@@ -201,7 +205,10 @@ impl Turn {
 
     fn transmit(&mut self, peer: Peer, bytes: bytes::Bytes) {
         let sent = match peer.transport {
-            Transport::Udp => self.wiring.udp.send(peer.remote, &bytes).is_ok(),
+            Transport::Udp => {
+                self.outgoing.push(peer.remote, bytes, &mut self.unreached);
+                true
+            }
             Transport::Tcp | Transport::Tls | Transport::Ws | Transport::Wss => {
                 self.wiring.connections.send(peer, bytes)
             }
@@ -226,22 +233,36 @@ impl Turn {
         }
     }
 
+    /// Sends what the turn has written. Who cannot be reached is the engine's business, which may call somebody else: of those there are fewer each time.
+    fn send(&mut self) {
+        loop {
+            self.outgoing.flush(&mut self.unreached);
+            if self.unreached.is_empty() {
+                return;
+            }
+            for remote in std::mem::take(&mut self.unreached) {
+                let peer = Peer {
+                    transport: Transport::Udp,
+                    remote,
+                    flow: None,
+                };
+                self.handle(Input::Sip(sip::Input::Unreachable { peer }));
+            }
+        }
+    }
+
     fn write_down(&mut self) {
         self.wiring.journal.write(std::mem::take(&mut self.entries));
-        let (refused, dropped, too_large) = self.wiring.turned_away.take();
-        if self.counts.is_empty() && refused + dropped + too_large == 0 {
-            return;
+        let counters = || {
+            let counters = &self.wiring.counters;
+            counters.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        self.wiring.inbox.count_turned_away(counters);
+        if !self.counts.is_empty() {
+            let mut counters = counters();
+            self.counts
+                .drain(..)
+                .for_each(|count| counters.apply(&count));
         }
-        let mut counters = self
-            .wiring
-            .counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.counts
-            .drain(..)
-            .for_each(|count| counters.apply(&count));
-        (0..refused).for_each(|_| counters.apply(&Count::OverloadRejected { reason: "queue" }));
-        (0..dropped).for_each(|_| counters.apply(&Count::SipRefused { what: "inbox_full" }));
-        (0..too_large).for_each(|_| counters.apply(&Count::SipRefused { what: "too_large" }));
     }
 }

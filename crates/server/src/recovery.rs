@@ -106,6 +106,8 @@ impl Recovery {
             | EventKind::ContactHeld { .. }
             | EventKind::ContactResumed { .. }
             | EventKind::ContactTransferred { .. }
+            | EventKind::ContactTransferFailed { .. }
+            | EventKind::ContactDisposition { .. }
             | EventKind::ContactClosed { .. }
             | EventKind::AgentState { .. }
             | EventKind::QueueChanged { .. }
@@ -241,6 +243,7 @@ mod tests {
             group: "all".into(),
             wait_ms: 3000,
             rang_ms: 0,
+            transferred: false,
         };
         apply(&mut recovery, 4, kind);
 

@@ -189,7 +189,6 @@ pub fn start(
     );
     let wiring = engine_thread::Wiring {
         inbox,
-        turned_away: door.turned_away(),
         clock,
         udp: bound.udp.clone(),
         connections: connections.clone(),

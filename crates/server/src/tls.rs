@@ -360,3 +360,95 @@ pub fn names(certificate: &CertificateDer<'_>) -> Vec<Arc<str>> {
         .flat_map(|parsed| parsed.valid_dns_names().map(Arc::from).collect::<Vec<_>>());
     sip_domains(certificate).map(Arc::from).chain(dns).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    use super::*;
+
+    /// A certificate that signs itself, in a directory, with its key beside it.
+    fn files(dir: &Path, change: impl FnOnce(&mut CertificateParams)) -> Files {
+        let mut params = CertificateParams::new(vec!["pbx.example".to_owned()]).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        std::fs::write(dir.join("certificate.pem"), certificate.pem()).unwrap();
+        std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+        Files {
+            certificate: Some(dir.join("certificate.pem")),
+            key: Some(dir.join("key.pem")),
+            ..Files::default()
+        }
+    }
+
+    fn fault(files: &Files) -> (Part, String) {
+        let fault = Keys::read(files, &[]).unwrap_err();
+        let file = fault.message.rsplit('/').next().unwrap_or_default();
+        (fault.part, file.to_owned())
+    }
+
+    #[test]
+    fn every_fault_of_the_files_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = files(dir.path(), |_| {});
+        assert!(Keys::read(&good, &[]).unwrap().server.is_some());
+        let without = Files {
+            key: None,
+            ..good.clone()
+        };
+        assert_eq!(
+            fault(&without),
+            (Part::Certificate, "a certificate without its key".into())
+        );
+        let other = tempfile::tempdir().unwrap();
+        let mixed = Files {
+            key: files(other.path(), |_| {}).key,
+            ..good.clone()
+        };
+        let (part, message) = fault(&mixed);
+        assert_eq!((part, &*message), (Part::Key, "certificate.pem"));
+        let missing = Files {
+            client_ca: Some(dir.path().join("nobody.pem")),
+            ..good.clone()
+        };
+        assert_eq!(fault(&missing).0, Part::ClientCa);
+        std::fs::write(dir.path().join("empty.pem"), "no PEM").unwrap();
+        let empty = Files {
+            ca: Some(dir.path().join("empty.pem")),
+            ..good
+        };
+        assert_eq!(
+            fault(&empty),
+            (Part::Ca, "empty.pem holds no certificate".into())
+        );
+        for (from, to, word) in [
+            (2019, 2020, "certificate.pem has expired"),
+            (2098, 2099, "certificate.pem is not valid yet"),
+        ] {
+            let dated = files(dir.path(), |params| {
+                params.not_before = rcgen::date_time_ymd(from, 1, 1);
+                params.not_after = rcgen::date_time_ymd(to, 1, 1);
+            });
+            assert_eq!(fault(&dated), (Part::Certificate, word.into()));
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_good_for_its_dns_names_and_the_domains_of_its_sip_uris() {
+        let mut params = CertificateParams::new(vec!["pbx.example".to_owned()]).unwrap();
+        for uri in [
+            "sip:carrier.example",
+            "sip:alice@person.example",
+            "https://web.example",
+        ] {
+            params
+                .subject_alt_names
+                .push(SanType::URI(uri.try_into().unwrap()));
+        }
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let names = names(certificate.der());
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        assert_eq!(names, ["carrier.example", "pbx.example"]);
+    }
+}

@@ -12,6 +12,8 @@ type Name = Arc<str>;
 
 /// Busy offers in a row after which an agent rests for a back-off.
 const BUSY_IN_A_ROW: u32 = 3;
+/// Bits of a contact's number that count within a boot.
+const COUNTER_BITS: u32 = 40;
 /// Events shown when an invariant breaks.
 const LAST_EVENTS: u64 = 40;
 
@@ -37,6 +39,7 @@ pub struct Invariants {
     resting: BTreeMap<Name, Time>,
     visits: BTreeMap<Name, u64>,
     exits: BTreeMap<Name, u64>,
+    visits_answered: BTreeSet<(ContactId, u32)>,
     /// Contacts answered, for counting calls once.
     pub answered: BTreeSet<ContactId>,
     pub closed: u64,
@@ -129,7 +132,38 @@ impl Invariants {
             }
             EventKind::ContactAnswered {
                 contact,
+                queue: Some(_),
+                agent,
+                transferred: true,
+                ..
+            } => {
+                assert_eq!(
+                    self.has.insert(agent.clone(), contact.clone()),
+                    None,
+                    "agent {agent}, to whom a contact is passed on, has no other"
+                );
+                assert!(
+                    !self.waiting.contains_key(contact),
+                    "{contact} is passed on to an agent while it waits"
+                );
+            }
+            EventKind::ContactTransferred {
+                contact,
+                from: Some(agent),
+                ..
+            } => {
+                if self.has.get(agent) == Some(contact) {
+                    self.has.remove(agent);
+                }
+                self.apart.insert(
+                    (agent.clone(), contact.clone()),
+                    event.at + config.acd.back_off,
+                );
+            }
+            EventKind::ContactAnswered {
+                contact,
                 queue: Some(queue),
+                visit,
                 agent,
                 ..
             } => {
@@ -139,9 +173,10 @@ impl Invariants {
                     "the agent who answers was offered the contact"
                 );
                 assert!(
-                    self.answered.insert(contact.clone()),
-                    "{contact} is answered once"
+                    self.visits_answered.insert((contact.clone(), *visit)),
+                    "{contact} is answered once in each visit"
                 );
+                self.answered.insert(contact.clone());
                 self.busy.remove(agent);
                 self.exit(contact, queue);
             }
@@ -207,10 +242,13 @@ impl Invariants {
                         world.now
                     );
                 }
-                State::Connected { .. } | State::Occupied { .. } => {
+                State::Connected { contact, .. } | State::Occupied { call: contact, .. } => {
+                    let name = format!("n-1-{}", contact.0 & ((1 << COUNTER_BITS) - 1));
                     assert!(
-                        world.engine.open_contacts() > 0,
-                        "agent {agent} is {state:?} without a contact"
+                        self.open.contains(&ContactId(name.into())),
+                        "agent {agent} is {state:?} without a contact at {:?}; what came before:\n{}",
+                        world.now,
+                        world.story(self.sequence.saturating_sub(LAST_EVENTS))
                     );
                 }
                 State::LoggedOut | State::NotReady { .. } | State::Ready | State::Unreachable => {}

@@ -53,6 +53,10 @@ pub struct Phone {
     pub ended: Vec<String>,
     /// How many calls were up at some time.
     pub answered: u32,
+    /// What came of REFERs: the leg, and the status of the response or the NOTIFY; the last one with a full stop.
+    pub referred: Vec<String>,
+    /// Hangs up as soon as a REFER is accepted.
+    pub hasty: bool,
 }
 
 /// A phone's SIP configuration: trusts whatever calls it.
@@ -104,6 +108,8 @@ impl Phone {
             engine,
             ended: Vec::new(),
             answered: 0,
+            referred: Vec::new(),
+            hasty: false,
         }
     }
 
@@ -122,6 +128,17 @@ impl Phone {
 
     /// Dials a number of the engine.
     pub fn dial(&mut self, now: Time, number: &str, from: &str) -> LegId {
+        self.dial_with(now, number, from, vec![])
+    }
+
+    /// Dials a number of the engine, with these headers.
+    pub fn dial_with(
+        &mut self,
+        now: Time,
+        number: &str,
+        from: &str,
+        headers: Vec<(String, String)>,
+    ) -> LegId {
         let leg = self.endpoint.new_leg();
         let sdp = sdp::offer(&self.local(leg, &[sdp::Codec::Pcma, sdp::Codec::Pcmu]));
         self.legs.insert(leg, false);
@@ -131,11 +148,23 @@ impl Phone {
             from_display: None,
             from_user: from.to_owned(),
             sdp,
-            headers: vec![],
+            headers,
         };
         self.endpoint
             .handle(now, Input::Command(Command::Invite(invite)));
         leg
+    }
+
+    /// Asks the engine to call somebody else (RFC 3515).
+    pub fn refer(&mut self, now: Time, leg: LegId, to: &str, headers: Vec<(String, String)>) {
+        let to = to.to_owned();
+        self.endpoint
+            .handle(now, Input::Command(Command::Refer { leg, to, headers }));
+    }
+
+    /// The dialog of a leg as a Replaces names it to the engine: Call-ID, the engine's tag, ours.
+    pub fn dialog(&self, leg: LegId) -> Option<sip::DialogName> {
+        self.endpoint.dialog(leg)
     }
 
     /// Hangs up now.
@@ -282,6 +311,17 @@ impl Phone {
                     self.endpoint
                         .handle(now, Input::Command(Command::AcceptReoffer { leg, sdp }));
                 }
+            }
+            Event::ReferAnswered { leg, status } => {
+                self.referred.push(format!("{} {status}", leg.0));
+                // A hasty phone leaves as soon as the transfer is accepted.
+                if self.hasty && status < 300 {
+                    self.hang_up(now, leg);
+                }
+            }
+            Event::ReferNotified { leg, status, last } => {
+                self.referred
+                    .push(format!("{} {status}{}", leg.0, if last { "." } else { "" }));
             }
             Event::Gone { leg, cause, .. } => {
                 self.legs.remove(&leg);

@@ -203,6 +203,30 @@ impl Reference {
                     person.work = Work::Nothing;
                 }
             }),
+            Input::Take {
+                contact,
+                agent,
+                queue,
+            } => self.take(contact, &agent, queue),
+            Input::Join { agent, from, into } => self.with(&agent, |person, _| {
+                let twice = person.calls.iter().any(|known| known.0 == into);
+                person.calls.retain(|known| !twice || known.0 != from);
+                for known in &mut person.calls {
+                    known.0 = if known.0 == from { into } else { known.0 };
+                }
+                match &mut person.work {
+                    Work::Connected { contact, .. } | Work::Occupied { call: contact, .. }
+                        if *contact == from =>
+                    {
+                        *contact = into;
+                    }
+                    _ => {}
+                }
+            }),
+            Input::KeepApart { contact, agent } => {
+                let until = self.now + self.config.back_off.max(Duration::from_secs(1));
+                self.with(&agent, |person, _| person.part(contact, until));
+            }
         }
         self.back_on_the_phone();
         self.match_all();
@@ -632,6 +656,29 @@ impl Reference {
             },
             false => Work::Nothing,
         };
+        self.tidy();
+    }
+
+    fn take(&mut self, contact: ContactId, agent: &str, queue: Name) {
+        let Some(at) = self.find(agent) else { return };
+        if !self.queues.iter().any(|place| place.set.name == queue) {
+            return;
+        }
+        let since = self.now;
+        let person = &mut self.people[at];
+        let free = match &person.work {
+            Work::Nothing => true,
+            Work::Occupied { call, .. } => *call == contact,
+            _ => false,
+        };
+        if free {
+            person.calls.retain(|known| known.0 != contact);
+            person.work = Work::Connected {
+                contact,
+                queue,
+                since,
+            };
+        }
         self.tidy();
     }
 

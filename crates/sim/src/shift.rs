@@ -147,17 +147,83 @@ fn one_deed(
                 *calls += 1;
             }
         }
-        60..70 => {
+        60..66 => {
             let agent = *dice.pick(agents);
             world.with_phone(agent, |phone| phone.hang_up_all(now));
         }
-        70..90 => {
+        66..74 => desk(world, dice),
+        74..79 => refer(world, dice, callers, agents),
+        79..90 => {
             let manner = manner(dice);
             let agent = *dice.pick(agents);
             world.with_phone(agent, |phone| phone.manner = manner);
         }
         _ => agent_state(world, dice),
     }
+}
+
+const TARGETS: &[&str] = &[
+    "1001",
+    "1002",
+    "agent:1003",
+    "1004",
+    "queue:support",
+    "queue:sales",
+    "2001",
+    "nowhere",
+];
+
+/// An agent's desk does something with what its agent has.
+fn desk(world: &mut World, dice: &mut Dice) {
+    let agent: std::sync::Arc<str> = dice.pick(AGENTS).id.into();
+    let number = match world.engine.acd().state(&agent) {
+        Some(acd::State::Connected { contact, .. } | acd::State::WrapUp { contact, .. }) => {
+            *contact
+        }
+        Some(acd::State::Occupied { call, .. }) => *call,
+        _ => return,
+    };
+    let to = (*dice.pick(TARGETS)).to_owned();
+    let verb = match dice.below(10) {
+        0..2 => engine::Verb::Hold,
+        2..4 => engine::Verb::Resume,
+        4..6 => engine::Verb::Transfer { to },
+        6..8 => engine::Verb::Consult { to },
+        8 => engine::Verb::Complete,
+        _ => engine::Verb::Disposition {
+            code: "seen".into(),
+            note: None,
+            end_wrap_up: dice.percent(50),
+        },
+    };
+    let counter = number.0 & ((1 << 40) - 1);
+    let command = engine::Command::Contact {
+        by: agent,
+        contact: engine::ContactId(format!("n-1-{counter}").into()),
+        verb,
+    };
+    let token = engine::Token(dice.bits());
+    world.give(engine::Input::Command { token, command });
+}
+
+/// Somebody's telephone refers; a caller's is refused.
+fn refer(world: &mut World, dice: &mut Dice, callers: &[SocketAddr], agents: &[SocketAddr]) {
+    let now = world.now;
+    let among = if dice.percent(85) { agents } else { callers };
+    let who = *dice.pick(among);
+    let target = dice.pick(&["1001", "1002", "1003", "2000", "2001", "9"]);
+    let to = format!("<sip:{target}@10.0.0.1>");
+    let silent = dice.percent(20);
+    let hasty = dice.percent(40);
+    world.with_phone(who, |phone| {
+        let Some(leg) = phone.up() else { return };
+        phone.hasty = hasty;
+        let headers = match silent {
+            true => vec![("Refer-Sub".to_owned(), "false".to_owned())],
+            false => vec![],
+        };
+        phone.refer(now, leg, &to, headers);
+    });
 }
 
 fn agent_state(world: &mut World, dice: &mut Dice) {

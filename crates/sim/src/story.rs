@@ -107,6 +107,19 @@ pub fn line(event: &Event) -> String {
         EventKind::ContactTransferred {
             contact, kind, to, ..
         } => format!("{name} {contact} {kind} to={to}"),
+        EventKind::ContactTransferFailed {
+            contact,
+            to,
+            status,
+            back,
+            ..
+        } => format!("{name} {contact} to={to} status={status} back={back}"),
+        EventKind::ContactDisposition {
+            contact,
+            agent,
+            code,
+            ..
+        } => format!("{name} {contact} agent={agent} {code}"),
         EventKind::QueueChanged { queue, change, .. } => format!("{name} {queue} {change}"),
         EventKind::NodeStarted { node, boot, .. } => format!("{name} {node} boot={boot}"),
         EventKind::ConfigApplied { by, .. } => format!("{name} by={by}"),

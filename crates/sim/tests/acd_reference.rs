@@ -176,7 +176,25 @@ impl Run {
             let told = self.reference.handle_timeout(self.now);
             self.check(told);
         }
-        let began = matches!(&input, Input::Enqueue(enqueue) if !self.queued(enqueue.contact));
+        let began = match &input {
+            Input::Enqueue(enqueue) => !self.queued(enqueue.contact),
+            Input::Take {
+                contact,
+                agent,
+                queue,
+            } => {
+                self.acd.queues().any(|known| known == queue)
+                    && match self.acd.state(agent) {
+                        Some(State::Occupied { call, .. }) => call == contact,
+                        Some(
+                            State::Reserved { .. } | State::Connected { .. } | State::WrapUp { .. },
+                        )
+                        | None => false,
+                        Some(_) => true,
+                    }
+            }
+            _ => false,
+        };
         let ended = match &input {
             Input::Withdraw { contact, .. } => self.queued(*contact),
             Input::Finished { contact, agent, .. } => {
@@ -208,7 +226,9 @@ impl Run {
         let agent = any_of(&mut self.dice, &agents).unwrap_or_else(|| "nobody".into());
         let contact = any_of(&mut self.dice, &self.contacts).unwrap_or(ContactId(0));
         let call = ContactId(1_000_000 + self.dice.below(3));
-        match self.dice.below(40) {
+        match self.dice.below(44) {
+            40 => Input::KeepApart { contact, agent },
+            41..44 => self.pass_on(agent),
             0..12 => self.enqueue(),
             12..14 => Input::Withdraw {
                 contact,
@@ -242,6 +262,31 @@ impl Run {
                 agent,
                 result: OfferResult::Busy,
             },
+        }
+    }
+
+    /// A call that rings outside the distributor becomes a queue's work, or work on one contact becomes work on another.
+    fn pass_on(&mut self, agent: Name) -> Input {
+        let present = match self.acd.state(&agent) {
+            Some(State::Connected { contact, .. }) => Some(*contact),
+            Some(State::Occupied { call, .. }) => Some(*call),
+            _ => None,
+        };
+        let fresh = ContactId(self.next_contact);
+        self.next_contact += 1;
+        if one_in(&mut self.dice, 2) {
+            let from = present.unwrap_or(fresh);
+            return Input::Join {
+                agent,
+                from,
+                into: fresh,
+            };
+        }
+        let queues: Vec<Name> = self.acd.queues().cloned().collect();
+        Input::Take {
+            contact: present.unwrap_or(fresh),
+            agent,
+            queue: any_of(&mut self.dice, &queues).unwrap_or_else(|| "nowhere".into()),
         }
     }
 

@@ -113,6 +113,19 @@ pub enum Command {
         content_type: String,
         body: Bytes,
     },
+    /// 202 to an [`Event::Referred`]; unless they asked for silence, NOTIFY tells them how it goes.
+    AcceptRefer { leg: LegId },
+    /// Refuse an [`Event::Referred`]; the call goes on.
+    RejectRefer { leg: LegId, status: u16 },
+    /// How the call to the refer target goes: a final status ends the subscription. A `Hangup` after it waits until that has been told.
+    ReferProgress { leg: LegId, status: u16 },
+    /// Ask the far end to call somebody else (RFC 3515). The answer is [`Event::ReferAnswered`], what follows [`Event::ReferNotified`].
+    Refer {
+        leg: LegId,
+        /// The Refer-To, in brackets.
+        to: String,
+        headers: Vec<(String, String)>,
+    },
 }
 
 /// An outgoing call.
@@ -212,6 +225,12 @@ pub enum Event {
         content_type: String,
         body: Bytes,
     },
+    /// The far end asks us to call somebody else for it: answer with Accept/RejectRefer.
+    Referred { leg: LegId, referral: Referral },
+    /// The final response to our REFER.
+    ReferAnswered { leg: LegId, status: u16 },
+    /// How the far end fares with our REFER; with `last` nothing more follows.
+    ReferNotified { leg: LegId, status: u16, last: bool },
     /// The leg is over. `reason` is what the far end said of it: the Reason header (RFC 3326) of its BYE, CANCEL or refusal.
     Gone {
         leg: LegId,
@@ -240,6 +259,28 @@ pub enum Event {
     },
 }
 
+/// A REFER inside a call (RFC 3515).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Referral {
+    /// User part of the Refer-To, unescaped.
+    pub to: String,
+    /// The call that the new one shall take the place of (RFC 3891): an attended transfer.
+    pub replaces: Replaced,
+    /// Referred-By as it came (RFC 3892): a claim, kept as a fact.
+    pub referred_by: Option<String>,
+}
+
+/// The dialog that a Replaces names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// There is no Replaces.
+    Nothing,
+    /// A call of ours.
+    Leg(LegId),
+    /// None of ours.
+    Unknown,
+}
+
 /// A user's reachability.
 #[derive(Clone, Debug)]
 pub struct Registration {
@@ -258,6 +299,8 @@ pub struct Incoming {
     /// Who says to be calling.
     pub caller: Caller,
     pub call_id: String,
+    /// The call of ours that this one shall take the place of (RFC 3891). Whether its caller may is the engine's to say.
+    pub replaces: Option<LegId>,
     /// The offer; `None` asks us to offer in the 200.
     pub sdp: Option<Bytes>,
     pub peer: Peer,

@@ -20,8 +20,11 @@ pub mod trunk;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, DialogRules, Edge, Event,
-    FlowId, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Registration,
-    Reliable, Target, Through, Transport,
+    FlowId, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Referral,
+    Registration, Reliable, Replaced, Target, Through, Transport,
 };
-pub use endpoint::{Counts, Endpoint, is_new_work, nearest, overload_response};
+pub use endpoint::{
+    Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest,
+    overload_response, urgency,
+};
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};

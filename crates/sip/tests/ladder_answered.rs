@@ -282,8 +282,8 @@ fn a_phone_answers_our_call_and_hangs_up() {
         CSeq: 1 INVITE
         User-Agent: Cordboard
         Contact: <sip:cordboard@10.9.9.9:5060>
-        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
-        Supported: timer, 100rel
+        Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, REFER, NOTIFY
+        Supported: timer, 100rel, replaces, norefersub
         Session-Expires: 1800
         X-Test: 1
         Content-Type: application/sdp

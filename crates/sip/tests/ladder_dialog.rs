@@ -336,12 +336,13 @@ fn requests_out_of_order_unknown_and_unwanted() {
         0000.000 caller -> OPTIONS sip:1000@10.9.9.9 (3)
         0000.000     caller <- 200 OK (3 OPTIONS)
         0000.000 caller -> REFER sip:1000@10.9.9.9 (4)
-        0000.000     caller <- 405 Method Not Allowed (4 REFER) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
+        0000.000     event: Counted { what: "refer" }
+        0000.000     caller <- 400 Bad Request (4 REFER)
         0000.000 caller -> PRACK sip:1000@10.9.9.9 (5)
         0000.000     event: Counted { what: "stray_prack" }
         0000.000     caller <- 481 Call/Transaction Does Not Exist (5 PRACK)
         0000.000 caller -> FOO sip:1000@10.9.9.9 (6)
-        0000.000     caller <- 501 Not Implemented (6 FOO) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
+        0000.000     caller <- 501 Not Implemented (6 FOO) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, REFER, NOTIFY
         0000.000 caller -> INVITE sip:1000@10.9.9.9 (7) +sdp
         0000.000     caller <- 420 Bad Extension (7 INVITE) Unsupported: gruu
         0000.000 caller -> ACK sip:1000@10.9.9.9 (7)

@@ -150,11 +150,11 @@ fn checks_of_section_8_2() {
     refuse("", "OPTIONS", "", "");
     expect![[r#"
         0000.000 caller -> SUBSCRIBE sip:1000@10.9.9.9 (1)
-        0000.000     event: Counted { what: "method" }
-        0000.000     caller <- 405 Method Not Allowed (1 SUBSCRIBE) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
+        0000.000     event: Counted { what: "subscription" }
+        0000.000     caller <- 489 Bad Event (1 SUBSCRIBE)
         0000.000 caller -> FROB sip:1000@10.9.9.9 (2)
         0000.000     event: Counted { what: "method" }
-        0000.000     caller <- 501 Not Implemented (2 FROB) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER
+        0000.000     caller <- 501 Not Implemented (2 FROB) Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, REFER, NOTIFY
         0000.000 caller -> BYE sip:1000@10.9.9.9 (3)
         0000.000     event: Counted { what: "no_dialog" }
         0000.000     caller <- 481 Call/Transaction Does Not Exist (3 BYE)

@@ -20,9 +20,23 @@ const ADDRESSES: [&str; 4] = [
     "10.0.0.3:5060",
     "192.168.1.10:5060",
 ];
-const METHODS: [&str; 12] = [
-    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER",
-    "FOO", "INVITE",
+const METHODS: [&str; 16] = [
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "OPTIONS",
+    "REGISTER",
+    "INFO",
+    "UPDATE",
+    "PRACK",
+    "REFER",
+    "FOO",
+    "INVITE",
+    "REFER",
+    "REFER",
+    "NOTIFY",
+    "SUBSCRIBE",
 ];
 const STATUSES: [&str; 12] = [
     "100 Trying",
@@ -83,7 +97,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (0..6usize).prop_map(|phone| Move::Again { phone }),
         6 => (0..8usize, 0..STATUSES.len(), 0..3u8, any::<bool>())
             .prop_map(|(which, status, tag, sdp)| Move::Respond { which, status, tag, sdp }),
-        6 => (0..6usize, 0..8u8).prop_map(|(leg, what)| Move::Command { leg, what }),
+        6 => (0..6usize, 0..14u8).prop_map(|(leg, what)| Move::Command { leg, what }),
         2 => (0..4usize).prop_map(|to| Move::Call { to }),
         2 => any::<u64>().prop_map(|seed| Move::Mutate { seed }),
         3 => (0..70_000u64).prop_map(|millis| Move::Pass { millis }),
@@ -167,7 +181,10 @@ impl Storm {
                     | Event::Reoffered { leg, .. }
                     | Event::ReofferAccepted { leg, .. }
                     | Event::ReofferRejected { leg, .. }
-                    | Event::Info { leg, .. },
+                    | Event::Info { leg, .. }
+                    | Event::Referred { leg, .. }
+                    | Event::ReferAnswered { leg, .. }
+                    | Event::ReferNotified { leg, .. },
                 ) => self.alive(leg),
                 Output::Event(Event::Gone { leg, .. }) => {
                     self.alive(leg);
@@ -233,6 +250,16 @@ impl Storm {
                 let text = match METHODS[method] {
                     "ACK" if fresh => phone.ack(),
                     name @ ("CANCEL" | "ACK") => phone.same(name, "", ""),
+                    name @ "REFER" => {
+                        let silent = if sdp { "" } else { "Refer-Sub: false\r\n" };
+                        let to = format!("Refer-To: <sip:1002@10.9.9.9>\r\n{silent}");
+                        phone.request(name, &to, "")
+                    }
+                    name @ ("NOTIFY" | "SUBSCRIBE") => {
+                        let state = if fresh { "active" } else { "terminated" };
+                        let head = format!("Event: refer\r\nSubscription-State: {state}\r\n");
+                        phone.request(name, &head, "")
+                    }
                     name => phone.request(name, "", body),
                 };
                 let from = peer(phone.address);
@@ -287,6 +314,15 @@ impl Storm {
                     4 => Command::Reinvite { leg, sdp },
                     5 => Command::AcceptReoffer { leg, sdp },
                     6 => Command::RejectReoffer { leg, status: 488 },
+                    7 | 8 => Command::AcceptRefer { leg },
+                    9 => Command::RejectRefer { leg, status: 603 },
+                    10 => Command::ReferProgress { leg, status: 180 },
+                    11 => Command::ReferProgress { leg, status: 200 },
+                    12 => Command::Refer {
+                        leg,
+                        to: "<sip:1002@10.9.9.9>".into(),
+                        headers,
+                    },
                     _ => Command::Hangup {
                         leg,
                         reason: Some("x\r\ny".into()),

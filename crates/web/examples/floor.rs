@@ -42,7 +42,8 @@ fn main() {
                 }]),
                 engine::Command::SetAgentState { .. }
                 | engine::Command::EndWrapUp { .. }
-                | engine::Command::Hangup { .. } => Answer::Done,
+                | engine::Command::Hangup { .. }
+                | engine::Command::Contact { .. } => Answer::Done,
             };
             let _ = ask.reply.send(Ok(answer));
         }

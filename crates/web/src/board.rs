@@ -56,6 +56,11 @@ pub struct Contact {
     pub queue: Option<Name>,
     /// Who has it, or is offered it; who had it last once it is closed.
     pub agent: Option<Name>,
+    /// The agent who placed the call.
+    #[serde(default)]
+    pub by: Option<Name>,
+    #[serde(default)]
+    pub disposition: Option<Name>,
     pub arrived: Time,
     pub answered: Option<Time>,
     pub ended: Option<Time>,
@@ -167,8 +172,15 @@ impl Board {
                 }
             }
             kind => {
-                if let Some(contact) = contact_of(kind).and_then(|id| self.contacts.get_mut(id)) {
+                let Some(id) = contact_of(kind) else {
+                    return true;
+                };
+                if let Some(contact) = self.contacts.get_mut(id) {
                     change(contact, event.at, kind);
+                } else if let EventKind::ContactDisposition { code, .. } = kind
+                    && let Some(over) = self.closed.iter_mut().rev().find(|over| over.id == *id)
+                {
+                    over.disposition = Some(code.clone());
                 }
             }
         }
@@ -202,6 +214,8 @@ impl Board {
             class: None,
             queue: None,
             agent: by.clone(),
+            by: by.clone(),
+            disposition: None,
             arrived: event.at,
             answered: None,
             ended: None,
@@ -273,6 +287,8 @@ pub fn contact_of(kind: &EventKind) -> Option<&ContactId> {
         | EventKind::ContactHeld { contact, .. }
         | EventKind::ContactResumed { contact, .. }
         | EventKind::ContactTransferred { contact, .. }
+        | EventKind::ContactTransferFailed { contact, .. }
+        | EventKind::ContactDisposition { contact, .. }
         | EventKind::ContactAbandoned { contact, .. }
         | EventKind::ContactLeftQueue { contact, .. }
         | EventKind::ContactClosed { contact, .. }
@@ -340,7 +356,17 @@ fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
             visit_ended(contact, at, exit_word(*exit), *wait_ms);
             contact.state = ContactState::InIvr;
         }
-        EventKind::ContactTransferred { .. }
+        EventKind::ContactTransferred {
+            from: Some(_), to, ..
+        } => {
+            contact.agent = None;
+            if to.starts_with("flow:") {
+                contact.state = ContactState::InIvr;
+            }
+        }
+        EventKind::ContactDisposition { code, .. } => contact.disposition = Some(code.clone()),
+        EventKind::ContactTransferred { from: None, .. }
+        | EventKind::ContactTransferFailed { .. }
         | EventKind::IvrStep { .. }
         | EventKind::ContactArrived { .. }
         | EventKind::ContactClosed { .. }

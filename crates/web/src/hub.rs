@@ -364,7 +364,9 @@ fn scope_alone(kind: &EventKind) -> Scope {
             Scope::Agent(Some(agent.clone()))
         }
         EventKind::ContactOffered { agent, .. } => Scope::Agent(Some(agent.clone())),
-        EventKind::AgentState { agent, .. } => Scope::Agent(Some(agent.clone())),
+        EventKind::AgentState { agent, .. }
+        | EventKind::ContactTransferFailed { from: agent, .. }
+        | EventKind::ContactDisposition { agent, .. } => Scope::Agent(Some(agent.clone())),
         EventKind::ContactHeld {
             agent: Some(agent), ..
         }

@@ -29,6 +29,12 @@ pub struct ContactView {
     pub class: Option<String>,
     pub queue: Option<String>,
     pub agent: Option<String>,
+    /// The agent who placed the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What the agent says it was about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disposition: Option<String>,
     /// RFC 3339, as all times.
     pub arrived: String,
     pub answered: Option<String>,
@@ -142,6 +148,8 @@ pub fn contact(contact: &Contact) -> ContactView {
         class: text(&contact.class),
         queue: text(&contact.queue),
         agent: text(&contact.agent),
+        by: text(&contact.by),
+        disposition: text(&contact.disposition),
         arrived: rfc3339(contact.arrived),
         answered: contact.answered.map(rfc3339),
         ended: contact.ended.map(rfc3339),

@@ -75,6 +75,7 @@ impl Feed {
             group: "all".into(),
             wait_ms,
             rang_ms: 0,
+            transferred: false,
         };
         self.tell(at, kind);
     }

@@ -4,5 +4,8 @@ pub mod connection;
 pub mod dns;
 pub mod door;
 pub mod keeper;
+pub mod outgoing;
+pub mod queue;
+mod repeats;
 pub mod udp;
 pub mod websocket;

@@ -17,9 +17,10 @@ use nix::sys::socket::{
     MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
 };
 use sip::message::Message;
-use sip::{Peer, Transport};
+use sip::{Peer, Transport, Urgency};
 
-use super::door::{Admission, Door};
+use super::door::Door;
+use super::repeats::Repeats;
 use crate::clock::Clock;
 use crate::fatal;
 
@@ -96,22 +97,15 @@ impl Sockets {
         &self.all
     }
 
-    /// Sends one message from the address that this peer knows us by.
-    ///
-    /// # Errors
-    /// When the system refuses this destination, or we have no address of its family.
-    pub fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
-        let socket = match &*self.all {
-            [only] => Some(only),
-            all => sip::nearest(&self.addresses, Transport::Udp, to.ip()).and_then(|nearest| {
-                let index = self
-                    .addresses
-                    .iter()
-                    .position(|listener| listener.address == nearest)?;
-                all.get(index)
-            }),
-        };
-        send(socket.ok_or(io::ErrorKind::AddrNotAvailable)?, to, bytes)
+    /// Which of them has the address that this peer knows us by; none where we have no address of its family.
+    pub fn index(&self, to: SocketAddr) -> Option<usize> {
+        if let [_] = &*self.all {
+            return Some(0);
+        }
+        let nearest = sip::nearest(&self.addresses, Transport::Udp, to.ip())?;
+        self.addresses
+            .iter()
+            .position(|listener| listener.address == nearest)
     }
 }
 
@@ -157,6 +151,7 @@ pub fn spawn(
             socket,
             door,
             clock,
+            repeats: Repeats::new(),
         };
         receiver.run(&stop);
     })
@@ -166,6 +161,7 @@ struct Receiver {
     socket: Arc<UdpSocket>,
     door: Door,
     clock: Clock,
+    repeats: Repeats,
 }
 
 impl Receiver {
@@ -226,18 +222,7 @@ impl Receiver {
         };
         let bytes = Bytes::copy_from_slice(bytes);
         match Message::parse(bytes.clone()) {
-            Ok(message) => {
-                let new_work = sip::is_new_work(&message);
-                let answerable = new_work.then(|| message.clone());
-                if let Admission::Refused { retry_after } =
-                    self.door
-                        .sip(at, sip::Input::Message { peer, message }, new_work)
-                    && let Some(response) = answerable
-                        .and_then(|message| sip::overload_response(&message, &peer, retry_after))
-                {
-                    let _ = send(&self.socket, remote, &response);
-                }
-            }
+            Ok(message) => self.message(at, peer, message),
             Err(_) => {
                 let _ = self
                     .door
@@ -260,6 +245,23 @@ impl Receiver {
         let bytes = Bytes::copy_from_slice(bytes);
         self.door
             .sip(at, sip::Input::Malformed { peer, bytes }, true);
+    }
+
+    fn message(&mut self, at: clock::Time, peer: Peer, message: Message) {
+        let urgency = sip::urgency(&message);
+        if urgency == Urgency::Dialog {
+            self.door.message(at, peer, message, urgency);
+            return;
+        }
+        let name = self.repeats.name(peer.remote, &message);
+        let Some(urgency) = self.repeats.judge(at, self.door.head(), name, urgency) else {
+            return;
+        };
+        match self.door.message(at, peer, message, urgency) {
+            // Like the ACK that will come for it, a refusal is not worth a second try.
+            Some(refusal) => drop(self.socket.send_to(&refusal, peer.remote)),
+            None => self.repeats.note(at, name),
+        }
     }
 
     /// Takes what ICMP said from the error queue.

@@ -29,7 +29,7 @@ const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 pub struct Forks {
     calls: BTreeMap<LegId, Fork>,
     /// Whose way each inner leg is; those of a call that is over are kept until they are gone.
-    ways: BTreeMap<LegId, LegId>,
+    pub(super) ways: BTreeMap<LegId, LegId>,
 }
 
 /// One call with several ways.
@@ -443,7 +443,11 @@ fn leg_of_command(command: &mut Command) -> &mut LegId {
         | Command::AcceptReoffer { leg, .. }
         | Command::RejectReoffer { leg, .. }
         | Command::Hangup { leg, .. }
-        | Command::Info { leg, .. } => leg,
+        | Command::Info { leg, .. }
+        | Command::AcceptRefer { leg }
+        | Command::RejectRefer { leg, .. }
+        | Command::ReferProgress { leg, .. }
+        | Command::Refer { leg, .. } => leg,
     }
 }
 
@@ -460,6 +464,9 @@ fn leg_of_event(event: &mut Event) -> Option<&mut LegId> {
         | Event::ReofferAccepted { leg, .. }
         | Event::ReofferRejected { leg, .. }
         | Event::Info { leg, .. }
+        | Event::Referred { leg, .. }
+        | Event::ReferAnswered { leg, .. }
+        | Event::ReferNotified { leg, .. }
         | Event::Gone { leg, .. } => Some(leg),
         Event::Registration(_)
         | Event::Trunk(_)

@@ -119,6 +119,8 @@ pub enum Purpose {
     /// Whether a trunk lives.
     Options(u16),
 
+    Refer(LegId),
+    Notify(LegId),
     /// Nobody: a CANCEL, the BYE of a stray fork.
     Loose,
 }
@@ -393,7 +395,7 @@ impl Layer {
             *source,
         );
         let bytes = more(builder, request)
-            .header(HeaderName::Server, &self.config.product)
+            .text(HeaderName::Server, &self.config.product)
             .finish();
         tx.last = Some(bytes.clone());
         tx.status = status;
@@ -451,7 +453,7 @@ impl Layer {
             ),
         };
         let bytes = more(builder)
-            .header(HeaderName::Server, &self.config.product)
+            .text(HeaderName::Server, &self.config.product)
             .finish();
         let method = message.method().map_or("OTHER", Method::label);
         self.transmit(to, bytes, method, class(status));

@@ -64,6 +64,8 @@ pub struct Leg {
     pub reliable: Option<Box<Reliable>>,
     /// Only with forks, or media before the answer.
     pub early: Option<Box<Early>>,
+    /// REFER on this leg, in either direction; few legs ever see one.
+    pub refer: Option<Box<super::refer::Refer>>,
 }
 
 /// What a far end says to be able to (Allow, Supported, Require).
@@ -199,6 +201,7 @@ impl Leg {
             session: None,
             reliable: None,
             early: None,
+            refer: None,
         })
     }
 }
@@ -255,12 +258,12 @@ pub fn in_dialog(
         builder = builder.header(name, value);
     }
     let builder = builder
-        .header(HeaderName::MaxForwards, 70)
-        .header(HeaderName::From, &dialog.local)
-        .header(HeaderName::To, &dialog.remote)
-        .header(HeaderName::CallId, &dialog.call_id)
+        .text(HeaderName::MaxForwards, "70")
+        .text(HeaderName::From, &dialog.local)
+        .text(HeaderName::To, &dialog.remote)
+        .text(HeaderName::CallId, &dialog.call_id)
         .header(HeaderName::CSeq, format_args!("{cseq} {method}"))
-        .header(HeaderName::UserAgent, &layer.config.product);
+        .text(HeaderName::UserAgent, &layer.config.product);
     (branch, builder)
 }
 
@@ -357,6 +360,7 @@ impl Endpoint {
             }
             State::Up => match &mut leg.unacked {
                 Some(unacked) if unacked.initial => unacked.hangup = Some(cause),
+                _ if super::refer::ends_later(&mut leg.refer, &cause) => {}
                 _ => self.bye(now, id, cause.as_deref()),
             },
             State::Closing => {}

@@ -4,7 +4,7 @@
 //! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
 //! `uas` calls to us, `uac` calls of ours, `again` their second tries, `early` forks, `reliable` provisionals that are acknowledged,
 //! `hops` where calls go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs,
-//! `reoffer` changes of media, `session` their timers, `leg` the states.
+//! `reoffer` changes of media, `session` their timers, `refer` calls that move, `replaces` which call is meant, `leg` the states.
 
 mod access;
 mod again;
@@ -18,10 +18,12 @@ mod layer;
 mod leg;
 mod local;
 mod overload;
+mod refer;
 mod register;
 mod registering;
 mod reliable;
 mod reoffer;
+mod replaces;
 mod requests;
 mod session;
 mod timers;
@@ -51,29 +53,11 @@ use leg::{Leg, LegAlarm};
 use timers::TimerId;
 
 pub use local::nearest;
-pub use overload::{is_new_work, overload_response};
+pub use overload::{Urgency, acknowledges_refusal, is_new_work, overload_response, urgency};
 
 /// Methods that we understand, for Allow.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER";
-
-/// Extensions that we understand, for Supported; each is in [`EXTENSIONS`].
-pub const SUPPORTED: &str = "timer, 100rel";
-
-/// Option tags that a request may require of us (section 8.2.2.3).
-const EXTENSIONS: [&str; 2] = [session::TIMER, reliable::RELIABLE];
-
-/// What a request requires that we don't understand, as the value of Unsupported. Proxy-Require is not for us (section 20.29).
-fn unsupported(request: &Message) -> Option<String> {
-    let unknown: Vec<&str> = request
-        .require()
-        .filter(|tag| {
-            !EXTENSIONS
-                .iter()
-                .any(|known| tag.eq_ignore_ascii_case(known))
-        })
-        .collect();
-    (!unknown.is_empty()).then(|| unknown.join(", "))
-}
+pub const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, REFER, NOTIFY";
 
 /// Bounds of the random Retry-After in seconds of a 503: far enough apart that those refused don't come back together.
 const RETRY_AFTER: (u32, u32) = (5, 15);
@@ -109,6 +93,25 @@ pub enum Alarm {
     /// A call with several ways has had no sign of life.
     Fork(LegId),
     Trunk(u16, trunks::TrunkAlarm),
+}
+
+/// What identifies a dialog to the far end; its `Display` is the value of a Replaces header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialogName {
+    pub call_id: String,
+    pub to_tag: String,
+    pub from_tag: String,
+}
+
+impl std::fmt::Display for DialogName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let DialogName {
+            call_id,
+            to_tag,
+            from_tag,
+        } = self;
+        write!(f, "{call_id};to-tag={to_tag};from-tag={from_tag}")
+    }
 }
 
 /// How much the endpoint holds; all zero when it is idle and every timer has run out.
@@ -256,6 +259,16 @@ impl Endpoint {
         Some(&self.legs.get(&leg)?.dialog.call_id)
     }
 
+    /// The dialog of a leg, as a Replaces for its far end would name it (RFC 3891); `None` when there is no such leg.
+    pub fn dialog(&self, leg: LegId) -> Option<DialogName> {
+        let dialog = &self.legs.get(&leg)?.dialog;
+        Some(DialogName {
+            call_id: dialog.call_id.clone(),
+            to_tag: dialog.remote_tag.clone(),
+            from_tag: dialog.local_tag.clone(),
+        })
+    }
+
     /// What is held at the moment.
     pub fn counts(&self) -> Counts {
         let (server_transactions, client_transactions) = self.layer.transactions();
@@ -299,6 +312,10 @@ impl Endpoint {
                 content_type,
                 body,
             } => self.send_info(now, leg, &content_type, &body),
+            Command::AcceptRefer { leg } => self.accept_refer(now, leg),
+            Command::RejectRefer { leg, status } => self.reject_refer(now, leg, status),
+            Command::ReferProgress { leg, status } => self.refer_progress(now, leg, status),
+            Command::Refer { leg, to, headers } => self.send_refer(now, leg, &to, &headers),
         }
     }
 
@@ -324,6 +341,8 @@ impl Endpoint {
                 Purpose::Info(leg) => self.info_response(now, leg, message),
                 Purpose::Register(index) => self.register_response(now, index, Some(message)),
                 Purpose::Options(index) => self.options_response(now, index, Some(message)),
+                Purpose::Refer(leg) => self.refer_response(now, leg, message),
+                Purpose::Notify(leg) => self.notify_response(now, leg, message.status()),
                 Purpose::Loose => {}
             }
         }
@@ -340,6 +359,8 @@ impl Endpoint {
             Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
             Purpose::Register(index) => self.register_response(now, index, None),
             Purpose::Options(index) => self.options_response(now, index, None),
+            Purpose::Refer(leg) => self.refer_unanswered(leg),
+            Purpose::Notify(leg) => self.notify_response(now, leg, None),
             Purpose::Loose => {}
         }
     }
@@ -425,6 +446,7 @@ fn reason(status: u16) -> &'static str {
         486 => "Busy Here",
         487 => "Request Terminated",
         488 => "Not Acceptable Here",
+        489 => "Bad Event",
         491 => "Request Pending",
         500 => "Server Internal Error",
         501 => "Not Implemented",

@@ -8,9 +8,9 @@ use clock::Time;
 use super::keys::Key;
 use super::layer::Purpose;
 use super::leg::{Leg, LegAlarm, NO_RESPONSE, Offer, Ours, State, in_dialog, unacked};
-use super::requests::sdp_of;
+use super::requests::{SUPPORTED, sdp_of};
 use super::session::{self, Terms};
-use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
+use super::{ALLOW, Alarm, Endpoint};
 use crate::api::{Event, LegId};
 use crate::dialog::uri_of;
 use crate::message::{HeaderName, Message, Method};
@@ -375,6 +375,7 @@ impl Endpoint {
         if let Some((tx, ..)) = self.take_theirs(id) {
             self.layer.answer(now, tx, 487, None);
         }
+        self.refuse_pending_refer(now, id);
     }
 }
 

@@ -7,7 +7,7 @@ use super::layer::{AckMatch, Match};
 use super::leg::{State, reason_of};
 use super::overload::stateless_tag;
 use super::session;
-use super::{ALLOW, Endpoint, RETRY_AFTER, SUPPORTED};
+use super::{ALLOW, Endpoint, RETRY_AFTER};
 use crate::api::{Access, Cause, Event, Identity, Peer};
 use crate::message::{HeaderName, Message, Method, Scheme};
 
@@ -93,7 +93,8 @@ impl Endpoint {
             self.layer.count("merged");
             return self.layer.refuse(&message, peer, 482, |builder| builder);
         }
-        if method == &Method::Bye || method == &Method::Prack {
+        // RFC 6665 section 4.1.3: nobody is notified of what they did not subscribe to.
+        if matches!(method, Method::Bye | Method::Prack | Method::Notify) {
             self.layer.count("no_dialog");
             return self.layer.refuse(&message, peer, 481, |builder| builder);
         }
@@ -128,6 +129,10 @@ impl Endpoint {
     fn refusal(&self, message: &Message, method: &Method, identity: &Identity) -> Option<u16> {
         match method {
             Method::Invite | Method::Register | Method::Options => {}
+            // Who asks for a call outside every call would be its caller and must dial it.
+            Method::Refer => return Some(403),
+            // We notify of nothing but a REFER in its call (RFC 6665 section 4.1.3.1).
+            Method::Subscribe => return Some(489),
             Method::Other(_) => return Some(501),
             _ => return Some(405),
         }
@@ -145,7 +150,7 @@ impl Endpoint {
         {
             return Some(403);
         }
-        if super::unsupported(message).is_some() {
+        if !unsupported(message).is_empty() {
             return Some(420);
         }
         if method == &Method::Invite {
@@ -169,6 +174,7 @@ impl Endpoint {
             403 => "forbidden",
             405 | 501 => "method",
             420 => "extension",
+            489 => "subscription",
             _ => "unacceptable",
         });
         // Someone we know: the refusal may be kept and repeated like any other answer.
@@ -186,11 +192,9 @@ impl Endpoint {
                 415 => builder
                     .header(HeaderName::Accept, "application/sdp")
                     .header(HeaderName::AcceptEncoding, "identity"),
-                420 => {
-                    let unsupported = super::unsupported(request).unwrap_or_default();
-                    builder.header(HeaderName::Unsupported, unsupported)
-                }
+                420 => builder.header(HeaderName::Unsupported, unsupported(request)),
                 422 => builder.header(HeaderName::MinSe, least),
+                489 => builder.header(HeaderName::AllowEvents, super::refer::PACKAGE),
                 _ => builder,
             },
         );
@@ -275,6 +279,23 @@ fn takes_sdp(message: &Message) -> bool {
                 .iter()
                 .any(|wanted| range.eq_ignore_ascii_case(wanted))
         })
+}
+
+/// Extensions that we have (option tags).
+pub const SUPPORTED: &str = "timer, 100rel, replaces, norefersub";
+
+/// The option tags required that we have not got, as Unsupported lists them. Proxy-Require is not for us (section 20.29).
+pub fn unsupported(message: &Message) -> String {
+    let known = |tag: &&str| {
+        !SUPPORTED
+            .split(", ")
+            .any(|ours| ours.eq_ignore_ascii_case(tag))
+    };
+    message
+        .require()
+        .filter(known)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Bodies that we cannot read: 415.

@@ -11,8 +11,9 @@ use clock::Time;
 
 use super::layer::Purpose;
 use super::leg::{Leg, LegAlarm, State, in_dialog};
+use super::requests::SUPPORTED;
 use super::timers::TimerId;
-use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
+use super::{ALLOW, Alarm, Endpoint};
 use crate::api::{DialogRules, LegId};
 use crate::message::{Builder, HeaderName, Message, Method};
 

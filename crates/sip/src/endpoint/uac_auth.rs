@@ -192,7 +192,9 @@ impl Endpoint {
             | Purpose::Update(leg)
             | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
-            | Purpose::Info(leg) => {
+            | Purpose::Info(leg)
+            | Purpose::Refer(leg)
+            | Purpose::Notify(leg) => {
                 let account = self.legs.get(&leg)?.dialog.account.clone();
                 if account.is_none() {
                     self.layer.count("foreign_challenge");
@@ -305,7 +307,9 @@ impl Endpoint {
             | Purpose::Update(leg)
             | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
-            | Purpose::Info(leg) => Some(self.legs.get_mut(&leg)?.dialog.next_cseq()),
+            | Purpose::Info(leg)
+            | Purpose::Refer(leg)
+            | Purpose::Notify(leg) => Some(self.legs.get_mut(&leg)?.dialog.next_cseq()),
             Purpose::Loose => None,
         }
     }

@@ -7,9 +7,9 @@ use clock::Time;
 
 use super::keys::Key;
 use super::leg::{Able, Hangup, Leg, LegAlarm, NO_ACK, State, reason_of, unacked};
-use super::requests::sdp_of;
+use super::requests::{SUPPORTED, sdp_of};
 use super::session::Terms;
-use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
+use super::{ALLOW, Alarm, Endpoint};
 use crate::api::{Caller, Cause, Event, Identity, Incoming, LegId, Peer};
 use crate::dialog::{Dialog, uri_of};
 use crate::message::{Builder, HeaderName, Message, Method};
@@ -45,6 +45,13 @@ impl Endpoint {
             };
             return self.overloaded(&message, peer, what);
         }
+        let replaces = match self.replaced_by(&message) {
+            Ok(replaces) => replaces,
+            Err(status) => {
+                self.layer.count("replaces");
+                return self.layer.refuse(&message, peer, status, |builder| builder);
+            }
+        };
         let tag = self.layer.keys.tag();
         let natted = matches!(identity, Identity::User(_));
         let Some(dialog) = answering_dialog(&message, peer, &tag, natted) else {
@@ -96,6 +103,7 @@ impl Endpoint {
             dialled,
             caller,
             call_id,
+            replaces,
             sdp,
             peer,
             message,

@@ -4,9 +4,9 @@ use clock::Time;
 
 use super::keys::Key;
 use super::leg::State;
-use super::requests::{content_refusal, sdp_of};
+use super::requests::{SUPPORTED, content_refusal, sdp_of};
 use super::session::{self, Terms};
-use super::{ALLOW, Endpoint, SUPPORTED};
+use super::{ALLOW, Endpoint};
 use crate::api::{Event, LegId, Peer};
 use crate::dialog::Order;
 use crate::message::{HeaderName, Message, Method};
@@ -45,9 +45,8 @@ impl Endpoint {
             self.layer.count("cseq_order");
             return self.layer.answer(now, key, 500, None);
         }
-        if method != &Method::Bye
-            && let Some(unsupported) = super::unsupported(&message)
-        {
+        let unsupported = super::requests::unsupported(&message);
+        if !unsupported.is_empty() && method != &Method::Bye {
             self.layer.respond(now, key, 420, None, None, |builder, _| {
                 builder.header(HeaderName::Unsupported, unsupported)
             });
@@ -68,6 +67,9 @@ impl Endpoint {
             Method::Update => self.updated(now, id, key, &message),
             Method::Info => self.info(now, id, key, &message),
             Method::Options => self.options(now, key, None),
+            Method::Refer => self.referred(now, id, key, &message),
+            Method::Notify => self.notified(now, id, key, &message),
+            Method::Subscribe => self.subscribed(now, id, key, &message),
             Method::Other(_) => self.not_allowed(now, key, 501),
             _ => self.not_allowed(now, key, 405),
         }

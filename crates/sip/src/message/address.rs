@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::text::{find_outside, is_token, saturating_number, trim, unquote};
+use super::text::{find, find_outside, is_token, saturating_number, split_once, trim, unquote};
 use super::{FieldError, Uri};
 
 /// The parameters behind a header's value: `;name=value;name`. Read when asked for.
@@ -117,7 +117,7 @@ impl<'a> ParamsIter<'a> {
 }
 
 fn name_value(pair: &str) -> (&str, Option<&str>) {
-    match pair.split_once('=') {
+    match split_once(pair, b'=') {
         Some((name, value)) => (trim(name), Some(trim(value))),
         None => (pair, None),
     }
@@ -167,16 +167,17 @@ impl<'a> NameAddr<'a> {
                 }
                 Some(end + 2 + gap)
             }
-            None => text.find('<'),
+            None => find(text, b'<'),
         };
         let Some(open) = open else {
             return NameAddr::bare(text, field);
         };
         let raw_display = trim(&text[..open]);
-        if !raw_display.starts_with('"') && raw_display.contains(['"', ';', ',', ':', '@']) {
+        let foreign = |byte| matches!(byte, b'"' | b';' | b',' | b':' | b'@');
+        if !raw_display.starts_with('"') && raw_display.bytes().any(foreign) {
             return Err(bad("display name"));
         }
-        let close = open + text[open..].find('>').ok_or(bad("bracket not closed"))?;
+        let close = open + find(&text[open..], b'>').ok_or(bad("bracket not closed"))?;
         let uri_text = trim(&text[open + 1..close]);
         Ok(NameAddr {
             raw_display,
@@ -189,9 +190,9 @@ impl<'a> NameAddr<'a> {
     /// `addr-spec` without brackets: parameters belong to the header (section 20.10).
     fn bare(text: &'a str, field: &'static str) -> Result<NameAddr<'a>, FieldError> {
         let bad = |what| FieldError { field, what };
-        let end = text.find(';').unwrap_or(text.len());
+        let end = find(text, b';').unwrap_or(text.len());
         let uri_text = trim(&text[..end]);
-        if uri_text.contains(['?', ',']) {
+        if uri_text.bytes().any(|byte| matches!(byte, b'?' | b',')) {
             return Err(bad("this URI needs angle brackets"));
         }
         Ok(NameAddr {

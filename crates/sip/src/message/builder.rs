@@ -100,6 +100,17 @@ impl Builder {
         Builder { bytes, body: 0 }
     }
 
+    /// The same for a plain phrase, which most are: formatting costs more than the rest of a short response.
+    fn plain_response(status: u16, reason: &str) -> Builder {
+        let mut bytes = Vec::with_capacity(USUAL_SIZE);
+        bytes.extend_from_slice(b"SIP/2.0 ");
+        push_number(&mut bytes, status.into());
+        bytes.push(b' ');
+        push_clean(&mut bytes, reason.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        Builder { bytes, body: 0 }
+    }
+
     /// A response to `request` with what RFC 3261 section 8.2.6.2 wants copied: every Via, From, To, Call-ID, CSeq.
     /// `to_tag` is added where To has none.
     pub fn response_to(
@@ -118,11 +129,11 @@ impl Builder {
     pub fn response_via(
         request: &Message,
         status: u16,
-        reason: impl Display,
+        reason: &str,
         to_tag: Option<&str>,
         source: SocketAddr,
     ) -> Builder {
-        Builder::response(status, reason)
+        Builder::plain_response(status, reason)
             .copy_vias(request, source)
             .answer(request, to_tag)
     }
@@ -143,8 +154,10 @@ impl Builder {
         let mut first = true;
         for value in request.values(HeaderName::Via) {
             self = match Via::parse(value) {
-                Ok(via) if first => self.header(HeaderName::Via, Seen { via, source }),
-                _ => self.header(HeaderName::Via, value),
+                Ok(via) if first => self.line(HeaderName::Via.as_str(), |out| {
+                    push_seen(out, &via, source);
+                }),
+                _ => self.text(HeaderName::Via, value),
             };
             first = false;
         }
@@ -159,6 +172,14 @@ impl Builder {
         self.line(name.as_str(), |out| {
             let _ = write!(Line(out), "{value}");
         })
+    }
+
+    /// The same for what is text already.
+    pub fn text(self, name: HeaderName, value: &str) -> Builder {
+        if matches!(name, HeaderName::Other | HeaderName::ContentLength) {
+            return self;
+        }
+        self.line(name.as_str(), |out| push_clean(out, value.as_bytes()))
     }
 
     /// One header line of any name. A name that is no token is not written, nor is Content-Length.
@@ -210,9 +231,7 @@ impl Builder {
     /// The message.
     pub fn finish(mut self) -> Bytes {
         let length = self.body;
-        self = self.line("Content-Length", |out| {
-            let _ = write!(Line(out), "{length}");
-        });
+        self = self.line("Content-Length", |out| push_number(out, length as u64));
         let head = self.bytes.len() - self.body;
         self.bytes.extend_from_slice(b"\r\n");
         self.bytes[head..].rotate_left(length);
@@ -232,34 +251,49 @@ impl Builder {
 }
 
 /// A Via as the receiver of its request writes it back.
-struct Seen<'a> {
-    via: Via<'a>,
-    source: SocketAddr,
-}
-
-impl Display for Seen<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { via, source } = self;
-        write!(f, "SIP/{}/{} {}", via.version, via.transport_text, via.host)?;
-        if let Some(port) = via.port {
-            write!(f, ":{port}")?;
-        }
-        for (name, value) in via.params {
-            match value {
-                _ if name.eq_ignore_ascii_case("received")
-                    || name.eq_ignore_ascii_case("rport") => {}
-                Some(value) => write!(f, ";{name}={value}")?,
-                None => write!(f, ";{name}")?,
+fn push_seen(out: &mut Vec<u8>, via: &Via<'_>, source: SocketAddr) {
+    out.extend_from_slice(b"SIP/");
+    push_clean(out, via.version.as_bytes());
+    out.push(b'/');
+    push_clean(out, via.transport_text.as_bytes());
+    out.push(b' ');
+    push_clean(out, via.sent_by.as_bytes());
+    let mut wants_port = false;
+    for (name, value) in via.params {
+        if name.eq_ignore_ascii_case("rport") {
+            wants_port = true;
+        } else if !name.eq_ignore_ascii_case("received") {
+            out.push(b';');
+            push_clean(out, name.as_bytes());
+            if let Some(value) = value {
+                out.push(b'=');
+                push_clean(out, value.as_bytes());
             }
         }
-        if via.rport().is_some() {
-            write!(f, ";rport={}", source.port())?;
-        }
-        if via.rport().is_some() || via.host.ip() != Some(source.ip()) {
-            write!(f, ";received={}", source.ip())?;
-        }
-        Ok(())
     }
+    if wants_port {
+        out.extend_from_slice(b";rport=");
+        push_number(out, source.port().into());
+    }
+    if wants_port || via.host.ip() != Some(source.ip()) {
+        out.extend_from_slice(b";received=");
+        // Writing into a Vec cannot fail.
+        let _ = write!(Line(out), "{}", source.ip());
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// `text` as a quoted string, quotes on (RFC 3261 section 25.1).

@@ -1,5 +1,7 @@
 //! Bytes and separators of the grammar (RFC 3261 section 25.1).
 
+use memchr::{memchr, memchr2};
+
 /// Which bytes may stand in a `token`.
 static TOKEN: [bool; 256] = token_table();
 
@@ -25,9 +27,29 @@ pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Without white space at either end.
+/// Without white space at either end. By bytes: this runs several times for each header that is read.
 pub(crate) fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t', '\r', '\n'])
+    let bytes = text.as_bytes();
+    let (mut start, mut end) = (0, bytes.len());
+    while start < end && is_space(bytes[start]) {
+        start += 1;
+    }
+    while end > start && is_space(bytes[end - 1]) {
+        end -= 1;
+    }
+    // White space is ASCII, so that these are boundaries of characters.
+    &text[start..end]
+}
+
+/// Where a byte that is ASCII stands first.
+pub(crate) fn find(text: &str, byte: u8) -> Option<usize> {
+    memchr(byte, text.as_bytes())
+}
+
+/// What stands before and behind the first `separator`, which is ASCII.
+pub(crate) fn split_once(text: &str, separator: u8) -> Option<(&str, &str)> {
+    let at = find(text, separator)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// A number of digits only; saturates instead of overflowing. `None` when it is not a number.
@@ -46,6 +68,11 @@ pub(crate) fn saturating_number(text: &str) -> Option<u32> {
 /// Where `separator` first stands outside quoted strings and angle brackets.
 pub(crate) fn find_outside(text: &str, separator: u8) -> Option<usize> {
     let bytes = text.as_bytes();
+    // Most values have neither separator nor quotes: that is seen many bytes at a step.
+    let first = memchr(separator, bytes)?;
+    if memchr2(b'"', b'<', &bytes[..first]).is_none() {
+        return Some(first);
+    }
     let (mut quoted, mut angle, mut at) = (false, false, 0);
     while at < bytes.len() {
         let byte = bytes[at];

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::FieldError;
 use super::address::Params;
-use super::text::{is_space, is_token, trim};
+use super::text::{find, is_space, is_token, split_once, trim};
 use super::uri::{Host, host_port};
 use crate::api::Transport;
 
@@ -24,6 +24,8 @@ pub struct Via<'a> {
     pub transport_text: &'a str,
     pub host: Host<'a>,
     pub port: Option<u16>,
+    /// Host and port as written.
+    pub(super) sent_by: &'a str,
     pub params: Params<'a>,
 }
 
@@ -35,25 +37,25 @@ impl<'a> Via<'a> {
     pub fn parse(text: &'a str) -> Result<Via<'a>, FieldError> {
         let bad = |what| FieldError { field: "Via", what };
         let text = trim(text);
-        let (protocol, rest) = text.split_once('/').ok_or(bad("no protocol"))?;
-        let (version, rest) = rest.split_once('/').ok_or(bad("no version"))?;
-        let version = trim(version);
-        if !trim(protocol).eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) {
-            return Err(bad("not SIP"));
-        }
+        let (version, rest) = match text.strip_prefix("SIP/2.0/") {
+            Some(rest) => ("2.0", rest),
+            None => spaced_protocol(text)?,
+        };
         let rest = trim(rest);
         let end = rest.bytes().position(is_space).ok_or(bad("no sent-by"))?;
         let (transport_text, rest) = (&rest[..end], trim(&rest[end..]));
         if !is_token(transport_text.as_bytes()) {
             return Err(bad("transport"));
         }
-        let end = rest.find(';').unwrap_or(rest.len());
-        let (host, port) = sent_by(trim(&rest[..end])).ok_or(bad("sent-by"))?;
+        let end = find(rest, b';').unwrap_or(rest.len());
+        let written = trim(&rest[..end]);
+        let (host, port) = sent_by(written).ok_or(bad("sent-by"))?;
         Ok(Via {
             version,
             transport_text,
             host,
             port,
+            sent_by: written,
             params: Params::parse(&rest[end..], "Via")?,
         })
     }
@@ -117,6 +119,18 @@ impl<'a> Via<'a> {
         self.host.equivalent(&other.host)
             && self.port.unwrap_or(DEFAULT_PORT) == other.port.unwrap_or(DEFAULT_PORT)
     }
+}
+
+/// The protocol in another case, of another version, or with white space in it: the version, and what follows.
+fn spaced_protocol(text: &str) -> Result<(&str, &str), FieldError> {
+    let bad = |what| FieldError { field: "Via", what };
+    let (protocol, rest) = split_once(text, b'/').ok_or(bad("no protocol"))?;
+    let (version, rest) = split_once(rest, b'/').ok_or(bad("no version"))?;
+    let version = trim(version);
+    if !trim(protocol).eq_ignore_ascii_case("SIP") || !is_token(version.as_bytes()) {
+        return Err(bad("not SIP"));
+    }
+    Ok((version, rest))
 }
 
 /// `host [COLON port]`, where the colon may have white space around it.

@@ -11,6 +11,7 @@ mod ladder;
 mod queues;
 mod session;
 mod trunks;
+mod verbs;
 
 use std::sync::OnceLock;
 
@@ -75,6 +76,14 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(contacts::why))
         .routes(routes!(ladder::ladder))
         .routes(routes!(contacts::hangup))
+        .routes(routes!(verbs::hold))
+        .routes(routes!(verbs::resume))
+        .routes(routes!(verbs::transfer))
+        .routes(routes!(verbs::consult))
+        .routes(routes!(verbs::conference))
+        .routes(routes!(verbs::answer))
+        .routes(routes!(verbs::dtmf))
+        .routes(routes!(verbs::disposition))
         .routes(routes!(customers::list, customers::add, customers::erase))
         .routes(routes!(customers::put_many).layer(DefaultBodyLimit::max(customers::MANY_BODY_MAX)))
         .routes(routes!(

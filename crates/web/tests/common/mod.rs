@@ -308,6 +308,7 @@ impl World {
             group: "day".into(),
             wait_ms,
             rang_ms: 1_500,
+            transferred: false,
         };
         self.tell(at, answered);
     }
