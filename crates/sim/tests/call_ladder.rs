@@ -69,6 +69,8 @@ fn every_leg_of_a_contact_is_in_its_ladder() {
         caller -> ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
         1001   -> SIP/2.0 100 Trying (INVITE)
         1001   -> SIP/2.0 180 Ringing (INVITE)
+        1001   <- PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+        1001   -> SIP/2.0 200 OK (PRACK)
         1001   -> SIP/2.0 200 OK (INVITE) +sdp
         1001   <- ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
     "#]]
@@ -88,6 +90,8 @@ fn the_ladder_outlives_the_call() {
         caller -> ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
         1001   -> SIP/2.0 100 Trying (INVITE)
         1001   -> SIP/2.0 180 Ringing (INVITE)
+        1001   <- PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+        1001   -> SIP/2.0 200 OK (PRACK)
         1001   -> SIP/2.0 200 OK (INVITE) +sdp
         1001   <- ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
         1001   -> BYE sip:cordboard@10.0.0.1:5060 SIP/2.0

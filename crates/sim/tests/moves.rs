@@ -371,18 +371,20 @@ fn the_desk_passes_on_to_an_agent() {
     scene.run(1);
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        0.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.003    first -> engine SIP/2.0 200 OK
-        2.001   second -> engine SIP/2.0 200 OK
-        2.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        10.000  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        10.001  engine -> second SIP/2.0 200 OK
-        10.001  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-        10.002  caller -> engine SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            0.003    first -> engine SIP/2.0 200 OK
+            2.001   second -> engine SIP/2.0 200 OK
+            2.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            10.000  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            10.001  engine -> second SIP/2.0 200 OK
+            10.001  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            10.002  caller -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
@@ -416,18 +418,20 @@ fn the_desk_passes_on_to_a_queue() {
     scene.run(1);
     scene.check(
         expect![[r#"
-        0.000   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001    first -> engine SIP/2.0 200 OK
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        2.001   second -> engine SIP/2.0 200 OK
-        2.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        10.000  caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        10.001  engine -> caller SIP/2.0 200 OK
-        10.001  engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
-        10.002  second -> engine SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001    first -> engine SIP/2.0 200 OK
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            2.001   second -> engine SIP/2.0 200 OK
+            2.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            10.000  caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            10.001  engine -> caller SIP/2.0 200 OK
+            10.001  engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
+            10.002  second -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.transferred n-1-1 to_queue to=queue:sales
         contact.queued n-1-1 sales visit=2 position=1
@@ -451,21 +455,25 @@ fn passed_on_to_somebody_who_does_not_answer_goes_to_the_front_of_the_queue() {
     scene.run(45);
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        0.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.003    first -> engine SIP/2.0 200 OK
-        30.000  engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
-        30.000  engine -> first  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-        30.001  second -> engine SIP/2.0 200 OK
-        30.001  second -> engine SIP/2.0 487 Request Terminated
-        30.001   first -> engine SIP/2.0 100 Trying
-        30.001   first -> engine SIP/2.0 180 Ringing
-        30.002  engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
-        30.501   first -> engine SIP/2.0 200 OK
-        30.502  engine -> first  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            0.003    first -> engine SIP/2.0 200 OK
+            30.000  engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
+            30.000  engine -> first  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            30.001  second -> engine SIP/2.0 200 OK
+            30.001  second -> engine SIP/2.0 487 Request Terminated
+            30.001   first -> engine SIP/2.0 100 Trying
+            30.001   first -> engine SIP/2.0 180 Ringing
+            30.002  engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
+            30.002  engine -> first  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            30.003   first -> engine SIP/2.0 200 OK
+            30.501   first -> engine SIP/2.0 200 OK
+            30.502  engine -> first  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
@@ -587,18 +595,20 @@ fn the_caller_leaves_while_the_other_phone_rings() {
     scene.run(1);
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        0.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.003    first -> engine SIP/2.0 200 OK
-        3.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        3.001   engine -> caller SIP/2.0 200 OK
-        3.001   engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
-        3.002   second -> engine SIP/2.0 200 OK
-        3.002   second -> engine SIP/2.0 487 Request Terminated
-        3.003   engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            0.003    first -> engine SIP/2.0 200 OK
+            3.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            3.001   engine -> caller SIP/2.0 200 OK
+            3.001   engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
+            3.002   second -> engine SIP/2.0 200 OK
+            3.002   second -> engine SIP/2.0 487 Request Terminated
+            3.003   engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
@@ -625,26 +635,28 @@ fn a_phone_refers_to_an_agent() {
     scene.run(1);
     scene.check(
         expect![[r#"
-        0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.001   engine -> first  SIP/2.0 202 Accepted
-        0.001   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.002    first -> engine SIP/2.0 200 OK
-        0.002   second -> engine SIP/2.0 100 Trying
-        0.002   second -> engine SIP/2.0 180 Ringing
-        0.003   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.004    first -> engine SIP/2.0 200 OK
-        2.002   second -> engine SIP/2.0 200 OK
-        2.003   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        2.003   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        2.004    first -> engine SIP/2.0 200 OK
-        2.005   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        2.006    first -> engine SIP/2.0 200 OK
-        10.000  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        10.001  engine -> second SIP/2.0 200 OK
-        10.001  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
-        10.002  caller -> engine SIP/2.0 200 OK
-    "#]],
+            0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> first  SIP/2.0 202 Accepted
+            0.001   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.002    first -> engine SIP/2.0 200 OK
+            0.002   second -> engine SIP/2.0 100 Trying
+            0.002   second -> engine SIP/2.0 180 Ringing
+            0.003   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.004   second -> engine SIP/2.0 200 OK
+            0.004    first -> engine SIP/2.0 200 OK
+            2.002   second -> engine SIP/2.0 200 OK
+            2.003   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            2.003   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.004    first -> engine SIP/2.0 200 OK
+            2.005   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.006    first -> engine SIP/2.0 200 OK
+            10.000  second -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            10.001  engine -> second SIP/2.0 200 OK
+            10.001  engine -> caller BYE sip:cordboard@10.0.1.1:5060 SIP/2.0
+            10.002  caller -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
@@ -669,20 +681,22 @@ fn a_phone_refers_to_a_queue() {
     expect!["1 202, 1 100, 1 200."].assert_eq(&scene.notified(scene.first));
     scene.check(
         expect![[r#"
-        0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.001   engine -> first  SIP/2.0 202 Accepted
-        0.001   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.002    first -> engine SIP/2.0 200 OK
-        0.002   second -> engine SIP/2.0 100 Trying
-        0.002   second -> engine SIP/2.0 180 Ringing
-        0.003   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.004    first -> engine SIP/2.0 200 OK
-        0.005   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.006    first -> engine SIP/2.0 200 OK
-        2.002   second -> engine SIP/2.0 200 OK
-        2.003   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-    "#]],
+            0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> first  SIP/2.0 202 Accepted
+            0.001   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.002    first -> engine SIP/2.0 200 OK
+            0.002   second -> engine SIP/2.0 100 Trying
+            0.002   second -> engine SIP/2.0 180 Ringing
+            0.003   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.003   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.004    first -> engine SIP/2.0 200 OK
+            0.004   second -> engine SIP/2.0 200 OK
+            0.005   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.006    first -> engine SIP/2.0 200 OK
+            2.002   second -> engine SIP/2.0 200 OK
+            2.003   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+        "#]],
         expect![[r#"
         contact.transferred n-1-1 to_queue to=queue:sales
         contact.queued n-1-1 sales visit=2 position=1
@@ -754,25 +768,29 @@ fn a_hasty_phone_leaves_and_nobody_answers() {
     scene.run(45);
     scene.check(
         expect![[r#"
-        0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.001   engine -> first  SIP/2.0 202 Accepted
-        0.001   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.002    first -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.002    first -> engine SIP/2.0 200 OK
-        0.002   second -> engine SIP/2.0 100 Trying
-        0.002   second -> engine SIP/2.0 180 Ringing
-        0.003   engine -> first  SIP/2.0 200 OK
-        30.001  engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
-        30.001  engine -> first  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
-        30.002  second -> engine SIP/2.0 200 OK
-        30.002  second -> engine SIP/2.0 487 Request Terminated
-        30.002   first -> engine SIP/2.0 100 Trying
-        30.002   first -> engine SIP/2.0 180 Ringing
-        30.003  engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
-        30.502   first -> engine SIP/2.0 200 OK
-        30.503  engine -> first  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
-    "#]],
+            0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> first  SIP/2.0 202 Accepted
+            0.001   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.002    first -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.002    first -> engine SIP/2.0 200 OK
+            0.002   second -> engine SIP/2.0 100 Trying
+            0.002   second -> engine SIP/2.0 180 Ringing
+            0.003   engine -> first  SIP/2.0 200 OK
+            0.003   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.004   second -> engine SIP/2.0 200 OK
+            30.001  engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
+            30.001  engine -> first  INVITE sip:1001@10.0.2.1:5060 SIP/2.0
+            30.002  second -> engine SIP/2.0 200 OK
+            30.002  second -> engine SIP/2.0 487 Request Terminated
+            30.002   first -> engine SIP/2.0 100 Trying
+            30.002   first -> engine SIP/2.0 180 Ringing
+            30.003  engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
+            30.003  engine -> first  PRACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+            30.004   first -> engine SIP/2.0 200 OK
+            30.502   first -> engine SIP/2.0 200 OK
+            30.503  engine -> first  ACK sip:cordboard@10.0.2.1:5060 SIP/2.0
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
@@ -805,16 +823,18 @@ fn a_refer_without_subscription() {
     expect!["1 202"].assert_eq(&scene.notified(scene.first));
     scene.check(
         expect![[r#"
-        0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.001   engine -> first  SIP/2.0 202 Accepted
-        0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.002   second -> engine SIP/2.0 100 Trying
-        0.002   second -> engine SIP/2.0 180 Ringing
-        1.002   second -> engine SIP/2.0 200 OK
-        1.003   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        1.003   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        1.004    first -> engine SIP/2.0 200 OK
-    "#]],
+            0.000    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> first  SIP/2.0 202 Accepted
+            0.001   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.002   second -> engine SIP/2.0 100 Trying
+            0.002   second -> engine SIP/2.0 180 Ringing
+            0.003   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.004   second -> engine SIP/2.0 200 OK
+            1.002   second -> engine SIP/2.0 200 OK
+            1.003   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            1.003   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            1.004    first -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
@@ -885,18 +905,20 @@ fn the_desk_consults_and_completes() {
     scene.run(1);
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        1.001   second -> engine SIP/2.0 200 OK
-        1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        5.000   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        5.001    first -> engine SIP/2.0 200 OK
-        9.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        9.001   engine -> caller SIP/2.0 200 OK
-        9.001   engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
-        9.002   second -> engine SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            1.001   second -> engine SIP/2.0 200 OK
+            1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            5.000   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            5.001    first -> engine SIP/2.0 200 OK
+            9.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            9.001   engine -> caller SIP/2.0 200 OK
+            9.001   engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
+            9.002   second -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.arrived n-1-2 agent:1002 Internal
         contact.held n-1-1 by=1001
@@ -935,18 +957,20 @@ fn the_desk_consults_a_queue_and_completes() {
     scene.run(1);
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        1.001   second -> engine SIP/2.0 200 OK
-        1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        5.000   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        5.001    first -> engine SIP/2.0 200 OK
-        9.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        9.001   engine -> caller SIP/2.0 200 OK
-        9.001   engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
-        9.002   second -> engine SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            1.001   second -> engine SIP/2.0 200 OK
+            1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            5.000   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            5.001    first -> engine SIP/2.0 200 OK
+            9.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            9.001   engine -> caller SIP/2.0 200 OK
+            9.001   engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
+            9.002   second -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.arrived n-1-2 queue:sales Internal
         contact.held n-1-1 by=1001
@@ -985,14 +1009,16 @@ fn the_desk_consults_and_comes_back() {
     .assert_debug_eq(&scene.sources());
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        1.001   second -> engine SIP/2.0 200 OK
-        1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        5.000   engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
-        5.001   second -> engine SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            1.001   second -> engine SIP/2.0 200 OK
+            1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            5.000   engine -> second BYE sip:cordboard@10.0.2.2:5060 SIP/2.0
+            5.001   second -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.arrived n-1-2 agent:1002 Internal
         contact.held n-1-1 by=1001
@@ -1050,14 +1076,16 @@ fn an_agent_who_hangs_up_while_consulting_completes() {
     .assert_debug_eq(&scene.sources());
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        1.001   second -> engine SIP/2.0 200 OK
-        1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        5.000    first -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        5.001   engine -> first  SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            1.001   second -> engine SIP/2.0 200 OK
+            1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            5.000    first -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            5.001   engine -> first  SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.arrived n-1-2 agent:1002 Internal
         contact.held n-1-1 by=1001
@@ -1092,14 +1120,16 @@ fn the_caller_leaves_while_the_agent_consults() {
     .assert_debug_eq(&scene.sources());
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        1.001   second -> engine SIP/2.0 200 OK
-        1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        5.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        5.001   engine -> caller SIP/2.0 200 OK
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            1.001   second -> engine SIP/2.0 200 OK
+            1.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            5.000   caller -> engine BYE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            5.001   engine -> caller SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.arrived n-1-2 agent:1002 Internal
         contact.held n-1-1 by=1001
@@ -1129,21 +1159,25 @@ fn completed_before_the_answer_it_rings_on_for_the_caller() {
     .assert_debug_eq(&scene.sources());
     scene.check(
         expect![[r#"
-        0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        0.001   second -> engine SIP/2.0 100 Trying
-        0.001   second -> engine SIP/2.0 180 Ringing
-        2.000   engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
-        2.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        2.001   second -> engine SIP/2.0 200 OK
-        2.001   second -> engine SIP/2.0 487 Request Terminated
-        2.001   second -> engine SIP/2.0 100 Trying
-        2.001   second -> engine SIP/2.0 180 Ringing
-        2.002   engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
-        2.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        2.003    first -> engine SIP/2.0 200 OK
-        6.001   second -> engine SIP/2.0 200 OK
-        6.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-    "#]],
+            0.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            0.001   second -> engine SIP/2.0 100 Trying
+            0.001   second -> engine SIP/2.0 180 Ringing
+            0.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            0.003   second -> engine SIP/2.0 200 OK
+            2.000   engine -> second CANCEL sip:1002@10.0.2.2:5060 SIP/2.0
+            2.000   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            2.001   second -> engine SIP/2.0 200 OK
+            2.001   second -> engine SIP/2.0 487 Request Terminated
+            2.001   second -> engine SIP/2.0 100 Trying
+            2.001   second -> engine SIP/2.0 180 Ringing
+            2.002   engine -> second ACK sip:1002@10.0.2.2:5060 SIP/2.0
+            2.002   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            2.002   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            2.003   second -> engine SIP/2.0 200 OK
+            2.003    first -> engine SIP/2.0 200 OK
+            6.001   second -> engine SIP/2.0 200 OK
+            6.002   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+        "#]],
         expect![[r#"
         contact.arrived n-1-2 agent:1002 Internal
         contact.held n-1-1 by=1001
@@ -1190,34 +1224,38 @@ fn a_phone_consults_on_a_second_line_and_refers_with_replaces() {
     .assert_debug_eq(&scene.sources());
     scene.check(
         expect![[r#"
-        0.000    first -> engine INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
-        0.001   engine -> first  SIP/2.0 100 Trying
-        0.001   engine -> first  SIP/2.0 200 OK
-        0.002    first -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-        1.000    first -> engine INVITE sip:1002@10.0.0.1:5060 SIP/2.0
-        1.001   engine -> first  SIP/2.0 401 Unauthorized
-        1.002    first -> engine ACK sip:1002@10.0.0.1:5060 SIP/2.0
-        1.010    first -> engine INVITE sip:1002@10.0.0.1:5060 SIP/2.0
-        1.011   engine -> first  SIP/2.0 100 Trying
-        1.011   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
-        1.012   second -> engine SIP/2.0 100 Trying
-        1.012   second -> engine SIP/2.0 180 Ringing
-        1.013   engine -> first  SIP/2.0 180 Ringing
-        2.012   second -> engine SIP/2.0 200 OK
-        2.013   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
-        2.013   engine -> first  SIP/2.0 200 OK
-        2.014    first -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
-        6.010    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
-        6.011   engine -> first  SIP/2.0 202 Accepted
-        6.011   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        6.011   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        6.012    first -> engine SIP/2.0 200 OK
-        6.012    first -> engine SIP/2.0 200 OK
-        6.013   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
-        6.014    first -> engine SIP/2.0 200 OK
-        6.015   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
-        6.016    first -> engine SIP/2.0 200 OK
-    "#]],
+            0.000    first -> engine INVITE sip:cordboard@10.0.0.1:5060 SIP/2.0
+            0.001   engine -> first  SIP/2.0 100 Trying
+            0.001   engine -> first  SIP/2.0 200 OK
+            0.002    first -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            1.000    first -> engine INVITE sip:1002@10.0.0.1:5060 SIP/2.0
+            1.001   engine -> first  SIP/2.0 401 Unauthorized
+            1.002    first -> engine ACK sip:1002@10.0.0.1:5060 SIP/2.0
+            1.010    first -> engine INVITE sip:1002@10.0.0.1:5060 SIP/2.0
+            1.011   engine -> first  SIP/2.0 100 Trying
+            1.011   engine -> second INVITE sip:1002@10.0.2.2:5060 SIP/2.0
+            1.012   second -> engine SIP/2.0 100 Trying
+            1.012   second -> engine SIP/2.0 180 Ringing
+            1.013   engine -> second PRACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            1.013   engine -> first  SIP/2.0 180 Ringing
+            1.014   second -> engine SIP/2.0 200 OK
+            1.014    first -> engine PRACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            1.015   engine -> first  SIP/2.0 200 OK
+            2.012   second -> engine SIP/2.0 200 OK
+            2.013   engine -> second ACK sip:cordboard@10.0.2.2:5060 SIP/2.0
+            2.013   engine -> first  SIP/2.0 200 OK
+            2.014    first -> engine ACK sip:cordboard@10.0.0.1:5060 SIP/2.0
+            6.010    first -> engine REFER sip:cordboard@10.0.0.1:5060 SIP/2.0
+            6.011   engine -> first  SIP/2.0 202 Accepted
+            6.011   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            6.011   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            6.012    first -> engine SIP/2.0 200 OK
+            6.012    first -> engine SIP/2.0 200 OK
+            6.013   engine -> first  NOTIFY sip:cordboard@10.0.2.1:5060 SIP/2.0
+            6.014    first -> engine SIP/2.0 200 OK
+            6.015   engine -> first  BYE sip:cordboard@10.0.2.1:5060 SIP/2.0
+            6.016    first -> engine SIP/2.0 200 OK
+        "#]],
         expect![[r#"
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
