@@ -49,8 +49,6 @@ pub(crate) struct Contact {
     pub(crate) wait_ms: u64,
     pub(crate) talk_ms: u64,
     pub(crate) hold_ms: u64,
-    /// What the far end of the leg that ended it gave as Reason (RFC 3326).
-    pub(crate) cause_detail: Option<Box<str>>,
     /// The contact for whose sake its agent consults here: the caller's leg is that one's.
     pub(crate) consults_for: Option<acd::ContactId>,
     /// What the far end of the leg that ended it gave as Reason (RFC 3326).
@@ -117,7 +115,6 @@ impl Contact {
             wait_ms: 0,
             talk_ms: 0,
             hold_ms: 0,
-            cause_detail: None,
             consults_for: None,
             cause_detail: None,
         }

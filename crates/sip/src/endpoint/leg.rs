@@ -54,16 +54,6 @@ pub struct Leg {
     pub wish: Option<Bytes>,
     /// Where our INVITE goes when the server that has it fails.
     pub elsewhere: Option<Box<Elsewhere>>,
-    /// The session is to be refreshed by a re-INVITE, as soon as nothing is in the way.
-    pub refresh: bool,
-    /// Our description as last sent.
-    pub described: Bytes,
-    /// From the answer on.
-    pub session: Option<Session>,
-    /// Only with reliable provisionals of ours.
-    pub reliable: Option<Box<Reliable>>,
-    /// Only with forks, or media before the answer.
-    pub early: Option<Box<Early>>,
     /// REFER on this leg, in either direction; few legs ever see one.
     pub refer: Option<Box<super::refer::Refer>>,
     /// The session is to be refreshed by a re-INVITE, as soon as nothing is in the way.
@@ -76,31 +66,6 @@ pub struct Leg {
     pub reliable: Option<Box<Reliable>>,
     /// Only with forks, or media before the answer.
     pub early: Option<Box<Early>>,
-}
-
-/// What a far end says to be able to (Allow, Supported, Require).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Able {
-    pub update: bool,
-    pub reliable: bool,
-    /// Our provisionals must be reliable.
-    pub wants_reliable: bool,
-}
-
-impl Able {
-    pub fn of(message: &Message) -> Able {
-        let lists = |name, word: &str| {
-            message
-                .values(name)
-                .any(|value| value.eq_ignore_ascii_case(word))
-        };
-        let wants_reliable = lists(HeaderName::Require, RELIABLE);
-        Able {
-            update: lists(HeaderName::Allow, "UPDATE"),
-            reliable: wants_reliable || lists(HeaderName::Supported, RELIABLE),
-            wants_reliable,
-        }
-    }
 }
 
 /// What a far end says to be able to (Allow, Supported, Require).
@@ -231,11 +196,6 @@ impl Leg {
             offer: Offer::Idle,
             wish: None,
             elsewhere: None,
-            refresh: false,
-            described: Bytes::new(),
-            session: None,
-            reliable: None,
-            early: None,
             refer: None,
             refresh: false,
             described: Bytes::new(),
