@@ -316,11 +316,11 @@ fn what_is_not_done_here_is_refused_by_its_status() {
     let centre = Centre::start();
     let cases: [(&str, &str, u16, &str); 9] = [
         ("OPTIONS", "", 200, "Allow"),
-        ("SUBSCRIBE", "Event: presence\r\n", 405, "Allow"),
+        ("SUBSCRIBE", "Event: presence\r\n", 489, "Allow-Events"),
         ("MESSAGE", "", 405, "Allow"),
         ("FROBNICATE", "", 501, "Allow"),
         ("INVITE", "Max-Forwards: 0\r\n", 483, ""),
-        ("INVITE", "Require: 100rel\r\n", 420, "Unsupported"),
+        ("INVITE", "Require: gruu\r\n", 420, "Unsupported"),
         (
             "OPTIONS",
             "Require: nothing-like-that\r\n",
@@ -388,7 +388,7 @@ fn within_a_dialog_the_order_and_the_extensions_are_watched() {
         let answer = caller.line.answer(method);
         assert_eq!(answer.status(), Some(status), "{method}: {}", answer.text);
     }
-    caller.more = "Require: 100rel\r\n".to_owned();
+    caller.more = "Require: gruu\r\n".to_owned();
     let info = caller.text("INFO", "");
     caller.send(info);
     assert_eq!(caller.line.answer("INFO").status(), Some(420));
