@@ -3,7 +3,7 @@
 //! **Class of service.** A number that is not this centre's can be called only by somebody whose classes name it: an agent (`may_call` in agents.toml),
 //! or a caller whose entry number allows it to the flow that it starts (`may_call` of a route). Without such a grant there are internal numbers only.
 //! An unauthenticated source, a caller's digits, a REFER and a 302 have no classes of their own, so that none of them can make a leg to the outside:
-//! whoever wants one asks [`Engine::destination`] with the classes of the agent or the entry on whose account it is.
+//! whoever wants one asks `Engine::destination` with the classes of the agent or the entry on whose account it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
