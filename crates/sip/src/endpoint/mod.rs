@@ -59,7 +59,7 @@ pub use overload::{Urgency, acknowledges_refusal, is_new_work, overload_response
 pub const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REGISTER, REFER, NOTIFY";
 
-/// Extensions that we understand, for Supported; each is in [`EXTENSIONS`].
+/// Extensions that we understand, for Supported; each is in `EXTENSIONS`.
 pub const SUPPORTED: &str = "timer, 100rel, replaces, norefersub";
 
 /// Option tags that a request may require of us (section 8.2.2.3).
