@@ -17,6 +17,8 @@ pub struct Baresip {
     control: TcpStream,
     buffer: Vec<u8>,
     directory: tempfile::TempDir,
+    /// Where [`Baresip::listen_anew`] began: a recording and so many samples of it.
+    mark: (PathBuf, usize),
     /// Events seen so far.
     pub events: Vec<Value>,
 }
@@ -97,6 +99,7 @@ impl Baresip {
             control,
             buffer: Vec::new(),
             directory,
+            mark: (PathBuf::new(), 0),
             events: Vec::new(),
         }
     }
@@ -155,6 +158,20 @@ impl Baresip {
 
     /// What it heard so far: the samples of its newest recording of decoded sound, 8000 Hz.
     pub fn heard(&self) -> Vec<i16> {
+        let (path, mut samples) = self.recording();
+        if path == self.mark.0 {
+            samples.drain(..self.mark.1.min(samples.len()));
+        }
+        samples
+    }
+
+    /// What it has heard until now does not count any more.
+    pub fn listen_anew(&mut self) {
+        let (path, samples) = self.recording();
+        self.mark = (path, samples.len());
+    }
+
+    fn recording(&self) -> (PathBuf, Vec<i16>) {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.directory.path())
             .expect("its directory")
             .flatten()
@@ -162,16 +179,17 @@ impl Baresip {
             .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
             .collect();
         files.sort();
-        let Some(newest) = files.last() else {
-            return Vec::new();
+        let Some(newest) = files.pop() else {
+            return (PathBuf::new(), Vec::new());
         };
-        let bytes = std::fs::read(newest).expect("a recording");
-        bytes
+        let bytes = std::fs::read(&newest).expect("a recording");
+        let samples = bytes
             .get(44..)
             .unwrap_or_default()
             .chunks_exact(2)
             .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
-            .collect()
+            .collect();
+        (newest, samples)
     }
 
     /// Waits until it hears a tone of this frequency in the last half second.
