@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -43,6 +43,19 @@ impl Baresip {
         hertz: u32,
         auto: bool,
     ) -> Baresip {
+        // Its ports were free when we asked, but somebody else may be faster: then it starts anew at others.
+        (0..3)
+            .find_map(|_| Baresip::try_at(registrar, user, password, hertz, auto))
+            .expect("baresip's control port opens")
+    }
+
+    fn try_at(
+        registrar: &str,
+        user: &str,
+        password: Option<&str>,
+        hertz: u32,
+        auto: bool,
+    ) -> Option<Baresip> {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (sip, control) = (free_port(), free_port_tcp());
         let modules = [
@@ -80,7 +93,7 @@ impl Baresip {
         let account = format!("<sip:{user}@{registrar}>{auth}{mode};audio_codecs=PCMA,PCMU\n",);
         std::fs::write(directory.path().join("config"), config).expect("a file");
         std::fs::write(directory.path().join("accounts"), account).expect("a file");
-        let child = Command::new("baresip")
+        let mut child = Command::new("baresip")
             .args(["-4", "-f", directory.path().to_str().expect("a path")])
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -88,20 +101,22 @@ impl Baresip {
             .stderr(std::fs::File::create(directory.path().join("err.log")).expect("a file"))
             .spawn()
             .expect("baresip is installed (make test installs it)");
-        let control = wait_for("baresip's control port", || {
-            TcpStream::connect(("127.0.0.1", control)).ok()
-        });
+        let Some(control) = connected(control) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        };
         control
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("a time-out");
-        Baresip {
+        Some(Baresip {
             child,
             control,
             buffer: Vec::new(),
             directory,
             mark: (PathBuf::new(), 0),
             events: Vec::new(),
-        }
+        })
     }
 
     /// Gives a command of baresip's menu, e.g. `dial`.
@@ -222,6 +237,18 @@ impl Drop for Baresip {
             );
         }
     }
+}
+
+/// The control port of a baresip that has just been started, unless it does not open for ten seconds.
+fn connected(port: u16) -> Option<TcpStream> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if let Ok(control) = TcpStream::connect(("127.0.0.1", port)) {
+            return Some(control);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
 }
 
 fn free_port_tcp() -> u16 {
