@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -17,6 +17,8 @@ pub struct Baresip {
     control: TcpStream,
     buffer: Vec<u8>,
     directory: tempfile::TempDir,
+    /// Where [`Baresip::listen_anew`] began: a recording and so many samples of it.
+    mark: (PathBuf, usize),
     /// Events seen so far.
     pub events: Vec<Value>,
 }
@@ -41,6 +43,19 @@ impl Baresip {
         hertz: u32,
         auto: bool,
     ) -> Baresip {
+        // Its ports were free when we asked, but somebody else may be faster: then it starts anew at others.
+        (0..3)
+            .find_map(|_| Baresip::try_at(registrar, user, password, hertz, auto))
+            .expect("baresip's control port opens")
+    }
+
+    fn try_at(
+        registrar: &str,
+        user: &str,
+        password: Option<&str>,
+        hertz: u32,
+        auto: bool,
+    ) -> Option<Baresip> {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (sip, control) = (free_port(), free_port_tcp());
         let modules = [
@@ -78,7 +93,7 @@ impl Baresip {
         let account = format!("<sip:{user}@{registrar}>{auth}{mode};audio_codecs=PCMA,PCMU\n",);
         std::fs::write(directory.path().join("config"), config).expect("a file");
         std::fs::write(directory.path().join("accounts"), account).expect("a file");
-        let child = Command::new("baresip")
+        let mut child = Command::new("baresip")
             .args(["-4", "-f", directory.path().to_str().expect("a path")])
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -86,19 +101,22 @@ impl Baresip {
             .stderr(std::fs::File::create(directory.path().join("err.log")).expect("a file"))
             .spawn()
             .expect("baresip is installed (make test installs it)");
-        let control = wait_for("baresip's control port", || {
-            TcpStream::connect(("127.0.0.1", control)).ok()
-        });
+        let Some(control) = connected(control) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        };
         control
             .set_read_timeout(Some(Duration::from_millis(50)))
             .expect("a time-out");
-        Baresip {
+        Some(Baresip {
             child,
             control,
             buffer: Vec::new(),
             directory,
+            mark: (PathBuf::new(), 0),
             events: Vec::new(),
-        }
+        })
     }
 
     /// Gives a command of baresip's menu, e.g. `dial`.
@@ -155,6 +173,20 @@ impl Baresip {
 
     /// What it heard so far: the samples of its newest recording of decoded sound, 8000 Hz.
     pub fn heard(&self) -> Vec<i16> {
+        let (path, mut samples) = self.recording();
+        if path == self.mark.0 {
+            samples.drain(..self.mark.1.min(samples.len()));
+        }
+        samples
+    }
+
+    /// What it has heard until now does not count any more.
+    pub fn listen_anew(&mut self) {
+        let (path, samples) = self.recording();
+        self.mark = (path, samples.len());
+    }
+
+    fn recording(&self) -> (PathBuf, Vec<i16>) {
         let mut files: Vec<PathBuf> = std::fs::read_dir(self.directory.path())
             .expect("its directory")
             .flatten()
@@ -162,16 +194,17 @@ impl Baresip {
             .filter(|path| path.to_string_lossy().ends_with("-dec.wav"))
             .collect();
         files.sort();
-        let Some(newest) = files.last() else {
-            return Vec::new();
+        let Some(newest) = files.pop() else {
+            return (PathBuf::new(), Vec::new());
         };
-        let bytes = std::fs::read(newest).expect("a recording");
-        bytes
+        let bytes = std::fs::read(&newest).expect("a recording");
+        let samples = bytes
             .get(44..)
             .unwrap_or_default()
             .chunks_exact(2)
             .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
-            .collect()
+            .collect();
+        (newest, samples)
     }
 
     /// Waits until it hears a tone of this frequency in the last half second.
@@ -204,6 +237,18 @@ impl Drop for Baresip {
             );
         }
     }
+}
+
+/// The control port of a baresip that has just been started, unless it does not open for ten seconds.
+fn connected(port: u16) -> Option<TcpStream> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if let Ok(control) = TcpStream::connect(("127.0.0.1", port)) {
+            return Some(control);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
 }
 
 fn free_port_tcp() -> u16 {

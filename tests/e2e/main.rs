@@ -22,6 +22,7 @@ mod ipv6;
 mod ivr;
 mod kamailio;
 mod limits;
+mod moves;
 mod raw;
 mod registration;
 mod rtp;

@@ -662,21 +662,26 @@ impl Phone {
 
     /// Our BYE.
     pub fn hang_up(&mut self) {
-        let invite = self.invite.clone().expect("a call");
+        self.send("BYE", 7, "");
+        assert_eq!(self.line.answer("BYE").status(), Some(200));
+    }
+
+    /// A request of ours in the call; `more` are headers with their lines' ends.
+    pub fn send(&self, method: &str, cseq: u32, more: &str) {
+        let invite = self.invite.as_ref().expect("a call");
         let text = format!(
-            "BYE {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{}bye;rport\r\nFrom: {};tag={}\r\nTo: {}\r\nCall-ID: {}\r\n\
-             CSeq: 7 BYE\r\nMax-Forwards: 70\r\n{}",
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK{}{method}{cseq};rport\r\nFrom: {};tag={}\r\nTo: {}\r\nCall-ID: {}\r\n\
+             CSeq: {cseq} {method}\r\nMax-Forwards: 70\r\nContact: <sip:phone@{us}>\r\n{more}{}",
             invite.contact(),
-            self.line.address(),
             self.tag,
             invite.header("To"),
             self.tag,
             invite.header("From"),
             invite.header("Call-ID"),
-            with_body("")
+            with_body(""),
+            us = self.line.address(),
         );
         self.line.send(invite.from, text);
-        assert_eq!(self.line.answer("BYE").status(), Some(200));
     }
 }
 
