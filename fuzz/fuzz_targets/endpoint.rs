@@ -56,7 +56,7 @@ fn config() -> Config {
     config.max_dialogs = 20;
     config.trunks = vec![Trunk {
         name: "carrier".into(),
-        addresses: vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()],
+        addresses: ["10.0.0.1", "10.0.0.2"].map(|address| address.parse().expect("an address")).to_vec(),
         max_calls: 10,
         ..Trunk::default()
     }];
