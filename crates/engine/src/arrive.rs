@@ -89,7 +89,7 @@ impl Engine {
         self.lead(now, number, lead);
     }
 
-    fn refuse_call(&mut self, now: Time, leg: sip::LegId, status: u16) {
+    pub(crate) fn refuse_call(&mut self, now: Time, leg: sip::LegId, status: u16) {
         self.tell_sip(
             now,
             sip::Command::Reject {

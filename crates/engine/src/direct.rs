@@ -109,7 +109,7 @@ impl Engine {
             transferred: false,
         };
         self.note(now, number, kind);
-        self.bridge(caller, leg);
+        self.begin_talk(now, number, caller, leg);
     }
 
     pub(crate) fn direct_unanswered(&mut self, now: Time, number: acd::ContactId) {

@@ -45,10 +45,16 @@ impl Engine {
         );
     }
 
-    /// A caller without an offer has answered ours before the call is.
-    pub(crate) fn early_answer(&mut self, leg: LegId, sdp: &Bytes) {
-        // One that does not fit is found by the answer to the call.
-        self.take_answer(leg, Some(sdp));
+    /// A caller without an offer has answered ours before the call is. One that cannot be heard need not wait for more.
+    pub(crate) fn early_answer(&mut self, now: Time, leg: LegId, sdp: &Bytes) {
+        if self.take_answer(leg, Some(sdp)) {
+            return;
+        }
+        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
+            return;
+        };
+        self.refuse_call(now, leg, 488);
+        self.close(now, number, "no_common_codec");
     }
 
     /// Why a leg that a contact lives by is over, in the far end's words, or by the status that refused it.

@@ -196,8 +196,24 @@ impl Engine {
         queue: Option<Name>,
         state: AgentState,
     ) {
-        if queue.is_some() {
+        let served = matches!(
+            self.journal.state_of(&agent),
+            Some(AgentState::Connected | AgentState::Held)
+        );
+        // A telephone that was on hold before its call began: the beginning is told first, see `connected_on_hold`.
+        if queue.is_some() && served {
             self.note_agent(now, agent, state, None, Some(number), queue, None);
+        }
+    }
+
+    /// The distributor has told of a connection that is a hold from its beginning on.
+    pub(crate) fn connected_on_hold(&mut self, now: Time, agent: &Name, number: acd::ContactId) {
+        let Ok(talk) = self.talk_of(number) else {
+            return;
+        };
+        if talk.hold.is_some() && talk.agent == *agent {
+            let queue = talk.queue.clone();
+            self.agent_hold(now, number, agent.clone(), queue, AgentState::Held);
         }
     }
 }

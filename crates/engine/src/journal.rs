@@ -103,6 +103,11 @@ impl Journal {
         self.outputs.push_back(Output::Acd { at, record });
     }
 
+    /// The state that was written of an agent last.
+    pub(crate) fn state_of(&self, agent: &Name) -> Option<AgentState> {
+        self.agents.get(agent).map(|(state, _)| *state)
+    }
+
     /// Moves an agent's clock to a new state; returns the old one and how long it lasted.
     pub(crate) fn turn(&mut self, now: Time, agent: &Name, state: AgentState) -> (AgentState, u64) {
         let clock = self

@@ -149,6 +149,7 @@ impl Engine {
         let agreed = leg
             .negotiated
             .as_ref()
+            .filter(|agreed| !agreed.remote.ip().is_unspecified())
             .map(|agreed| agreed.remote.is_ipv6());
         let signalled = leg.signalling.map(|ip| ip.to_canonical().is_ipv6());
         let ipv6 = offered.or(agreed).or(signalled);
@@ -184,32 +185,53 @@ impl Engine {
         }))
     }
 
+    /// Our next description of a leg, made by `with`, which gives its text and whatever else comes of it. What differs from the last one
+    /// bears the next version in `o=`, what says the same bears the same (RFC 3264 section 8).
+    fn describe_anew<T>(
+        &mut self,
+        leg: LegId,
+        first: Option<sdp::Codec>,
+        with: impl Fn(&sdp::Local<'_>) -> Result<(Bytes, T), u16>,
+    ) -> Result<(Bytes, T), u16> {
+        let direction = sdp::Direction::SendRecv;
+        let described = self.describe(leg, first, direction, &with).ok_or(500u16)?;
+        let (mut sdp, mut agreed) = described?;
+        let last = self.legs.get(&leg).and_then(|leg| leg.local.clone());
+        if last.is_some_and(|last| last != sdp) {
+            if let Some(leg) = self.legs.get_mut(&leg) {
+                leg.sdp_version += 1;
+            }
+            let described = self.describe(leg, first, direction, &with).ok_or(500u16)?;
+            (sdp, agreed) = described?;
+        }
+        if let Some(leg) = self.legs.get_mut(&leg) {
+            leg.local = Some(sdp.clone());
+        }
+        Ok((sdp, agreed))
+    }
+
     /// Computes the answer to the leg's offer (or, without one, our own offer for the 200) and starts the stream on it.
     ///
     /// # Errors
-    /// The status that refuses the offer: 488.
+    /// The status that refuses the offer: 488. Then the leg is as it was.
     pub(crate) fn prepare_answer(&mut self, leg: LegId) -> Result<(), u16> {
-        let offer = self.legs.get(&leg).and_then(|leg| leg.offer.clone());
+        let known = self.legs.get(&leg).ok_or(500u16)?;
+        let (offer, last, before) = (known.offer.clone(), known.local.clone(), known.negotiated);
         let Some(offer) = offer else {
-            let sdp = self
-                .describe(leg, None, sdp::Direction::SendRecv, sdp::offer)
-                .ok_or(500u16)?;
-            if let Some(leg) = self.legs.get_mut(&leg) {
-                leg.local = Some(sdp);
-                leg.sdp_version += 1;
-            }
+            let offer = |local: &sdp::Local<'_>| match &last {
+                Some(last) => sdp::offer_again(last, before.as_ref(), local),
+                None => sdp::offer(local),
+            };
+            self.describe_anew(leg, None, |local| Ok((offer(local), ())))?;
             return Ok(());
         };
-        let answered = self
-            .describe(leg, None, sdp::Direction::SendRecv, |local| {
-                sdp::answer(&offer, local)
-            })
-            .ok_or(500u16)?;
-        let (sdp, negotiated) = answered.map_err(|_| 488u16)?;
-        if let Some(leg) = self.legs.get_mut(&leg) {
-            leg.local = Some(sdp);
-            leg.sdp_version += 1;
-        }
+        let (_, negotiated) = self.describe_anew(leg, None, |local| {
+            let answered = match &before {
+                Some(before) => sdp::answer_again(&offer, before, local),
+                None => sdp::answer(&offer, local),
+            };
+            answered.map_err(|_| 488)
+        })?;
         self.negotiated(leg, negotiated);
         Ok(())
     }
@@ -221,17 +243,19 @@ impl Engine {
             .get(&like)
             .and_then(|leg| leg.negotiated.as_ref())
             .map(|negotiated| negotiated.codec);
-        let sdp = self.describe(leg, first, sdp::Direction::SendRecv, sdp::offer)?;
-        self.legs.get_mut(&leg)?.local = Some(sdp.clone());
-        Some(sdp)
+        let offered = self.describe_anew(leg, first, |local| Ok((sdp::offer(local), ())));
+        offered.ok().map(|(sdp, ())| sdp)
     }
 
     /// Reads the far end's answer to our offer. False: it fits not, or there is none.
     pub(crate) fn take_answer(&mut self, leg: LegId, answer: Option<&Bytes>) -> bool {
         let Some(answer) = answer else { return false };
-        match self.describe(leg, None, sdp::Direction::SendRecv, |local| {
-            sdp::accept(answer, local)
-        }) {
+        let before = self.legs.get(&leg).and_then(|leg| leg.negotiated);
+        let accept = |local: &sdp::Local<'_>| match &before {
+            Some(before) => sdp::accept_again(answer, before, local),
+            None => sdp::accept(answer, local),
+        };
+        match self.describe(leg, None, sdp::Direction::SendRecv, accept) {
             Some(Ok(negotiated)) => {
                 self.negotiated(leg, negotiated);
                 true
@@ -241,7 +265,12 @@ impl Engine {
     }
 
     /// Tells the leg's stream what was agreed.
-    pub(crate) fn negotiated(&mut self, leg: LegId, negotiated: sdp::Negotiated) {
+    pub(crate) fn negotiated(&mut self, leg: LegId, mut negotiated: sdp::Negotiated) {
+        // A hold by `c=0.0.0.0` says nothing of where the far end is: what it sends meanwhile still comes from there.
+        let before = self.legs.get(&leg).and_then(|leg| leg.negotiated);
+        if let Some(before) = before.filter(|_| negotiated.remote.ip().is_unspecified()) {
+            negotiated.remote = before.remote;
+        }
         let command = media::Command::Update {
             stream: stream(leg),
             remote: negotiated.remote,
@@ -269,7 +298,8 @@ impl Engine {
         self.media(leg, command);
     }
 
-    /// 180 to the caller.
+    /// 180 to the caller. One without an offer is owed ours in the first provisional that is sent reliably (RFC 3262 section 5);
+    /// unreliably it does not go.
     pub(crate) fn ring_caller(&mut self, now: Time, number: acd::ContactId) {
         let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
             return;
@@ -278,12 +308,13 @@ impl Engine {
             && leg.state == LegState::Inviting
         {
             leg.state = LegState::Ringing;
+            let sdp = leg.local.clone().filter(|_| leg.offer.is_none());
             self.tell_sip(
                 now,
                 sip::Command::Ring {
                     leg: caller,
                     status: 180,
-                    sdp: None,
+                    sdp,
                     headers: vec![],
                 },
             );

@@ -259,9 +259,8 @@ impl Engine {
             sip::Event::Answered { leg, sdp, peer } => self.answered(now, leg, sdp, peer),
             sip::Event::Confirmed { leg, sdp } => self.confirmed(now, leg, sdp),
             sip::Event::Reoffered { leg, sdp } => self.reoffered(now, leg, sdp),
-            // Our description stands as it is; theirs may be a new one.
             sip::Event::ReofferAccepted { leg, sdp } => {
-                self.take_answer(leg, sdp.as_ref());
+                self.reoffer_accepted(now, leg, sdp.as_ref());
             }
             sip::Event::ReofferRejected { .. } => {}
             sip::Event::Info {
@@ -272,7 +271,7 @@ impl Engine {
             sip::Event::Referred { leg, referral } => self.referred(now, leg, referral),
             // We never send one.
             sip::Event::ReferAnswered { .. } | sip::Event::ReferNotified { .. } => {}
-            sip::Event::EarlyAnswer { leg, sdp } => self.early_answer(leg, &sdp),
+            sip::Event::EarlyAnswer { leg, sdp } => self.early_answer(now, leg, &sdp),
             sip::Event::Gone { leg, cause, reason } => {
                 if let Some(contact) = self.legs.get(&leg).and_then(|leg| leg.contact) {
                     self.ladders.leaves(leg, contact);

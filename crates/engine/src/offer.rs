@@ -361,7 +361,7 @@ impl Engine {
             transferred: false,
         };
         self.note(now, number, kind);
-        self.bridge(caller, leg);
+        self.begin_talk(now, number, caller, leg);
     }
 
     /// The distributor says that an offer is over and the contact waits again.
@@ -490,7 +490,10 @@ impl Engine {
             ),
             State::Occupied { call, .. } => (AgentState::Occupied, None, Some(*call), None, None),
         };
-        self.note_agent(now, agent, state, reason, contact, queue, until);
+        self.note_agent(now, agent.clone(), state, reason, contact, queue, until);
+        if let (AgentState::Connected, Some(number)) = (state, contact) {
+            self.connected_on_hold(now, &agent, number);
+        }
     }
 
     pub(crate) fn note_agent(

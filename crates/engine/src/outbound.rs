@@ -370,7 +370,7 @@ impl Engine {
             };
             self.note(now, number, kind);
         }
-        self.bridge(caller, leg);
+        self.begin_talk(now, number, caller, leg);
     }
 
     /// The leg to the outside is over: it was refused, or, once answered, hung up.

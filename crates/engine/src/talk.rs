@@ -21,14 +21,33 @@ impl Engine {
         );
     }
 
+    /// Two begin to talk, each as their telephone wants it: one that has been put on hold before stays so.
+    pub(crate) fn begin_talk(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        caller: LegId,
+        other: LegId,
+    ) {
+        self.bridge(caller, other);
+        for leg in [caller, other] {
+            if self.legs.get(&leg).is_some_and(is_held) {
+                self.hold_changed(now, number, leg, true);
+            }
+        }
+    }
+
     /// A re-INVITE or UPDATE: new media, hold, resume.
     pub(crate) fn reoffered(&mut self, now: Time, leg: LegId, sdp: Option<Bytes>) {
         let Some(record) = self.legs.get_mut(&leg) else {
             return;
         };
         record.awaits_answer = sdp.is_none();
-        record.offer = sdp;
+        let before = std::mem::replace(&mut record.offer, sdp);
         if let Err(status) = self.prepare_answer(leg) {
+            if let Some(record) = self.legs.get_mut(&leg) {
+                (record.offer, record.awaits_answer) = (before, false);
+            }
             return self.tell_sip(now, sip::Command::RejectReoffer { leg, status });
         }
         let Some(record) = self.legs.get(&leg) else {
@@ -42,6 +61,19 @@ impl Engine {
         if let Some(number) = number
             && !awaits
         {
+            self.hold_changed(now, number, leg, held);
+        }
+    }
+
+    /// The far end has answered a re-INVITE or UPDATE of ours. Our description stands as it is; theirs may be a new one, and a hold.
+    pub(crate) fn reoffer_accepted(&mut self, now: Time, leg: LegId, sdp: Option<&Bytes>) {
+        if !self.take_answer(leg, sdp) {
+            return;
+        }
+        if let Some(record) = self.legs.get(&leg)
+            && let Some(number) = record.contact
+        {
+            let held = is_held(record);
             self.hold_changed(now, number, leg, held);
         }
     }

@@ -477,12 +477,7 @@ impl Engine {
             transferred: true,
         };
         self.note(now, number, kind);
-        self.bridge(caller, leg);
-        for leg in [caller, leg] {
-            if self.legs.get(&leg).is_some_and(crate::talk::is_held) {
-                self.hold_changed(now, number, leg, true);
-            }
-        }
+        self.begin_talk(now, number, caller, leg);
     }
 
     /// The other extension did not take the caller, who goes back.

@@ -145,6 +145,12 @@ impl World {
         leg
     }
 
+    /// Sends the engine a message that a test has written by hand; what goes back to `from` is in [`World::wire`].
+    pub fn send_by_hand(&mut self, from: SocketAddr, text: &str) {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.transmit(from, self.engine_address, bytes);
+    }
+
     /// Does something with a phone, then lets its messages out.
     pub fn with_phone<R>(&mut self, address: SocketAddr, act: impl FnOnce(&mut Phone) -> R) -> R {
         let result = act(self

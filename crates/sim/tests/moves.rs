@@ -346,6 +346,43 @@ fn a_hold_lasts_until_nobody_holds_any_more() {
     scene.end();
 }
 
+/// RFC 3264 section 8: a description that has changed has another version in `o=`; baresip's hold met the first one again.
+#[test]
+fn each_description_in_a_call_has_a_version_of_its_own() {
+    let mut scene = scene(answers(500));
+    let leg = scene.leg_of(scene.first);
+    for direction in [sdp::Direction::SendOnly, sdp::Direction::SendRecv] {
+        let now = scene.world.now;
+        scene
+            .world
+            .with_phone(scene.first, |phone| phone.reoffer(now, leg, direction));
+        scene.run(1);
+    }
+    let ours = |message: &&sim::world::OnWire| message.from == "engine" && message.to == "first";
+    let told: Vec<String> = scene
+        .world
+        .wire
+        .iter()
+        .filter(ours)
+        .flat_map(|message| {
+            let text = String::from_utf8_lossy(&message.bytes).into_owned();
+            let origin = |line: &&str| line.starts_with("o=") || *line == "a=recvonly";
+            let lines: Vec<String> = text.lines().filter(origin).map(Into::into).collect();
+            lines
+        })
+        .collect();
+    expect![[r#"
+        [
+            "o=- 2 1 IN IP4 10.0.0.1",
+            "o=- 2 2 IN IP4 10.0.0.1",
+            "a=recvonly",
+            "o=- 2 3 IN IP4 10.0.0.1",
+        ]
+    "#]]
+    .assert_debug_eq(&told);
+    scene.end();
+}
+
 // --- transfer by the desk
 
 #[test]

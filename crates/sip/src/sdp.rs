@@ -182,20 +182,32 @@ pub enum SdpError {
 /// An offer of what we can speak.
 pub fn offer(local: &Local<'_>) -> Bytes {
     let mut text = session(local);
-    let Local { port, codecs, .. } = local;
-    let _ = write!(text, "m=audio {port} RTP/AVP");
-    for codec in *codecs {
-        let _ = write!(text, " {}", codec.payload_type());
+    audio_offer(&mut text, local, "RTP/AVP", TELEPHONE_EVENT);
+    text.into()
+}
+
+/// An offer in a call where `last` is what we described before: the same media lines in the same places, those not in use still
+/// refused, and events under the number that they have (RFC 3264 sections 8 and 8.3.2).
+pub fn offer_again(last: &[u8], agreed: Option<&Negotiated>, local: &Local<'_>) -> Bytes {
+    let Ok(described) = parse(last) else {
+        return offer(local);
+    };
+    let lines = described.medias.iter();
+    let used = lines.clone().position(|media| media.port != 0);
+    let Some(used) = used.or_else(|| lines.clone().position(is_plain_audio)) else {
+        return offer(local);
+    };
+    let events = agreed
+        .and_then(|agreed| agreed.telephone_event)
+        .unwrap_or(TELEPHONE_EVENT);
+    let mut text = session(local);
+    for (position, media) in described.medias.iter().enumerate() {
+        if position == used {
+            audio_offer(&mut text, local, &media.proto, events);
+        } else {
+            refused(&mut text, media);
+        }
     }
-    let events = local.telephone_event.then_some(TELEPHONE_EVENT);
-    if let Some(events) = events {
-        let _ = write!(text, " {events}");
-    }
-    text.push_str("\r\n");
-    for codec in *codecs {
-        rtpmap(&mut text, *codec, codec.payload_type());
-    }
-    attributes(&mut text, local, events, local.direction);
     text.into()
 }
 
@@ -206,30 +218,89 @@ pub fn offer(local: &Local<'_>) -> Bytes {
 /// [`SdpError`] when there is nothing to agree on: answer 488.
 pub fn answer(offer: &[u8], local: &Local<'_>) -> Result<(Bytes, Negotiated), SdpError> {
     let offered = parse(offer)?;
+    let (taken, agreed) = choose(&offered, local)?;
+    Ok((answered(&offered, Some((taken, &agreed)), local), agreed))
+}
+
+/// The answer to an offer in a call that has agreed on something `before`. A stream that is switched off (port 0) ends no call there: some
+/// phones hold so, and its line is answered with port 0 (RFC 3264 sections 6 and 8.2).
+///
+/// # Errors
+/// [`SdpError`] when there is nothing to agree on: answer 488, and all stays as it was.
+pub fn answer_again(
+    offer: &[u8],
+    before: &Negotiated,
+    local: &Local<'_>,
+) -> Result<(Bytes, Negotiated), SdpError> {
+    match answer(offer, local) {
+        Err(SdpError::NoAudio) => {
+            let offered = parse(offer)?;
+            let off = before.switched_off(&offered)?;
+            Ok((answered(&offered, None, local), off))
+        }
+        answered => answered,
+    }
+}
+
+/// What an answer to our [`offer`] agrees on.
+///
+/// # Errors
+/// [`SdpError`] when the far end refused the stream or answered with what was not offered.
+pub fn accept(answer: &[u8], local: &Local<'_>) -> Result<Negotiated, SdpError> {
+    Ok(choose(&parse(answer)?, local)?.1)
+}
+
+/// What an answer to an [`offer_again`] agrees on: a stream that it switches off is held.
+///
+/// # Errors
+/// [`SdpError`] when the answer is none; then all stays as it was.
+pub fn accept_again(
+    answer: &[u8],
+    before: &Negotiated,
+    local: &Local<'_>,
+) -> Result<Negotiated, SdpError> {
+    match accept(answer, local) {
+        Err(SdpError::NoAudio) => before.switched_off(&parse(answer)?),
+        accepted => accepted,
+    }
+}
+
+impl Negotiated {
+    /// What is left when the far end has switched its stream off: nothing flows, and the rest is as it was for when it comes back.
+    fn switched_off(&self, described: &Session) -> Result<Negotiated, SdpError> {
+        let off = |media: &Media| is_plain_audio(media) && media.port == 0;
+        if !described.medias.iter().any(off) {
+            return Err(SdpError::NoAudio);
+        }
+        Ok(Negotiated {
+            direction: Direction::Inactive,
+            ..*self
+        })
+    }
+}
+
+/// The media line that we take, and what is agreed on it.
+fn choose(described: &Session, local: &Local<'_>) -> Result<(usize, Negotiated), SdpError> {
     let mut fault = SdpError::NoAudio;
-    let mut taken = None;
-    for (position, media) in offered.medias.iter().enumerate() {
-        match agree(&offered, media, local) {
-            Ok(agreed) => {
-                taken = Some((position, agreed));
-                break;
-            }
+    for (position, media) in described.medias.iter().enumerate() {
+        match agree(described, media, local) {
+            Ok(agreed) => return Ok((position, agreed)),
             // What is wrong with a stream that we could have taken says more than that there are others.
             Err(SdpError::NoAudio) => {}
             Err(error) => fault = error,
         }
     }
-    let (taken, agreed) = taken.ok_or(fault)?;
+    Err(fault)
+}
+
+/// Our description that answers these lines: the one taken, all others refused.
+fn answered(offered: &Session, taken: Option<(usize, &Negotiated)>, local: &Local<'_>) -> Bytes {
     let mut text = session(local);
     for (position, media) in offered.medias.iter().enumerate() {
-        if position != taken {
-            let _ = write!(
-                text,
-                "m={} 0 {} {}\r\n",
-                media.media, media.proto, media.fmt
-            );
+        let Some((_, agreed)) = taken.filter(|(taken, _)| *taken == position) else {
+            refused(&mut text, media);
             continue;
-        }
+        };
         let _ = write!(
             text,
             "m=audio {} {} {}",
@@ -242,17 +313,7 @@ pub fn answer(offer: &[u8], local: &Local<'_>) -> Result<(Bytes, Negotiated), Sd
         rtpmap(&mut text, agreed.codec, agreed.payload_type);
         attributes(&mut text, local, agreed.telephone_event, agreed.direction);
     }
-    Ok((text.into(), agreed))
-}
-
-/// What an answer to our [`offer`] agrees on.
-///
-/// # Errors
-/// [`SdpError`] when the far end refused the stream or answered with what was not offered.
-pub fn accept(answer: &[u8], local: &Local<'_>) -> Result<Negotiated, SdpError> {
-    let answered = parse(answer)?;
-    let media = answered.medias.first().ok_or(SdpError::NoAudio)?;
-    agree(&answered, media, local)
+    text.into()
 }
 
 fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
@@ -270,10 +331,7 @@ fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
 
 /// What can be agreed on one media line of the far end.
 fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiated, SdpError> {
-    let plain = ["RTP/AVP", "RTP/AVPF"]
-        .iter()
-        .any(|proto| media.proto.eq_ignore_ascii_case(proto));
-    if !media.media.eq_ignore_ascii_case("audio") || media.port == 0 || !plain {
+    if !is_plain_audio(media) || media.port == 0 {
         return Err(SdpError::NoAudio);
     }
     let maps = Maps::of(media);
@@ -297,6 +355,13 @@ fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiat
             local.direction.receives() && theirs.sends(),
         ),
     })
+}
+
+fn is_plain_audio(media: &Media) -> bool {
+    let plain = ["RTP/AVP", "RTP/AVPF"]
+        .iter()
+        .any(|proto| media.proto.eq_ignore_ascii_case(proto));
+    plain && media.media.eq_ignore_ascii_case("audio")
 }
 
 /// Payload types of a media line, in its order, with what they mean.
@@ -409,6 +474,33 @@ fn session(local: &Local<'_>) -> String {
     text
 }
 
+/// Our media line in an offer.
+fn audio_offer(text: &mut String, local: &Local<'_>, proto: &str, events: u8) {
+    let Local { port, codecs, .. } = local;
+    let events = local.telephone_event.then_some(events);
+    let _ = write!(text, "m=audio {port} {proto}");
+    for codec in *codecs {
+        let _ = write!(text, " {}", codec.payload_type());
+    }
+    if let Some(events) = events {
+        let _ = write!(text, " {events}");
+    }
+    text.push_str("\r\n");
+    for codec in *codecs {
+        rtpmap(text, *codec, codec.payload_type());
+    }
+    attributes(text, local, events, local.direction);
+}
+
+/// A media line that we do not take, in its place.
+fn refused(text: &mut String, media: &Media) {
+    let _ = write!(
+        text,
+        "m={} 0 {} {}\r\n",
+        media.media, media.proto, media.fmt
+    );
+}
+
 fn rtpmap(text: &mut String, codec: Codec, payload_type: u8) {
     let _ = write!(
         text,
@@ -435,8 +527,15 @@ fn attributes(text: &mut String, local: &Local<'_>, events: Option<u8>, directio
     );
 }
 
-/// Whether a description wants its media at an IPv6 address, by its first connection line; `None` when it has none.
+/// Whether a description wants its media at an IPv6 address, by its first connection line; `None` when it has none, or one that
+/// names no address: `0.0.0.0` is a hold of either family.
 pub fn is_ipv6(sdp: &[u8]) -> Option<bool> {
     let at = memchr::memmem::find(sdp, b"c=IN IP")? + b"c=IN IP".len();
-    Some(sdp.get(at) == Some(&b'6'))
+    let line = sdp[at..].split(|byte| b"\r\n/".contains(byte)).next()?;
+    let (version, address) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let held = address
+        .trim()
+        .parse()
+        .is_ok_and(|ip: IpAddr| ip.is_unspecified());
+    (!held).then_some(version == "6")
 }

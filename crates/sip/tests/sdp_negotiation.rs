@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sip::sdp::{Codec, Direction, Local, MAX_SDP, Negotiated, SdpError, accept, answer, offer};
+use sip::sdp::{
+    Codec, Direction, Local, MAX_SDP, Negotiated, SdpError, accept, accept_again, answer,
+    answer_again, is_ipv6, offer, offer_again,
+};
 
 const BOTH: &[Codec] = &[Codec::Pcma, Codec::Pcmu];
 
@@ -316,6 +319,105 @@ fn our_offer_and_their_answer() {
     );
 }
 
+#[test]
+fn a_stream_switched_off_in_a_call_is_a_hold_and_before_one_a_refusal() {
+    let off = wire(&format!(
+        "{HEAD}m=audio 0 RTP/AVP 0 8\nm=video 0 RTP/AVP 31\n"
+    ));
+    assert_eq!(answer(&off, &local()).unwrap_err(), SdpError::NoAudio);
+    let (_, before) = answered("m=audio 6000 RTP/AVP 0 97\na=rtpmap:97 telephone-event/8000\n");
+    let (text, held) = answer_again(&off, &before, &local()).expect("a hold");
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(lines, ["m=audio 0 RTP/AVP 0 8", "m=video 0 RTP/AVP 31"]);
+    let inactive = Negotiated {
+        direction: Direction::Inactive,
+        ..before
+    };
+    assert_eq!(held, inactive);
+    assert_eq!(accept_again(&off, &before, &local()), Ok(inactive));
+    // What is no audio, or none that we speak, is refused in a call as before one.
+    for (lines, fault) in [
+        ("m=video 0 RTP/AVP 31\n", SdpError::NoAudio),
+        ("m=audio 6000 RTP/AVP 18\n", SdpError::NoCodec),
+        ("m=audio 0 RTP/SAVP 0\n", SdpError::NoAudio),
+    ] {
+        let offer = wire(&format!("{HEAD}{lines}"));
+        assert_eq!(
+            answer_again(&offer, &before, &local()).unwrap_err(),
+            fault,
+            "{lines}"
+        );
+    }
+    // Another line that is in use is taken, whatever became of the first.
+    let second = wire(&format!(
+        "{HEAD}m=audio 0 RTP/AVP 0\nm=audio 6200 RTP/AVP 8\n"
+    ));
+    let (_, agreed) = answer_again(&second, &before, &local()).expect("the second line");
+    assert_eq!((agreed.remote.port(), agreed.codec), (6200, Codec::Pcma));
+}
+
+#[test]
+fn an_offer_in_a_call_keeps_its_lines_and_numbers() {
+    let (last, agreed) = answered(
+        "m=video 7000 RTP/AVP 31\nm=audio 6000 RTP/AVPF 0 97\na=rtpmap:97 telephone-event/8000\nm=audio 6200 RTP/AVP 8\n",
+    );
+    let next = Local {
+        version: 2,
+        ..local()
+    };
+    let text = offer_again(&wire(&last), Some(&agreed), &next);
+    expect_test::expect![[r#"
+        v=0
+        o=- 4711 2 IN IP4 192.0.2.10
+        s=-
+        c=IN IP4 192.0.2.10
+        t=0 0
+        m=video 0 RTP/AVP 31
+        m=audio 10000 RTP/AVPF 8 0 97
+        a=rtpmap:8 PCMA/8000
+        a=rtpmap:0 PCMU/8000
+        a=rtpmap:97 telephone-event/8000
+        a=fmtp:97 0-15
+        a=ptime:20
+        a=sendrecv
+        m=audio 0 RTP/AVP 8
+    "#]]
+    .assert_eq(&String::from_utf8_lossy(&text).replace("\r\n", "\n"));
+    // After a hold by port 0 the line that had the call is offered again.
+    let off = wire(&format!(
+        "{HEAD}m=video 0 RTP/AVP 31\nm=audio 0 RTP/AVP 0\n"
+    ));
+    let (last, _) = answer_again(&off, &agreed, &local()).expect("a hold");
+    let text = offer_again(&last, Some(&agreed), &next);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(
+        lines,
+        ["m=video 0 RTP/AVP 31", "m=audio 10000 RTP/AVP 8 0 97"]
+    );
+    // Of a call that has no description yet, the first offer.
+    assert_eq!(offer_again(b"", None, &next), offer(&next));
+    assert_eq!(offer_again(&offer(&local()), None, &next), offer(&next));
+}
+
+#[test]
+fn an_address_of_zeros_is_of_no_family() {
+    for (line, family) in [
+        ("c=IN IP4 192.0.2.1", Some(false)),
+        ("c=IN IP4 224.2.1.1/127", Some(false)),
+        ("c=IN IP6 2001:db8::1", Some(true)),
+        ("c=IN IP6 host.example", Some(true)),
+        ("c=IN IP4 0.0.0.0", None),
+        ("c=IN IP6 ::", None),
+        ("c=IN IP", None),
+        ("s=-", None),
+    ] {
+        let text = wire(&format!("v=0\n{line}\nt=0 0\n"));
+        assert_eq!(is_ipv6(&text), family, "{line}");
+    }
+}
+
 proptest! {
     #[test]
     fn two_of_us_always_agree(first in 0usize..2, events: [bool; 2], offered in 0usize..4, wanted in 0usize..4) {
@@ -348,5 +450,9 @@ proptest! {
             prop_assert!(accept(&text, &local()).is_ok() || text.windows(8).any(|window| window.starts_with(b"m=")));
         }
         let _ = accept(&bytes, &local());
+        let _ = offer_again(&bytes, None, &local());
+        let _ = is_ipv6(&bytes);
+        let before = accept(&offer(&local()), &local()).unwrap();
+        let _ = answer_again(&bytes, &before, &local());
     }
 }
