@@ -9,7 +9,7 @@ HAS_NEXTEST := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo yes)
 SEEDS ?= 5000
 FUZZ_SECONDS ?= 60
 
-.PHONY: build run test lint unit flows e2e config tools soak fuzz bench audit prompts schemas clean
+.PHONY: build run test lint differential unit flows e2e config tools soak fuzz bench audit prompts schemas clean
 
 build:
 	cargo build --release
@@ -20,7 +20,7 @@ run: ## the demo centre on loopback; prints what to dial
 ## --- tests -------------------------------------------------------------------------------------------------
 
 # Unit, sim and end-to-end tests come last, so that the last line counts them.
-test: tools lint config flows unit
+test: tools lint config flows differential unit
 
 lint:
 	cargo fmt --all --check
@@ -33,6 +33,9 @@ config:
 
 flows:
 	cargo run --quiet -- flow test --config config
+
+differential: ## our SIP parser beside rsip and rsipstack; outside the workspace, since tokio's features would be unified
+	cargo test --quiet --locked --manifest-path differential/Cargo.toml --target-dir target/differential
 
 unit:
 ifeq ($(HAS_NEXTEST),yes)
