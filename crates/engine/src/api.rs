@@ -300,7 +300,8 @@ pub struct Config {
     pub node: Name,
     pub version: Name,
     pub sip: sip::Config,
-    pub acd: acd::Config,
+    /// Shared: the distributor and a reload hold it too.
+    pub acd: Arc<acd::Config>,
     pub flows: Arc<ivr::Flows>,
     /// Dialled number (user part) to what answers.
     pub routes: BTreeMap<Name, Route>,

@@ -144,7 +144,7 @@ impl Engine {
         self.tell_acd(
             now,
             acd::Input::Configure {
-                config: Arc::new(config.acd.clone()),
+                config: config.acd.clone(),
             },
         );
         self.journal
@@ -230,7 +230,7 @@ impl Engine {
         for queue in &queues {
             self.queue_changed(now, queue, "open");
         }
-        let config = Arc::new(self.config.acd.clone());
+        let config = self.config.acd.clone();
         self.tell_acd(now, acd::Input::Configure { config });
         for (agent, availability) in start.agents {
             if self.config.agents.contains_key(&agent) {

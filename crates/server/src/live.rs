@@ -20,7 +20,8 @@ impl Fixed {
     /// Puts it into a compiled configuration.
     pub fn put_into(&self, compiled: &mut Compiled) {
         let public = &compiled.settings.sip_public;
-        compiled.engine.sip.listeners = self
+        let engine = Arc::make_mut(&mut compiled.engine);
+        engine.sip.listeners = self
             .listeners
             .iter()
             .map(|listener| {
@@ -32,7 +33,7 @@ impl Fixed {
                 }
             })
             .collect();
-        compiled.engine.acd.seed = self.acd_seed;
+        Arc::make_mut(&mut engine.acd).seed = self.acd_seed;
     }
 }
 
@@ -127,7 +128,8 @@ impl Live {
         };
         self.fixed.put_into(&mut compiled);
         let current = self.current();
-        let mut summary = difference::difference(&current.effective, &compiled.effective);
+        let (before, after) = (current.effective.value(), compiled.effective.value());
+        let mut summary = difference::difference(&before, &after);
         summary.extend(credentials_changed(&current, &compiled));
         summary.extend(certificates_changed(&current, &compiled));
         if current
@@ -138,13 +140,13 @@ impl Live {
         {
             summary.push("flows: changed".to_owned());
         }
-        let later = difference::needs_restart(&current.effective, &compiled.effective);
+        let later = difference::needs_restart(&before, &after);
         if !later.is_empty() {
             summary.push(format!("at the next start only: {}", later.join(", ")));
         }
         let compiled = Arc::new(compiled);
         let input = engine::Input::Configure {
-            config: Arc::new(compiled.engine.clone()),
+            config: compiled.engine.clone(),
             by: by.into(),
             summary: summary.clone(),
         };

@@ -90,7 +90,7 @@ pub fn web_setup(
         metrics_token: settings.metrics_token.as_deref().map(Into::into),
         operator: Some(operator.into()),
         hooks: web::Hooks {
-            effective: Box::new(move || shown.current().effective.clone()),
+            effective: Box::new(move || shown.current().effective.value()),
             reload: Box::new(move |by| reloaded.reload_aloud(by).map_err(|refused| refused.0)),
             troubles: Box::new(troubles),
             measure: Box::new(measure),

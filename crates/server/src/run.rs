@@ -133,7 +133,7 @@ pub fn start(
     let counters = Arc::new(Mutex::new(Counters::default()));
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
     let granted = first_ports(&media, &compiled.settings.rtp.bind)?;
-    let engine = Engine::new(Arc::new(compiled.engine.clone()), random()?);
+    let engine = Engine::new(compiled.engine.clone(), random()?);
     let mut start = durable.recovery.start(
         durable.opened.boot,
         Time::from_nanos(durable.opened.last_at),

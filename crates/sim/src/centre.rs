@@ -89,7 +89,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             product: "Cordboard".into(),
             dialogs: sip::DialogRules::default(),
         },
-        acd: acd::Config {
+        acd: Arc::new(acd::Config {
             seed: 1,
             queues: vec![queue("support"), queue("sales")],
             agents: agents
@@ -104,7 +104,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
                 })
                 .collect(),
             back_off: Duration::from_secs(10),
-        },
+        }),
         flows: Arc::new(ivr::Flows::default()),
         routes,
         queues: [service("support"), service("sales")]

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::{PasswordVerifier, phc::PasswordHash};
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, Method, header, request::Parts};
 use clock::Time;
@@ -419,16 +420,35 @@ fn proves(secret: &Password, given: &str) -> bool {
         Password::Argon2(hash) => hash,
         Password::None | Password::Demo(_) => NOBODY,
     };
-    let verified = PasswordHash::new(hash).is_ok_and(|hash| {
-        argon2::Argon2::default()
-            .verify_password(given.as_bytes(), &hash)
-            .is_ok()
-    });
+    let verified = PasswordHash::new(hash).is_ok_and(|hash| verifies(&hash, given) == Some(true));
     match secret {
         Password::Argon2(_) => verified,
         Password::Demo(password) => same(password, given),
         Password::None => false,
     }
+}
+
+/// What Argon2 works in, kept: taken anew each time, its 19 MB would stay in the heap of every thread that has ever verified a password.
+static WORKSPACE: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+
+/// Whether this is the password of a hash; `None` for a hash of another kind.
+fn verifies(hash: &PasswordHash, given: &str) -> Option<bool> {
+    let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = Version::try_from(hash.version.unwrap_or_default()).ok()?;
+    let params = Params::try_from(hash).ok()?;
+    let blocks = params.block_count();
+    let mut workspace = WORKSPACE.lock().unwrap_or_else(PoisonError::into_inner);
+    if workspace.len() < blocks {
+        workspace.resize(blocks, Block::new());
+    }
+    let mut found = [0; Output::MAX_LENGTH];
+    let found = found.get_mut(..expected.len())?;
+    Argon2::new(algorithm, version, params)
+        .hash_password_into_with_memory(given.as_bytes(), salt, found, &mut workspace[..blocks])
+        .ok()?;
+    // Compares in constant time.
+    Some(Output::new(found).ok()? == *expected)
 }
 
 /// 256 bits of chance, in hexadecimal.
@@ -478,6 +498,24 @@ mod tests {
         assert!(!proves(&Password::None, ""));
         assert!(proves(&Password::Demo("demo-1001".into()), "demo-1001"));
         assert!(!proves(&Password::Demo("demo-1001".into()), "demo-1002"));
+    }
+
+    #[test]
+    fn a_hash_of_any_cost_is_verified_in_the_same_memory() {
+        use argon2::PasswordHasher;
+        for (memory, rounds) in [(64, 1), (19_456, 2), (32, 3)] {
+            let params = Params::new(memory, rounds, 1, None).unwrap();
+            let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+                .hash_password_with_salt(b"geheim", b"sixteen octets..")
+                .unwrap();
+            let secret = Password::Argon2(hash.to_string().into());
+            assert!(proves(&secret, "geheim"));
+            assert!(!proves(&secret, "Geheim"));
+        }
+        assert!(!proves(
+            &Password::Argon2("$scrypt$ln=1$c2FsdHNhbHQ$aGFzaA".into()),
+            ""
+        ));
     }
 
     #[test]

@@ -271,7 +271,7 @@ fn a_reload_says_what_changes() {
     .0
     .unwrap();
     assert_eq!(
-        difference::difference(&one.effective, &two.effective),
+        difference::difference(&one.effective.value(), &two.effective.value()),
         [
             "sip.port: 5060 → 1",
             "queue support: ring 20s → 5s",
@@ -280,10 +280,10 @@ fn a_reload_says_what_changes() {
         ]
     );
     assert_eq!(
-        difference::needs_restart(&one.effective, &two.effective),
+        difference::needs_restart(&one.effective.value(), &two.effective.value()),
         ["sip.port"]
     );
-    assert!(difference::difference(&one.effective, &one.effective).is_empty());
+    assert!(difference::difference(&one.effective.value(), &one.effective.value()).is_empty());
 }
 
 /// The published schemas are those that the check uses; `UPDATE_SCHEMAS=1` writes them.
@@ -359,7 +359,7 @@ fn trunks_rules_and_accounts_are_compiled_without_showing_the_password() {
         "a national number of the trunk's country"
     );
     assert_eq!(&*compiled.engine.agents["1001"].may_call, ["world".into()]);
-    assert!(!compiled.effective.to_string().contains("s3cret"));
+    assert!(!compiled.effective.value().to_string().contains("s3cret"));
     assert!(!format!("{compiled:?}").contains("s3cret"), "nor in Debug");
 }
 

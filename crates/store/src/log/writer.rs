@@ -33,7 +33,7 @@ pub const QUEUED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// One write to disk. Bounds the latency of what comes behind it.
 const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A group is begun no sooner than this after the last one: what comes in between shares its sync. The first record after a pause does not wait.
-const GROUP_EVERY: Duration = Duration::from_millis(4);
+const GROUP_EVERY: Duration = Duration::from_millis(8);
 /// Between two tries on a failing disk.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// A record in memory beyond its texts.
