@@ -35,7 +35,7 @@ flows:
 	cargo run --quiet -- flow test --config config
 
 differential: ## our SIP parser beside rsip and rsipstack; outside the workspace, since tokio's features would be unified
-	cargo test --quiet --locked --manifest-path differential/Cargo.toml --target-dir target/differential
+	cargo test --quiet --locked --manifest-path tests/differential/Cargo.toml --target-dir target/differential
 
 unit:
 ifeq ($(HAS_NEXTEST),yes)

@@ -14,10 +14,10 @@ pub struct Sample {
 /// Where messages stand, and what they are called in the table: torture messages from the RFCs, what real programs and our own
 /// ladders sent (`samples/README.md`), and the seeds of the fuzzer.
 const PLACES: [(&str, &str); 4] = [
-    ("rfc4475", "../crates/sip/tests/torture/rfc4475"),
-    ("rfc5118", "../crates/sip/tests/torture/rfc5118"),
+    ("rfc4475", "../../crates/sip/tests/torture/rfc4475"),
+    ("rfc5118", "../../crates/sip/tests/torture/rfc5118"),
     ("", "samples"),
-    ("fuzz", "../fuzz/corpus/message"),
+    ("fuzz", "../../fuzz/corpus/message"),
 ];
 
 /// Those that are well-formed, in the order of their names.
