@@ -165,6 +165,7 @@ impl World {
                     target,
                     from_display: None,
                     from_user: "2000".into(),
+                    private: false,
                     sdp: SDP.into(),
                     headers: Vec::new(),
                 })));

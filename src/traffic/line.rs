@@ -80,6 +80,7 @@ impl Line {
             target: Target::Uri(format!("sip:{number}@{}", self.centre).into()),
             from_display: None,
             from_user: from.to_owned(),
+            private: false,
             sdp,
             headers: Vec::new(),
         };

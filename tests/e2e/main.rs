@@ -18,6 +18,7 @@ mod dns;
 mod events;
 mod hostile;
 mod http;
+mod identity;
 mod ipv6;
 mod ivr;
 mod kamailio;

@@ -329,6 +329,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// By trunk.
     pub inbound: BTreeMap<Name, Inbound>,
+    /// Agents see the numbers of callers who want not to be known, where a trusted trunk tells them.
+    pub show_withheld: bool,
     /// Tell every SIP message as [`Output::Captured`].
     pub capture: bool,
 }
@@ -366,4 +368,19 @@ pub struct AgentAccount {
     pub contact: Option<Name>,
     /// Classes of outside numbers that this agent may call; none is internal numbers only.
     pub may_call: Arc<[Name]>,
+    pub auto_answer: AutoAnswer,
+}
+
+/// How an agent's phone is asked to answer the calls of queues by itself. There is no standard that phones follow: each make has its word for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AutoAnswer {
+    /// It rings.
+    #[default]
+    Off,
+    /// `Call-Info: <…>;answer-after=0`: Snom, Linphone, baresip, Grandstream.
+    CallInfo,
+    /// `Alert-Info: <…>;info=alert-autoanswer;delay=0`: Yealink, Gigaset, Mitel (Aastra), baresip.
+    AlertInfo,
+    /// In both words, for a floor of many makes.
+    Both,
 }

@@ -9,6 +9,7 @@ use crate::Engine;
 use crate::api::{Count, Output, Route};
 use crate::contact::{Ask, Beginning, Contact, Leg, LegState, LookUp, Stage};
 use crate::event::{Direction, EventKind};
+use crate::identity::Signalling;
 use crate::outbound::{Barred, Destination, Outside};
 use crate::timers::Kind;
 
@@ -198,8 +199,12 @@ impl Engine {
             may_call,
             caller: incoming.leg,
             caller_display: incoming.caller.display.clone(),
+            withheld: incoming.caller.anonymous,
+            signalling: Signalling::of(&incoming.signalled, country),
             lang: self.config.default_lang,
         });
+        let hidden = contact.hides_number(&self.config);
+        let (withheld, signalling) = (contact.withheld, contact.signalling.clone());
         self.contacts.insert(number, contact);
         self.timers
             .set(number, Kind::MaxCall, now + self.config.max_call);
@@ -210,8 +215,10 @@ impl Engine {
             entry: entry_name(lead),
             trunk,
             by: by.clone(),
-            ani: Some(shown),
+            ani: (!hidden).then_some(shown),
             dnis,
+            withheld,
+            signalling,
         };
         self.note(now, number, kind);
         if let Some(agent) = by

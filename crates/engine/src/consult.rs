@@ -109,6 +109,8 @@ impl Engine {
             may_call: [].into(),
             caller: leg,
             caller_display: account.map(|account| account.name.clone()),
+            withheld: false,
+            signalling: None,
             lang: self.config.default_lang,
         });
         contact.consults_for = Some(of);
@@ -126,6 +128,8 @@ impl Engine {
             by: Some(agent.clone()),
             ani: Some(agent.to_string()),
             dnis,
+            withheld: false,
+            signalling: None,
         };
         self.note(now, number, kind);
         number

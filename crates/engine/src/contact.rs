@@ -8,6 +8,7 @@ use clock::Time;
 use sip::LegId;
 
 use crate::event::{ContactId, Direction};
+use crate::identity::Signalling;
 
 type Name = Arc<str>;
 
@@ -28,6 +29,9 @@ pub(crate) struct Contact {
     pub(crate) may_call: Arc<[Name]>,
     pub(crate) caller: LegId,
     pub(crate) caller_display: Option<String>,
+    /// The caller wants not to be known to others.
+    pub(crate) withheld: bool,
+    pub(crate) signalling: Option<Arc<Signalling>>,
     pub(crate) look_up: LookUp,
     pub(crate) class: Option<Name>,
     pub(crate) stage: Stage,
@@ -66,6 +70,8 @@ pub(crate) struct Beginning {
     pub(crate) may_call: Arc<[Name]>,
     pub(crate) caller: LegId,
     pub(crate) caller_display: Option<String>,
+    pub(crate) withheld: bool,
+    pub(crate) signalling: Option<Arc<Signalling>>,
     pub(crate) lang: media::Lang,
 }
 
@@ -81,6 +87,8 @@ impl Contact {
             may_call,
             caller,
             caller_display,
+            withheld,
+            signalling,
             lang,
         } = beginning;
         Contact {
@@ -94,6 +102,8 @@ impl Contact {
             may_call,
             caller,
             caller_display,
+            withheld,
+            signalling,
             look_up: LookUp::Pending {
                 since: arrived,
                 late: false,

@@ -70,11 +70,7 @@ impl Engine {
             return;
         };
         let facts = ivr::Facts {
-            ani: contact
-                .ani
-                .e164
-                .clone()
-                .unwrap_or_else(|| contact.ani.raw.clone()),
+            ani: contact.number_in_flow(&self.config),
             dnis: contact.dnis.to_string(),
             // Nothing is known of the caller's language yet: the flow asks, or the customer's record says.
             lang: None,

@@ -11,6 +11,8 @@ use clock::Time;
 use crm::Pop;
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Signalling;
+
 type Name = Arc<str>;
 
 /// A contact's name outside: `{node}-{boot}-{counter}`. A replay makes the same ones. Inside the ACD it is the number `boot << 40 | counter`.
@@ -61,9 +63,11 @@ impl Event {
                 direction,
                 ani,
                 dnis,
+                signalling,
                 ..
             } => {
                 seal("ani", ani.take().map(Into::into));
+                seal("signalling", signalling.take().and_then(as_json));
                 // The number that an agent calls outside is a customer's.
                 if *direction == Direction::Outbound {
                     let called = std::mem::replace(dnis, "".into());
@@ -74,19 +78,13 @@ impl Event {
                 ani,
                 pop,
                 flow_data,
+                signalling,
                 ..
             } => {
                 seal("ani", ani.take().map(Into::into));
-                seal(
-                    "pop",
-                    pop.take().and_then(|pop| serde_json::to_value(pop).ok()),
-                );
-                seal(
-                    "flow_data",
-                    flow_data
-                        .take()
-                        .and_then(|data| serde_json::to_value(data).ok()),
-                );
+                seal("pop", pop.take().and_then(as_json));
+                seal("flow_data", flow_data.take().and_then(as_json));
+                seal("signalling", signalling.take().and_then(as_json));
             }
             EventKind::IvrStep { input, .. } => seal("input", input.take().map(Into::into)),
             EventKind::ContactDisposition { note, .. } => seal("note", note.take().map(Into::into)),
@@ -172,6 +170,10 @@ impl Event {
     }
 }
 
+fn as_json(value: impl Serialize) -> Option<serde_json::Value> {
+    serde_json::to_value(value).ok()
+}
+
 /// The kinds. `type` is the CloudEvents type, `data` its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
@@ -200,6 +202,12 @@ pub enum EventKind {
         /// Personal in outbound calls: then it is the customer's number.
         #[serde(default)]
         dnis: Name,
+        /// The caller wants not to be known (RFC 3323): `ani` is absent then, unless the centre shows such numbers.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        withheld: bool,
+        /// Personal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signalling: Option<Arc<Signalling>>,
     },
     #[serde(rename = "contact.identified")]
     ContactIdentified {
@@ -237,6 +245,11 @@ pub enum EventKind {
         /// Data that the flow set for the desk. Personal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         flow_data: Option<BTreeMap<String, String>>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        withheld: bool,
+        /// Personal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signalling: Option<Arc<Signalling>>,
     },
     /// `requeued` says that the visit goes on in its old place.
     #[serde(rename = "contact.offer_ended")]

@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
 //! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
-//! `direct` (extensions), `outbound` (trunks, class of service), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
+//! `direct` (extensions), `outbound` (trunks, class of service), `identity` (who calls, and who is shown it), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
 //! `transfer`, `consult`, `refer` and `replaces` (calls that move), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
@@ -25,6 +25,7 @@ mod dialogue;
 mod direct;
 mod early;
 mod hold;
+pub mod identity;
 pub mod inbound;
 mod journal;
 mod ladder;
@@ -44,8 +45,8 @@ mod waiting;
 pub use sip::TrunkState;
 
 pub use api::{
-    AcdRecord, AgentAccount, Answer, Command, Config, Count, Input, OpenContact, Output,
-    QueueService, Refusal, Reply, Route, Start, Token, Verb,
+    AcdRecord, AgentAccount, Answer, AutoAnswer, Command, Config, Count, Input, OpenContact,
+    Output, QueueService, Refusal, Reply, Route, Start, Token, Verb,
 };
 pub use event::{
     AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage,

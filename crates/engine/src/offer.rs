@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Time;
+use sip::identity::ANONYMOUS;
 use sip::{Cause, LegId, Target};
 
 use crate::Engine;
-use crate::api::{Count, Output};
+use crate::api::{AutoAnswer, Config, Count, Output};
 use crate::contact::{Contact, Leg, LegState, Offer, Stage, Talk};
 use crate::event::{AgentState, EventKind};
 use crate::journal::millis;
@@ -22,26 +23,44 @@ pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
 struct Shown {
     display: Option<String>,
     user: String,
+    /// The number is withheld.
+    private: bool,
 }
 
-fn shown(contact: &Contact) -> Shown {
+fn shown(contact: &Contact, config: &Config) -> Shown {
     let customer = contact
         .look_up
         .pop()
         .and_then(|pop| pop.customers.first())
         .map(|customer| customer.name.clone());
-    let number = contact
-        .ani
-        .e164
-        .clone()
-        .unwrap_or_else(|| contact.ani.raw.clone());
+    let private = contact.hides_number(config);
+    let said = contact.caller_display.clone().filter(|_| !private);
     Shown {
-        display: customer.or_else(|| contact.caller_display.clone()),
-        user: if number.is_empty() {
-            "anonymous".to_owned()
-        } else {
-            number
-        },
+        display: customer.or(said),
+        user: contact
+            .number_shown(config)
+            .filter(|number| !number.is_empty())
+            .unwrap_or_else(|| ANONYMOUS.to_owned()),
+        private,
+    }
+}
+
+/// Asks a phone to answer by itself, in the words of its make.
+fn auto_answer(how: AutoAnswer, realm: &str) -> Vec<(String, String)> {
+    let call_info = || {
+        let value = format!("<sip:{realm}>;answer-after=0");
+        ("Call-Info".to_owned(), value)
+    };
+    let alert_info = || {
+        // The URI would be the tone to ring with: there is none to fetch.
+        let value = "<http://127.0.0.1>;info=alert-autoanswer;delay=0";
+        ("Alert-Info".to_owned(), value.to_owned())
+    };
+    match how {
+        AutoAnswer::Off => vec![],
+        AutoAnswer::CallInfo => vec![call_info()],
+        AutoAnswer::AlertInfo => vec![alert_info()],
+        AutoAnswer::Both => vec![call_info(), alert_info()],
     }
 }
 
@@ -78,15 +97,11 @@ impl Engine {
             group,
             ring_ms: millis(ring),
             dnis: contact.dnis.clone(),
-            ani: Some(
-                contact
-                    .ani
-                    .e164
-                    .clone()
-                    .unwrap_or_else(|| contact.ani.raw.clone()),
-            ),
+            ani: contact.number_shown(&self.config),
             pop: contact.look_up.pop().cloned(),
             flow_data: (!contact.flow_data.is_empty()).then(|| contact.flow_data.clone()),
+            withheld: contact.withheld,
+            signalling: contact.signalling_shown(&self.config),
         };
         let offer_number = contact.offers;
         let sequence = self.note(now, number, kind);
@@ -180,7 +195,9 @@ impl Engine {
         agent: &Name,
     ) -> Option<LegId> {
         let contact = self.contacts.get(&number)?;
-        let (caller, id, shown) = (contact.caller, contact.id.clone(), shown(contact));
+        let (caller, id) = (contact.caller, contact.id.clone());
+        let shown = shown(contact, &self.config);
+        let from_queue = matches!(contact.stage, Stage::Popping(_));
         let plane = self.legs.get(&caller)?.port?.plane;
         let port = self.ports.take_on(plane)?;
         let leg = self.sip.new_leg();
@@ -188,18 +205,20 @@ impl Engine {
         record.contact = Some(number);
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
-        let target = match self
-            .config
-            .agents
-            .get(agent)
-            .and_then(|account| account.contact.clone())
-        {
+        let account = self.config.agents.get(agent);
+        // A colleague who calls does not find an open microphone: only what the distributor sends is answered unasked.
+        let how = account
+            .filter(|_| from_queue)
+            .map(|account| account.auto_answer);
+        let asked = auto_answer(how.unwrap_or_default(), &self.config.sip.realm);
+        let target = match account.and_then(|account| account.contact.clone()) {
             Some(contact) => Target::Uri(contact),
             None => Target::User(agent.clone()),
         };
         self.heads_for(now, leg, &target);
         let sdp = self.prepare_offer(leg, caller)?;
-        let headers = vec![("X-Cordboard-Contact".to_owned(), id.to_string())];
+        let mut headers = vec![("X-Cordboard-Contact".to_owned(), id.to_string())];
+        headers.extend(asked);
         self.tell_sip(
             now,
             sip::Command::Invite(sip::Invite {
@@ -207,6 +226,7 @@ impl Engine {
                 target,
                 from_display: shown.display,
                 from_user: shown.user,
+                private: shown.private,
                 sdp,
                 headers,
             }),

@@ -269,6 +269,8 @@ impl Engine {
     ) -> Option<LegId> {
         let contact = self.contacts.get(&number)?;
         let (caller, id) = (contact.caller, contact.id.clone());
+        // What the far end sees is a number of ours: only who calls from inside has a say in it.
+        let private = contact.withheld && contact.by.is_some();
         let plane = self.legs.get(&caller)?.port?.plane;
         let port = self.ports.take_on(plane)?;
         let leg = self.sip.new_leg();
@@ -286,6 +288,7 @@ impl Engine {
                 target,
                 from_display: None,
                 from_user: outside.caller_id.to_string(),
+                private,
                 sdp,
                 headers: vec![("X-Cordboard-Contact".to_owned(), id.to_string())],
             }),

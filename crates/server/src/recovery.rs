@@ -216,6 +216,8 @@ mod tests {
                 by: None,
                 ani: None,
                 dnis: "2000".into(),
+                withheld: false,
+                signalling: None,
             };
             apply(&mut recovery, u64::from(n), kind);
             let kind = EventKind::ContactQueued {

@@ -60,6 +60,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             .address
             .map(|address| format!("sip:{}@{address}", agent.id).into()),
         may_call: [].into(),
+        auto_answer: engine::AutoAnswer::Off,
     };
     let listen = crate::world::ENGINE.parse().expect("a literal address");
     Config {
@@ -128,6 +129,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         announce_unknown: false,
         outbound: engine::outbound::Outbound::default(),
         inbound: BTreeMap::new(),
+        show_withheld: false,
         capture: false,
     }
 }

@@ -147,6 +147,7 @@ impl Phone {
             target: Target::Uri(format!("sip:{number}@{}", self.engine).into()),
             from_display: None,
             from_user: from.to_owned(),
+            private: false,
             sdp,
             headers,
         };

@@ -198,6 +198,7 @@ fn call(bench: &mut Bench, n: u32) {
         target: Target::Uri("sip:a0001@127.0.0.1:6000".into()),
         from_display: None,
         from_user: "13800138000".into(),
+        private: false,
         sdp: Bytes::from_static(SDP.as_bytes()),
         headers: Vec::new(),
     }));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::identity::Signalled;
 use crate::locate::{Answer, Question};
 use crate::message::Message;
 use crate::trunk::{Trunk, TrunkState};
@@ -136,6 +137,8 @@ pub struct Invite {
     /// Shown to the called phone: display name and user part of From; host is ours.
     pub from_display: Option<String>,
     pub from_user: String,
+    /// The caller wants not to be known to the called party (RFC 3323): a trusted trunk is told who it is and to keep it, others are not.
+    pub private: bool,
     pub sdp: Bytes,
     /// Further headers, e.g. P-Asserted-Identity, Call-Info, Alert-Info.
     pub headers: Vec<(String, String)>,
@@ -304,6 +307,8 @@ pub struct Incoming {
     pub dialled: String,
     /// Who says to be calling.
     pub caller: Caller,
+    /// What else is said of them, and of the way that the call came.
+    pub signalled: Signalled,
     pub call_id: String,
     /// The call of ours that this one shall take the place of (RFC 3891). Whether its caller may is the engine's to say.
     pub replaces: Option<LegId>,

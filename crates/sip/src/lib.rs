@@ -10,6 +10,7 @@ mod dialog;
 pub mod digest;
 pub mod endpoint;
 pub mod framing;
+pub mod identity;
 pub mod locate;
 pub mod message;
 pub mod registrar;
@@ -27,4 +28,5 @@ pub use endpoint::{
     Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest,
     overload_response, urgency,
 };
-pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState};
+pub use identity::Signalled;
+pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState, Trust};

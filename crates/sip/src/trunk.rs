@@ -14,12 +14,24 @@ pub struct Trunk {
     pub addresses: Vec<Net>,
     /// Its requests come over TLS with a certificate that is good for this name, wherever they come from; then the addresses do not count.
     pub certificate: Option<Arc<str>>,
+    /// Whether it is believed, and told who calls.
+    pub trust: Trust,
     /// Calls at once, both directions together.
     pub max_calls: usize,
     /// New calls in one second, both directions together; 0 is no bound.
     pub calls_per_second: u32,
     /// Where calls to the outside go; a trunk without it only calls in.
     pub carrier: Option<Carrier>,
+}
+
+/// Whether a trunk is in our trust domain (RFC 3324).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// What it asserts of a caller is believed, and it is told of ours, those among them who want not to be known to others.
+    #[default]
+    Full,
+    /// Its assertions are ignored, and it learns nothing of who wants not to be known.
+    None,
 }
 
 impl Trunk {

@@ -260,6 +260,7 @@ fn large(world: &mut World, uri: &str) -> LegId {
         target: Target::Uri(uri.into()),
         from_display: None,
         from_user: "2000".into(),
+        private: false,
         sdp: SDP.into(),
         headers: vec![("X-Long".into(), "x".repeat(1000))],
     }));

@@ -22,6 +22,7 @@ fn trunk(name: &str, address: &str) -> Trunk {
         addresses: vec![host.parse().unwrap()],
         max_calls: 2,
         calls_per_second: 0,
+        trust: sip::Trust::Full,
         certificate: None,
         carrier: Some(Carrier {
             domain: format!("{name}.example"),

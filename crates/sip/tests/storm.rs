@@ -338,6 +338,7 @@ impl Storm {
                     target: Target::Uri(format!("sip:a@{}", ADDRESSES[to]).into()),
                     from_display: None,
                     from_user: "2000".into(),
+                    private: false,
                     sdp: SDP.into(),
                     headers: Vec::new(),
                 })));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clock::Time;
 use crm::{CustomerId, Pop};
 use engine::event::{AgentState, ContactId, Direction, Event, EventKind, Exit, Outcome};
+use engine::identity::Signalling;
 use serde::{Deserialize, Serialize};
 
 type Name = Arc<str>;
@@ -72,9 +73,14 @@ pub struct Contact {
     /// Sequence of its `contact.arrived`, whose sealed part has the number; 0 in snapshots of old.
     #[serde(default)]
     pub arrived_sequence: u64,
+    /// The caller wants not to be known.
+    #[serde(default)]
+    pub withheld: bool,
     /// Personal, as all that follows.
     #[serde(skip)]
     pub ani: Option<String>,
+    #[serde(skip)]
+    pub signalling: Option<Arc<Signalling>>,
     #[serde(skip)]
     pub pop: Option<Pop>,
     #[serde(skip)]
@@ -145,11 +151,15 @@ impl Board {
             }
             if let Some(event) = arrived(contact.arrived_sequence)?
                 && let EventKind::ContactArrived {
-                    contact: id, ani, ..
+                    contact: id,
+                    ani,
+                    signalling,
+                    ..
                 } = &event.kind
                 && *id == contact.id
             {
                 contact.ani.clone_from(ani);
+                contact.signalling.clone_from(signalling);
                 contact.person = person(&event, ani.as_ref());
             }
         }
@@ -196,6 +206,8 @@ impl Board {
             by,
             ani,
             dnis,
+            withheld,
+            signalling,
             ..
         } = &event.kind
         else {
@@ -224,7 +236,9 @@ impl Board {
             visits: Vec::new(),
             closed_sequence: 0,
             arrived_sequence: event.sequence,
+            withheld: *withheld,
             ani: ani.clone(),
+            signalling: signalling.clone(),
             pop: None,
             flow_data: None,
             person,
@@ -467,6 +481,8 @@ mod tests {
                 by: None,
                 ani: Some(format!("+861380013800{n}")),
                 dnis: "2000".into(),
+                withheld: false,
+                signalling: None,
             },
         };
         let mut board = Board::default();

@@ -40,13 +40,19 @@ pub fn index_closed(hub: &Hub, store: &Store) -> Result<usize, StoreError> {
 
 fn row(contact: &Contact) -> ClosedContact {
     let mut form = view::contact(contact);
-    let ani = form.ani.take();
-    let personal = ani.map(|ani| Personal {
-        person: contact
-            .person
-            .clone()
-            .unwrap_or_else(|| format!("tel:{ani}").into()),
-        json: serde_json::json!({ "ani": ani }).to_string().into(),
+    let mut personal = serde_json::Map::new();
+    if let Some(ani) = form.ani.take() {
+        personal.insert("ani".to_owned(), ani.into());
+    }
+    if let Some(signalling) = form.signalling.take() {
+        let json = serde_json::to_value(signalling).expect("plain data with string keys");
+        personal.insert("signalling".to_owned(), json);
+    }
+    let by_number = || contact.ani.as_ref().map(|ani| format!("tel:{ani}").into());
+    let person = contact.person.clone().or_else(by_number);
+    let personal = (!personal.is_empty()).then(|| Personal {
+        person: person.unwrap_or_else(|| "tel:".into()),
+        json: serde_json::Value::Object(personal).to_string().into(),
     });
     let text = |name: &Option<Arc<str>>| name.as_deref().map(str::to_owned);
     ClosedContact {

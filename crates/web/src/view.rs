@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clock::Time;
+use engine::identity::Signalling;
 use metrics::{AgentTotals, Fold, Handling, QueueTotals, kpi};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +22,14 @@ pub struct ContactView {
     pub direction: &'static str,
     /// E.164 where valid, else as signalled; null when withheld or erased.
     pub ani: Option<String>,
+    /// The caller wants not to be known (RFC 3323).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     pub dnis: String,
+    /// What its trunk said of the caller and the way that the call came: `asserted`, `called_party`, `diversions`, `history`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub signalling: Option<Arc<Signalling>>,
     /// The best match of the caller's number.
     pub customer: Option<String>,
     /// Everybody on the caller's number.
@@ -138,6 +146,8 @@ pub fn contact(contact: &Contact) -> ContactView {
         channel: contact.channel.to_string(),
         direction: metrics::totals::DIRECTIONS[contact.direction as usize].1,
         ani: contact.ani.clone(),
+        withheld: contact.withheld,
+        signalling: contact.signalling.clone(),
         dnis: contact.dnis.to_string(),
         customer: contact.customers.first().map(|id| id.0.to_string()),
         customers: contact

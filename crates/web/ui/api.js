@@ -78,10 +78,10 @@ function apply(live, { type, time, data }) {
 }
 
 const changes = {
-  "contact.arrived": (d, time) => ({ arrived: time, ani: d.ani ?? null, dnis: d.dnis, direction: d.direction, agent: d.by ?? null }),
+  "contact.arrived": (d, time) => ({ arrived: time, ani: d.ani ?? null, withheld: d.withheld ?? false, signalling: d.signalling ?? null, dnis: d.dnis, direction: d.direction, agent: d.by ?? null }),
   "contact.identified": (d) => ({ customers: d.customers, customer: d.customers[0] ?? null, class: d.class }),
   "contact.queued": (d) => ({ state: "waiting", queue: d.queue, agent: null }),
-  "contact.offered": (d, _, c) => ({ state: "offered", queue: d.queue, agent: d.agent, pop: d.pop ?? null, flow_data: d.flow_data ?? null, ani: d.ani ?? c.ani }),
+  "contact.offered": (d, _, c) => ({ state: "offered", queue: d.queue, agent: d.agent, pop: d.pop ?? null, flow_data: d.flow_data ?? null, ani: d.ani ?? c.ani, withheld: d.withheld ?? c.withheld, signalling: d.signalling ?? c.signalling }),
   "contact.offer_ended": () => ({ state: "waiting", agent: null }),
   "contact.answered": (d, time) => ({ state: "connected", agent: d.agent, answered: time }),
   "contact.held": () => ({ held: true }),

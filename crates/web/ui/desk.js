@@ -30,7 +30,9 @@ function drawContact() {
   if (!one) { box.replaceChildren(make("p", { class: "note" }, t("noContact"))); return; }
   const [first, ...others] = one.pop?.customers ?? [];
   const name = first?.name ?? t("unknown");
-  const facts = [[t("number"), one.ani], [t("queue"), one.queue], ...Object.entries(one.flow_data ?? {}), [t("alsoHere"), others.map((other) => other.name).join(", ")]];
+  const number = one.ani ?? (one.withheld ? t("withheld") : null);
+  const diverted = (one.signalling?.diversions ?? []).map((by) => by.reason ? `${by.from} (${by.reason})` : by.from).join(", ");
+  const facts = [[t("number"), number], [t("diverted"), diverted], [t("queue"), one.queue], ...Object.entries(one.flow_data ?? {}), [t("alsoHere"), others.map((other) => other.name).join(", ")]];
   box.replaceChildren(
     make("div", { class: "head" },
       first?.class ? make("span", { class: "class", title: t("valueClass", { n: first.class }), "aria-label": t("valueClass", { n: first.class }), role: "img" }, first.class) : null,
@@ -72,7 +74,7 @@ async function ask(method, path, body) {
 
 function happened({ type, data }) {
   if (type === "contact.offered" && data.agent === who.user) {
-    const name = data.pop?.customers[0]?.name ?? data.ani ?? t("unknown");
+    const name = data.pop?.customers[0]?.name ?? data.ani ?? t(data.withheld ? "withheld" : "unknown");
     byId("news").textContent = t("incoming", { name });
     document.title = `☎ ${name}`;
   } else if (["contact.answered", "contact.offer_ended", "contact.closed"].includes(type)) document.title = t("desk");

@@ -19,7 +19,7 @@ const words = {
   reason: ["Reason", "原因"], break: ["Break", "小休"], lunch: ["Lunch", "用餐"], meeting: ["Meeting", "会议"], training: ["Training", "培训"], rona: ["Did not answer", "久振未接"], declined: ["Declined", "拒接"], other: ["Other", "其他"],
   myState: ["My state", "我的状态"], contact: ["Contact", "联络"], noContact: ["No contact now.", "当前没有联络。"], unknown: ["Unknown caller", "未知来电"],
   incoming: ["Incoming: {name}", "来电：{name}"],
-  number: ["Number", "号码"], queue: ["Queue", "队列"], queues: ["Queues", "队列"], agents: ["Agents", "坐席"], contacts: ["Contacts", "联络"],
+  number: ["Number", "号码"], withheld: ["Number withheld", "号码未公开"], diverted: ["Diverted from", "转接自"], queue: ["Queue", "队列"], queues: ["Queues", "队列"], agents: ["Agents", "坐席"], contacts: ["Contacts", "联络"],
   valueClass: ["Class {n}", "客户等级 {n}"], lastContacts: ["Last contacts", "最近联络"], firstContact: ["First contact.", "首次联络。"], alsoHere: ["Also on this number", "同号码客户"],
   myDay: ["My day", "我的今日"], handled: ["Handled", "处理量"], talk: ["Talk", "通话"], hold: ["Hold", "保持"], acw: ["Wrap-up", "话后"], idle: ["Ready time", "就绪时长"], aht: ["AHT", "平均处理时长"], occupancy: ["Occupancy", "工时利用率"], answerRate: ["Offers answered", "接起率"],
   longest: ["Longest wait", "最长等待"], sl: ["Service level", "服务水平"], asa: ["ASA", "平均应答速度"], abandonment: ["Abandonment", "放弃率"], offeredToday: ["Offered today", "今日来电"], answeredToday: ["Answered", "已接"],

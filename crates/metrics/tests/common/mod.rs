@@ -50,6 +50,8 @@ impl Feed {
             by: None,
             ani: None,
             dnis: "2000".into(),
+            withheld: false,
+            signalling: None,
         };
         self.tell(at, kind);
     }

@@ -10,7 +10,7 @@ use sip::message::{Host, Scheme};
 use super::check::Check;
 use super::compile::{Account, Password, Settings, levels};
 use super::credential;
-use super::form::{Agent, Digest, Role};
+use super::form::{Agent, AutoAnswer, Digest, Role};
 use super::read::{AGENTS, QUEUES};
 use super::value::{Length, Placed};
 use super::walk::near;
@@ -75,6 +75,11 @@ impl Check<'_> {
                     group: agent.group.as_str().into(),
                     contact,
                     may_call: super::check_trunks::names(&agent.may_call),
+                    auto_answer: auto_answer(
+                        agent
+                            .auto_answer
+                            .unwrap_or(self.forms.centre.sip.auto_answer),
+                    ),
                 },
             );
             if agent.role == Role::Agent {
@@ -229,6 +234,15 @@ fn acd_agent(id: &Name, agent: &Agent) -> acd::api::Agent {
         auto_ready: agent.auto_ready,
         wrap_up: agent.wrap_up.map(|Length(wrap_up)| wrap_up),
         fixed: agent.contact.is_some(),
+    }
+}
+
+fn auto_answer(how: AutoAnswer) -> engine::AutoAnswer {
+    match how {
+        AutoAnswer::Off => engine::AutoAnswer::Off,
+        AutoAnswer::CallInfo => engine::AutoAnswer::CallInfo,
+        AutoAnswer::AlertInfo => engine::AutoAnswer::AlertInfo,
+        AutoAnswer::Both => engine::AutoAnswer::Both,
     }
 }
 

@@ -79,6 +79,10 @@ impl Check<'_> {
                 name,
                 addresses,
                 certificate: trunk.certificate.as_ref().map(|name| name.as_str().into()),
+                trust: match trunk.trusted {
+                    true => sip::Trust::Full,
+                    false => sip::Trust::None,
+                },
                 max_calls: trunk.max_calls as usize,
                 calls_per_second: trunk.calls_per_second.unwrap_or(0),
                 carrier,

@@ -190,6 +190,7 @@ pub fn compile(
         announce_unknown: forms.centre.ivr.announce_unknown,
         outbound: trunks.outbound,
         inbound: trunks.inbound,
+        show_withheld: forms.centre.customers.show_withheld_numbers,
         capture: settings.hep.is_some(),
     };
     Compiled {

@@ -61,6 +61,8 @@ pub struct Sip {
     pub session_expires_min: Length,
     /// Which callers acknowledge our ringing and early media (RFC 3262).
     pub reliable_provisionals: ReliableProvisionals,
+    /// How agents' phones are asked to answer the calls of queues by themselves; an agent's own overrides it.
+    pub auto_answer: AutoAnswer,
     /// Send a copy of every SIP message to a HOMER collector.
     pub hep: Option<Hep>,
 }
@@ -99,6 +101,7 @@ impl Default for Sip {
             session_expires: Length::secs(1800),
             session_expires_min: Length::secs(90),
             reliable_provisionals: ReliableProvisionals::Supported,
+            auto_answer: AutoAnswer::Off,
             hep: None,
         }
     }
@@ -162,6 +165,22 @@ pub struct HttpTls {
 pub enum ReliableProvisionals {
     Supported,
     Required,
+}
+
+/// The word in which a phone is asked to answer by itself: phones know one or the other, and most must be told to obey.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum AutoAnswer {
+    /// It rings.
+    #[default]
+    Off,
+    /// `Call-Info: <…>;answer-after=0` (Snom, Linphone, baresip).
+    CallInfo,
+    /// `Alert-Info: <…>;info=alert-autoanswer;delay=0` (Yealink, Gigaset, Mitel, baresip).
+    AlertInfo,
+    /// Both.
+    Both,
 }
 
 /// Digest algorithms of RFC 8760.
@@ -326,6 +345,8 @@ pub enum Language {
 pub struct Customers {
     /// A CSV file that an empty store begins with. Relative to the configuration directory.
     pub first_import: Option<Placed<PathBuf>>,
+    /// Show agents the numbers of callers who want not to be known, where a trusted trunk tells them. Supervisors see them in any case.
+    pub show_withheld_numbers: bool,
 }
 
 /// Bounds.
@@ -500,6 +521,9 @@ pub struct Agent {
     /// Classes of outside numbers that this agent may call (`[[outbound]]` in trunks.toml); without any only internal ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub may_call: Vec<Placed<String>>,
+    /// How this agent's phone is asked to answer by itself, in place of `sip.auto_answer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_answer: Option<AutoAnswer>,
     /// Of the password at the desk (PHC string); `cordboard agent passwd` makes it.
     #[serde(default, skip_serializing)]
     pub password_argon2: Option<Placed<String>>,
@@ -547,6 +571,10 @@ pub struct Trunk {
     /// The name in the certificate that the trunk shows over TLS (`sip.tls.client_ca` verifies it): it is known by this alone then, wherever it calls from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Placed<String>>,
+    /// Whether it is believed when it asserts who calls (`P-Asserted-Identity`), and told of ours who want not to be known. `false` for what is no
+    /// carrier's: a customer's PBX, a gateway that lets everybody say anything.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub trusted: bool,
     /// At once, both directions together.
     #[serde(default = "default_max_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -602,6 +630,14 @@ pub struct Trunk {
     #[serde(default = "default_weight")]
     #[schemars(range(min = 1, max = 1000))]
     pub weight: u16,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 fn default_register_for() -> Placed<Length> {

@@ -15,9 +15,11 @@ use super::uas::with_headers;
 use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
 use crate::api::{Cause, Event, Invite, LegId, Peer, Target, Through};
 use crate::dialog::{self, Dialog, uri_of};
+use crate::identity::ANONYMOUS;
 use crate::locate::Hop;
 use crate::message::{HeaderName, Message, Method, escape_user, quoted};
 use crate::registrar::Binding;
+use crate::trunk::Trust;
 
 /// Where a call of ours goes.
 struct Way {
@@ -30,6 +32,8 @@ struct Way {
     natted: bool,
     /// From's user and host, where they are not the [`Invite`]'s and ours.
     from: Option<(String, String)>,
+    /// What else it is told of the caller.
+    identity: Vec<(String, String)>,
     /// Where else, if not there.
     more: Vec<Hop>,
     account: Option<Arc<str>>,
@@ -37,7 +41,7 @@ struct Way {
 
 impl Endpoint {
     /// [`crate::Command::Invite`].
-    pub(super) fn invite(&mut self, now: Time, invite: Invite) {
+    pub(super) fn invite(&mut self, now: Time, mut invite: Invite) {
         let id = invite.leg;
         if self.legs.contains_key(&id) || self.hops.holds(id) {
             return;
@@ -59,6 +63,7 @@ impl Endpoint {
             Ok(None) => return,
             Err(cause) => return self.never_was(id, cause),
         };
+        invite.headers.extend(way.identity.iter().cloned());
         let elsewhere = Elsewhere::of(&invite, &way.more);
         let dialog = self.calling_dialog(&invite, way);
         let key = self.dialog_key(&dialog.call_id, &dialog.local_tag);
@@ -130,6 +135,7 @@ impl Endpoint {
                     routes: Vec::new(),
                     natted: false,
                     from: None,
+                    identity: Vec::new(),
                     account: None,
                     more,
                 }))
@@ -159,6 +165,7 @@ impl Endpoint {
             routes: binding.path.clone(),
             natted: true,
             from: None,
+            identity: Vec::new(),
             account: None,
             more: Vec::new(),
         }
@@ -172,12 +179,12 @@ impl Endpoint {
         through: &Through,
     ) -> Result<Option<Way>, Cause> {
         let config = self.layer.config.clone();
-        let carrier = config
+        let trunk = config
             .trunks
             .iter()
             .find(|trunk| trunk.name == through.trunk)
-            .and_then(|trunk| trunk.carrier.as_ref())
             .ok_or(Cause::Unreachable)?;
+        let carrier = trunk.carrier.as_ref().ok_or(Cause::Unreachable)?;
         let Some((peer, more)) = self.toward_uri(now, &carrier.next_hop, invite)? else {
             return Ok(None);
         };
@@ -192,6 +199,12 @@ impl Endpoint {
             routes: Vec::new(),
             natted: false,
             from: Some((through.caller.clone(), carrier.domain.clone())),
+            identity: asserted(
+                trunk.trust,
+                &through.caller,
+                &carrier.domain,
+                invite.private,
+            ),
             account: Some(through.trunk.clone()),
             more,
         }))
@@ -220,17 +233,21 @@ impl Endpoint {
     fn calling_dialog(&mut self, invite: &Invite, way: Way) -> Dialog {
         let tag = self.layer.keys.tag();
         let (from_user, host) = match &way.from {
-            Some((user, host)) => (user, host),
-            None => (&invite.from_user, &self.layer.config.realm),
+            // RFC 3323 section 4.1.1.3.
+            _ if invite.private => ("", "anonymous.invalid"),
+            Some((user, host)) => (user.as_str(), host.as_str()),
+            None => (&*invite.from_user, &*self.layer.config.realm),
         };
         let user = if from_user.is_empty() {
-            "anonymous"
+            ANONYMOUS
         } else {
             from_user
         };
+        let unnamed = invite.private.then_some("Anonymous");
         let display = invite
             .from_display
             .as_deref()
+            .or(unnamed)
             .map(|name| format!("{} ", quoted(name)))
             .unwrap_or_default();
         Dialog {
@@ -458,6 +475,19 @@ impl Endpoint {
             self.layer.cancel(now, tx, None);
         }
     }
+}
+
+/// What a trunk is told of the caller beside From: one that we trust hears the number in any case, and that it must go no further (RFC 3325 sections 7 and 9.3).
+fn asserted(trust: Trust, number: &str, domain: &str, private: bool) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    if trust == Trust::Full && !number.is_empty() {
+        let identity = format!("<sip:{}@{domain}>", escape_user(number));
+        headers.push(("P-Asserted-Identity".to_owned(), identity));
+        if private {
+            headers.push(("Privacy".to_owned(), "id".to_owned()));
+        }
+    }
+    headers
 }
 
 /// The dialog as a 2xx to our INVITE makes it (section 12.1.2).

@@ -10,9 +10,11 @@ use super::leg::{Able, Hangup, Leg, LegAlarm, NO_ACK, State, reason_of, unacked}
 use super::requests::sdp_of;
 use super::session::Terms;
 use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
-use crate::api::{Caller, Cause, Event, Identity, Incoming, LegId, Peer};
+use crate::api::{Cause, Event, Identity, Incoming, LegId, Peer};
 use crate::dialog::{Dialog, uri_of};
+use crate::identity::{self, Signalled, Source};
 use crate::message::{Builder, HeaderName, Message, Method};
+use crate::trunk::Trust;
 
 /// How often an unanswered caller hears from us (section 13.3.1.1).
 const MINUTE: Duration = Duration::from_secs(60);
@@ -94,7 +96,12 @@ impl Endpoint {
             .and_then(|uri| uri.user())
             .unwrap_or_default()
             .into_owned();
-        let caller = caller_of(&message, &identity);
+        let source = self.source_of(&identity);
+        let caller = identity::caller(&message, source);
+        let signalled = Signalled::of(&message, source);
+        if signalled.passed_over > 0 {
+            self.layer.count("identity_header");
+        }
         let call_id = message.call_id().to_owned();
         let sdp = sdp_of(&message);
         self.layer.emit(Event::Incoming(Incoming {
@@ -102,12 +109,28 @@ impl Endpoint {
             identity,
             dialled,
             caller,
+            signalled,
             call_id,
             replaces,
             sdp,
             peer,
             message,
         }));
+    }
+
+    /// How far what a call says of itself is believed.
+    fn source_of(&self, identity: &Identity) -> Source {
+        let Identity::Trunk(name) = identity else {
+            return Source::User;
+        };
+        let mut trunks = self.layer.config.trunks.iter();
+        match trunks
+            .find(|trunk| trunk.name == *name)
+            .map(|trunk| trunk.trust)
+        {
+            Some(Trust::Full) => Source::Trusted,
+            Some(Trust::None) | None => Source::Foreign,
+        }
     }
 
     /// [`crate::Command::Ring`].
@@ -393,35 +416,4 @@ pub fn with_headers(mut builder: Builder, headers: &[(String, String)]) -> Build
         builder = builder.raw_header(name, value);
     }
     builder
-}
-
-/// Who calls: P-Asserted-Identity from a trunk, else From (RFC 3325 section 9: never believed from others).
-fn caller_of(message: &Message, identity: &Identity) -> Caller {
-    let private = message
-        .values(HeaderName::Privacy)
-        .flat_map(|value| value.split(';'))
-        .any(|word| {
-            let word = word.trim();
-            ["id", "user", "header"]
-                .iter()
-                .any(|kind| word.eq_ignore_ascii_case(kind))
-        });
-    let asserted = match identity {
-        Identity::Trunk(_) => message
-            .addresses(HeaderName::PAssertedIdentity)
-            .find_map(Result::ok),
-        Identity::User(_) => None,
-    };
-    let hidden = |user: &str| user.is_empty() || user.eq_ignore_ascii_case("anonymous");
-    let Some(address) = asserted.or_else(|| message.from().ok()) else {
-        return Caller::default();
-    };
-    let user = address.uri.user().unwrap_or_default().into_owned();
-    let nowhere = matches!(address.uri.host, crate::message::Host::Name(name) if name.eq_ignore_ascii_case("anonymous.invalid"));
-    let anonymous = private || nowhere || hidden(&user);
-    Caller {
-        display: address.display().map(|name| name.into_owned()),
-        anonymous,
-        user,
-    }
 }

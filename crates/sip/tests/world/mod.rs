@@ -415,6 +415,7 @@ impl World {
             target,
             from_display: Some("Queue \"support\"".into()),
             from_user: "2000".into(),
+            private: false,
             sdp: SDP.into(),
             headers: vec![("X-Test".into(), "1".into())],
         }));

@@ -100,19 +100,16 @@ pub async fn list(
         let (found, next) = open_page(&app, &filter, &states, cursor.as_ref(), limit);
         items = found;
         if next.is_some() {
-            return Ok(Json(List { items, next }));
+            return Ok(Json(shown_to(&who, items, next)));
         }
     }
     if matches!(states, States::Open)
         || matches!(states, States::Only(state) if state != ContactState::Closed)
     {
-        return Ok(Json(List { items, next: None }));
+        return Ok(Json(shown_to(&who, items, None)));
     }
     if items.len() == limit {
-        return Ok(Json(List {
-            items,
-            next: Some("c".to_owned()),
-        }));
+        return Ok(Json(shown_to(&who, items, Some("c".to_owned()))));
     }
     let behind = cursor
         .filter(|cursor| !cursor.open)
@@ -120,7 +117,23 @@ pub async fn list(
         .filter(|place| !place.is_empty());
     let (closed, next) = closed_page(&app, filter, behind, limit - items.len()).await?;
     items.extend(closed);
-    Ok(Json(List { items, next }))
+    Ok(Json(shown_to(&who, items, next)))
+}
+
+fn shown_to(who: &Who, mut items: Vec<Value>, next: Option<String>) -> List<Value> {
+    items.iter_mut().for_each(|form| withhold(who, form));
+    List { items, next }
+}
+
+/// Who wants not to be known is known to those who oversee, for the sake of callers who threaten, and not to agents.
+fn withhold(who: &Who, form: &mut Value) {
+    let hidden = form["withheld"] == true && form["ani"].is_null();
+    if hidden
+        && !who.role.oversees()
+        && let Some(signalling) = form.get_mut("signalling").and_then(Value::as_object_mut)
+    {
+        signalling.remove("asserted");
+    }
 }
 
 struct Cursor {
@@ -263,7 +276,7 @@ pub async fn one(
 
 pub(super) async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Problem> {
     let missing = || Problem::not_found(format!("there is no contact {id}"));
-    let found = match app.hub.read(|state| state.board.contact(id).map(form)) {
+    let mut found = match app.hub.read(|state| state.board.contact(id).map(form)) {
         Some(form) => form,
         None => {
             let (store, key) = (app.store.clone(), id.to_owned());
@@ -278,6 +291,7 @@ pub(super) async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Proble
     let is = |key| found.get(key).and_then(Value::as_str) == Some(&*who.user);
     let own = is("agent") || is("by");
     if own || who.role.oversees() {
+        withhold(who, &mut found);
         Ok(found)
     } else {
         Err(missing())

@@ -237,6 +237,8 @@ impl World {
             by: None,
             ani: Some(ani.into()),
             dnis: "1000".into(),
+            withheld: false,
+            signalling: None,
         };
         self.tell(at, arrived);
         let customers = vec![crm::CustomerId("C1001".into())];
@@ -295,6 +297,8 @@ impl World {
                 last_contacts,
             }),
             flow_data: Some(BTreeMap::from([("topic".to_owned(), "billing".to_owned())])),
+            withheld: false,
+            signalling: None,
         };
         self.tell(at, offered)
     }
