@@ -496,3 +496,36 @@ fn a_kept_registration_is_called_and_one_whose_connection_is_gone_is_not() {
         0600.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
     "#]].assert_eq(&world.text());
 }
+
+/// We make no GRUUs (RFC 5627 section 7.1.2 lets a registrar leave that), but who has one is registered, called and understood all the same.
+#[test]
+fn a_globally_routable_address_is_taken_for_the_user_that_it_names() {
+    let mut world = World::new();
+    let mut phone = phone();
+    let gruu = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let contact = format!(
+        "Supported: path, outbound, gruu\r\nContact: <sip:1001@192.168.1.10:5060;gr={gruu}>;+sip.instance=\"<{gruu}>\";reg-id=1;\
+         pub-gruu=\"sip:1001@test;gr={gruu}\";temp-gruu=\"sip:tgruu.7hs@test;gr\";expires=600\r\n"
+    );
+    register(&mut world, &mut phone, &contact);
+    world.call_target(Target::User("1001".into()));
+    let mut caller = Phone::new(
+        "10.0.0.1:5060",
+        "15550100",
+        "sip:1001@test;gr=urn:uuid:other",
+    );
+    let invite = caller.invite();
+    world.receive(caller.address, &invite);
+    expect![[r#"
+        0000.000 phone -> REGISTER sip:test (1)
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2)
+        0000.000     phone <- 200 OK (2 REGISTER) <sip:1001@192.168.1.10:5060;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>;expires=600
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0000.000 engine: Invite
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6 (1) +sdp
+        0000.000 caller -> INVITE sip:1001@test;gr=urn:uuid:other (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(2) Trunk("carrier") dialled 1001 from 15550100 None anonymous false sdp true
+    "#]].assert_eq(&world.text());
+}
