@@ -14,6 +14,7 @@ mod calls;
 mod centre;
 mod command_line;
 mod configuration;
+mod dialogs;
 mod dns;
 mod events;
 mod hostile;

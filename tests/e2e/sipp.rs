@@ -135,6 +135,35 @@ impl Sipp {
         );
     }
 
+    /// Where the last description that came wants its media.
+    pub fn described(&self) -> Option<std::net::SocketAddr> {
+        let text = self.messages();
+        let received = text.split("message received").skip(1);
+        // What SIPp sends is written behind, under a line of its own.
+        let received = received.filter_map(|part| part.split("message sent").next());
+        let described = received.filter(|part| part.contains("\nm=audio ")).last()?;
+        let line = |start: &str| {
+            let found = described.lines().find_map(|line| line.strip_prefix(start));
+            found?.split_ascii_whitespace().next().map(str::to_owned)
+        };
+        format!("{}:{}", line("c=IN IP4 ")?, line("m=audio ")?)
+            .parse()
+            .ok()
+    }
+
+    /// Waits until a message with this text in it has come.
+    pub fn wait_received(&self, text: &str) {
+        crate::centre::wait_for(text, || {
+            let messages = self.messages();
+            let mut received = messages.split("message received").skip(1);
+            let found = received.any(|part| {
+                let part = part.split("message sent").next();
+                part.is_some_and(|part| part.contains(text))
+            });
+            found.then_some(())
+        });
+    }
+
     fn messages(&self) -> String {
         let mut text = String::new();
         for entry in std::fs::read_dir(self.directory.path())

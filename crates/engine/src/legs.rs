@@ -378,25 +378,4 @@ impl Engine {
             self.begin_flow(now, number);
         }
     }
-
-    /// A digit by INFO (`application/dtmf-relay`, `application/dtmf`).
-    pub(crate) fn info(&mut self, now: Time, leg: LegId, content_type: &str, body: &[u8]) {
-        let text = String::from_utf8_lossy(body);
-        let signal = if content_type.eq_ignore_ascii_case("application/dtmf-relay") {
-            text.lines().find_map(|line| {
-                line.trim()
-                    .strip_prefix("Signal")
-                    .map(|rest| rest.trim_start_matches([' ', '=']))
-            })
-        } else if content_type.eq_ignore_ascii_case("application/dtmf") {
-            Some(text.trim())
-        } else {
-            None
-        };
-        if let Some(digit) = signal.and_then(|signal| signal.trim().chars().next())
-            && matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D')
-        {
-            self.digit(now, leg, digit);
-        }
-    }
 }

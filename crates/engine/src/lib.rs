@@ -22,6 +22,7 @@ mod consult;
 mod contact;
 mod control;
 mod dialogue;
+mod digits;
 mod direct;
 mod early;
 mod hold;
@@ -264,11 +265,7 @@ impl Engine {
                 self.reoffer_accepted(now, leg, sdp.as_ref());
             }
             sip::Event::ReofferRejected { .. } => {}
-            sip::Event::Info {
-                leg,
-                content_type,
-                body,
-            } => self.info(now, leg, &content_type, &body),
+            sip::Event::Digit { leg, pressed } => self.digit_by_info(now, leg, pressed),
             sip::Event::Referred { leg, referral } => self.referred(now, leg, referral),
             // We never send one.
             sip::Event::ReferAnswered { .. } | sip::Event::ReferNotified { .. } => {}
@@ -359,7 +356,9 @@ impl Engine {
 
     fn on_media(&mut self, now: Time, event: media::Event) {
         match event {
-            media::Event::Dtmf { stream, digit } => self.digit(now, sip::LegId(stream.0), digit),
+            media::Event::Dtmf { stream, digit } => {
+                self.digit_in_rtp(now, sip::LegId(stream.0), digit)
+            }
             media::Event::Played { stream, play } => self.played(now, sip::LegId(stream.0), play),
             media::Event::Flowing { .. } => {}
             media::Event::Starved { stream } => self.starved(now, sip::LegId(stream.0)),

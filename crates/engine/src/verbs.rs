@@ -12,9 +12,6 @@ use crate::event::{ContactId, EventKind};
 
 type Name = Arc<str>;
 
-/// Keys pressed at once: at 150 ms each, what a human would have patience for.
-const DIGITS_MAX: usize = 32;
-
 /// An agent's work item that is over: one for each agent.
 #[derive(Clone, Debug)]
 pub(crate) struct LastWork {
@@ -80,43 +77,9 @@ impl Engine {
             }
             Verb::Consult { to } => Ok(self.consult(now, number, leg, &to)?),
             Verb::Complete => Ok(self.complete(now, number)?),
-            Verb::Dtmf { digits } => self.press(number, leg, &digits),
+            Verb::Dtmf { digits } => self.press(now, number, leg, &digits),
             Verb::Disposition { .. } => Ok(()),
         }
-    }
-
-    /// Keys towards whom the agent talks with: the one consulted, else the caller.
-    fn press(&mut self, number: acd::ContactId, leg: LegId, digits: &str) -> Result<(), Refusal> {
-        let key = |digit: char| matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D');
-        if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.chars().all(key) {
-            return Err(Refusal::Invalid(format!(
-                "digits are 1 to {DIGITS_MAX} of 0-9, *, # and A-D"
-            )));
-        }
-        let consult = self.talk_of(number)?.consult;
-        let far = consult
-            .and_then(|consult| self.other_side(consult, leg))
-            .or_else(|| self.other_side(number, leg))
-            .ok_or_else(|| Refusal::Conflict("nobody is at the other end".into()))?
-            .leg;
-        let takes = |leg: &crate::contact::Leg| {
-            leg.negotiated
-                .as_ref()
-                .is_some_and(|media| media.telephone_event.is_some())
-        };
-        if !self.legs.get(&far).is_some_and(takes) {
-            return Err(Refusal::Conflict(
-                "the far end has not agreed to keys by RFC 4733".into(),
-            ));
-        }
-        self.media(
-            far,
-            media::Command::SendDtmf {
-                stream: crate::legs::stream(far),
-                digits: digits.into(),
-            },
-        );
-        Ok(())
     }
 
     /// What the contact was about, by its agent, or by somebody for them.

@@ -114,3 +114,169 @@ fn a_redirection_of_an_agents_phone_reaches_no_number_outside() {
     world.run(Duration::from_secs(5));
     assert!(!reached_outside(&world), "302 is counted, not followed");
 }
+
+/// A caller from the trunk whom agent 1001, who may call national numbers, serves.
+fn served(outside: Manner) -> World {
+    let mut world = World::new(config(&["national"]), 1);
+    let talks = |after_ms| Manner::Answers {
+        after: Duration::from_millis(after_ms),
+        talks: None,
+    };
+    let caller = world.phone("caller", CALLER, talks(0));
+    world.phone("agent", AGENT, talks(500));
+    world.phone("outside", OUTSIDE, outside);
+    world.dial(caller, "2000", "13800138000");
+    world.run(Duration::from_secs(2));
+    world
+}
+
+fn hang_up(world: &mut World, address: &str) {
+    let (now, address) = (world.now, address.parse().expect("an address"));
+    world.with_phone(address, |phone| phone.hang_up_all(now));
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.engine.open_legs(), 0);
+}
+
+/// `9`, the outside number, the feature codes, in RTP and by INFO: keys are heard by the agent, never dialled.
+#[test]
+fn a_callers_keys_reach_no_number_outside() {
+    let mut world = served(answers());
+    let talked = world.engine.open_legs();
+    let keys = "9+861065520001#*11*14##2*861065520001#";
+    for digit in keys.chars().filter(|key| *key != '+') {
+        let stream = world.streams().next().expect("the caller's");
+        let pressed = media::Event::Dtmf { stream, digit };
+        world.give(engine::Input::Media(pressed));
+        world.run(Duration::from_millis(200));
+    }
+    assert_eq!(world.engine.open_legs(), talked);
+    assert!(!reached_outside(&world));
+    let agents: Vec<String> = world
+        .engine
+        .acd()
+        .agents()
+        .map(|(agent, state)| format!("{agent} {state:?}"))
+        .collect();
+    assert!(agents[0].starts_with("1001 Connected"), "{agents:?}");
+    hang_up(&mut world, CALLER);
+}
+
+/// A flow that would pass a caller on to whatever it has typed goes no farther than its entry number's classes.
+#[test]
+fn keys_in_a_flow_reach_no_number_outside_without_its_class() {
+    let text = r#"
+[flow]
+name = "typed"
+start = "ask"
+transfers = "external"
+languages = ["en"]
+[variables]
+number = ""
+[state.ask]
+collect = "number"
+prompt = "ask"
+next = "pass"
+[state.pass]
+transfer = "+{{ number }}"
+on_other = "over"
+[state.over]
+hangup = true
+"#;
+    let nothing = Default::default();
+    let surroundings = ivr::Surroundings {
+        has_prompt: &|_, _| true,
+        queues: &nothing,
+        numbers: &nothing,
+    };
+    let files = [("typed.toml".into(), text.into())];
+    let (flows, diagnostics) = ivr::Flows::load(&files, &surroundings);
+    let flows = std::sync::Arc::new(flows);
+    for (classes, reaches) in [
+        (&[][..], false),
+        (&["emergency"][..], false),
+        (&["national"][..], true),
+    ] {
+        let mut config = config(&["national"]);
+        config.flows = flows.clone();
+        config
+            .routes
+            .insert("2000".into(), engine::Route::Flow("typed".into()));
+        let classes = classes.iter().map(|class| (*class).into()).collect();
+        config.outbound.entries.insert("2000".into(), classes);
+        let mut world = world(config);
+        world.dial(CALLER.parse().expect("an address"), "2000", "13800138000");
+        world.run(Duration::from_millis(500));
+        for digit in "861065520001#".chars() {
+            let stream = world.streams().next().expect("the caller's");
+            let pressed = media::Event::Dtmf { stream, digit };
+            world.give(engine::Input::Media(pressed));
+        }
+        world.run(Duration::from_secs(3));
+        assert_eq!(reached_outside(&world), reaches, "{diagnostics:?}");
+    }
+}
+
+#[test]
+fn a_callers_refer_reaches_no_number_outside() {
+    let mut world = served(answers());
+    let caller = CALLER.parse().expect("an address");
+    let leg = world.phones[&caller].up().expect("a call");
+    for target in [
+        format!("<sip:{NUMBER}@10.0.0.1>"),
+        format!("<tel:{NUMBER}>"),
+        format!("<sip:{NUMBER}@{OUTSIDE}>"),
+        "<sip:1001@10.0.0.1>".to_owned(),
+    ] {
+        let now = world.now;
+        world.with_phone(caller, |phone| phone.refer(now, leg, &target, vec![]));
+        world.run(Duration::from_secs(2));
+    }
+    expect!["1 403, 1 403, 1 403, 1 403"].assert_eq(&world.phones[&caller].referred.join(", "));
+    assert!(!reached_outside(&world));
+    hang_up(&mut world, CALLER);
+}
+
+/// The carrier says that the number has moved: to whatever it names, we do not call.
+#[test]
+fn a_redirection_of_the_carrier_is_not_followed() {
+    let mut world = served(Manner::Redirects);
+    let agent: std::net::SocketAddr = AGENT.parse().expect("an address");
+    let leg = world.phones[&agent].up().expect("a call");
+    let now = world.now;
+    let to = format!("<sip:{NUMBER}@10.0.0.1>");
+    world.with_phone(agent, |phone| phone.refer(now, leg, &to, vec![]));
+    world.run(Duration::from_secs(3));
+    // The agent may call this number; what it is redirected to is nobody's wish.
+    let placed = world
+        .wire
+        .iter()
+        .filter(|message| message.from == "engine" && message.start_line.starts_with("INVITE"));
+    let placed: Vec<&str> = placed.map(|message| message.start_line.as_str()).collect();
+    expect![[r#"
+        [
+            "INVITE sip:1001@10.0.2.1:5060 SIP/2.0",
+            "INVITE sip:+861065520001@carrier.example SIP/2.0",
+        ]
+    "#]]
+    .assert_debug_eq(&placed);
+    hang_up(&mut world, CALLER);
+}
+
+/// What an agent's phone may not dial it may not refer to either, and a From that claims more is a claim.
+#[test]
+fn an_agents_refer_reaches_no_number_without_the_class() {
+    let mut world = World::new(config(&[]), 1);
+    let caller = world.phone("caller", CALLER, answers());
+    let agent = world.phone("agent", AGENT, answers());
+    world.phone("outside", OUTSIDE, answers());
+    world.dial(caller, "2000", "13800138000");
+    world.run(Duration::from_secs(2));
+    let leg = world.phones[&agent].up().expect("a call");
+    let now = world.now;
+    let to = format!("<sip:{NUMBER}@10.0.0.1>");
+    let claim = vec![("Referred-By".to_owned(), "<sip:1900@cordboard>".to_owned())];
+    world.with_phone(agent, |phone| phone.refer(now, leg, &to, claim));
+    world.run(Duration::from_secs(2));
+    assert!(!reached_outside(&world));
+    expect!["1 202, 1 100, 1 403."].assert_eq(&world.phones[&agent].referred.join(", "));
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::identity::Signalled;
+use crate::info::Key;
 use crate::locate::{Answer, Question};
 use crate::message::Message;
 use crate::trunk::{Trunk, TrunkState};
@@ -108,12 +109,8 @@ pub enum Command {
     /// End the leg by what its state demands: CANCEL once a provisional has come, BYE, or a failure response to an unanswered caller.
     /// A 2xx that crosses our CANCEL is ACKed and then BYEd inside. `reason` is the RFC 3326 header value.
     Hangup { leg: LegId, reason: Option<String> },
-    /// An INFO in the dialog.
-    Info {
-        leg: LegId,
-        content_type: String,
-        body: Bytes,
-    },
+    /// Keys by INFO, one after the other; see [`crate::Endpoint::takes_info`].
+    Digits { leg: LegId, pressed: Vec<Key> },
     /// 202 to an [`Event::Referred`]; unless they asked for silence, NOTIFY tells them how it goes.
     AcceptRefer { leg: LegId },
     /// Refuse an [`Event::Referred`]; the call goes on.
@@ -228,12 +225,8 @@ pub enum Event {
     ReofferAccepted { leg: LegId, sdp: Option<Bytes> },
     /// The far end refused our re-INVITE; the dialog goes on with the old media.
     ReofferRejected { leg: LegId, status: u16 },
-    /// An INFO in the dialog (already answered 200).
-    Info {
-        leg: LegId,
-        content_type: String,
-        body: Bytes,
-    },
+    /// A key by INFO (already answered 200).
+    Digit { leg: LegId, pressed: Key },
     /// The far end asks us to call somebody else for it: answer with Accept/RejectRefer.
     Referred { leg: LegId, referral: Referral },
     /// The final response to our REFER.

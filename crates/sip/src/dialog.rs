@@ -33,6 +33,8 @@ pub struct Dialog {
     pub we_called: bool,
     /// The other side may be behind NAT: a Contact whose host is not its source address is not believed as an address.
     pub natted: bool,
+    /// The call is to be secure on every hop: a `sips:` URI made it, so our Contact is one (sections 8.1.1.8 and 12.1.1).
+    pub secure: bool,
     /// The trunk that we called through: its account may answer challenges of its next hop to our requests. Never set where we were called.
     pub account: Option<Arc<str>>,
 }
@@ -84,6 +86,22 @@ impl Dialog {
             }),
             None => direct_hop(&self.target, source, self.natted),
         }
+    }
+
+    /// The URI that leads to the next hop where that has a host name, which only the DNS knows. A phone behind NAT is found where it
+    /// was heard from, and who came by a connection on that.
+    pub fn named_hop(&self) -> Option<&str> {
+        if self.peer.flow.is_some() {
+            return None;
+        }
+        let uri = match self.routes.first() {
+            Some(route) => uri_of(route),
+            None if self.natted => return None,
+            None => &self.target,
+        };
+        let parsed = Uri::parse(uri).ok()?;
+        let is_sip = matches!(parsed.scheme, Scheme::Sip | Scheme::Sips);
+        (is_sip && parsed.host.ip().is_none()).then_some(uri)
     }
 
     /// Request-URI and Route values of a request (section 12.2.1.1; the first route tells loose from strict).
@@ -146,6 +164,12 @@ pub fn uri_of(value: &str) -> &str {
         }
         None => value.trim(),
     }
+}
+
+/// Whether a URI wants every hop to be secure.
+pub fn is_secure(uri: &str) -> bool {
+    uri.split_once(':')
+        .is_some_and(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("sips"))
 }
 
 /// Transport and address of a SIP URI whose host is an address literal.
@@ -222,6 +246,7 @@ mod tests {
             peer,
             we_called: false,
             natted: false,
+            secure: false,
             account: None,
         };
         assert_eq!(dialog.sequence(7), Order::InOrder);

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod endpoint;
 pub mod framing;
 pub mod identity;
+pub mod info;
 pub mod locate;
 pub mod message;
 pub mod registrar;

@@ -238,18 +238,14 @@ fn a_dialog_that_the_far_side_has_forgotten_is_lost() {
 fn a_dialog_that_does_not_respond_is_lost() {
     let mut world = World::new();
     let (leg, _) = far_up(&mut world);
-    world.command(Command::Info {
-        leg,
-        content_type: "application/dtmf-relay".into(),
-        body: "Signal=5\r\n".into(),
-    });
+    world.digits(leg, "5");
     expect![[r#"
         0000.000 engine: Invite
         0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
         0000.000 far -> 200 OK (1 INVITE) +sdp
         0000.000     far <- ACK sip:agent@10.0.0.2:5060 (1)
         0000.000     event: Answered LegId(1) sdp true
-        0000.000 engine: Info
+        0000.000 engine: Digits
         0000.000     far <- INFO sip:agent@10.0.0.2:5060 (2)
         0000.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
         0001.500     far <- INFO sip:agent@10.0.0.2:5060 (2)
@@ -308,11 +304,7 @@ fn requests_out_of_order_unknown_and_unwanted() {
     world.receive(caller.address, &odd);
     let ack = caller.same("ACK", "", "");
     world.receive(caller.address, &ack);
-    world.command(Command::Info {
-        leg,
-        content_type: "application/dtmf-relay".into(),
-        body: "Signal=5\r\n".into(),
-    });
+    world.digits(leg, "5");
     let sent = world.last(caller.address).clone();
     world.receive(caller.address, &respond(&sent, "200 OK", "", "", false));
     end_by_peer(&mut world, &mut caller);
@@ -329,7 +321,7 @@ fn requests_out_of_order_unknown_and_unwanted() {
         0000.000     event: Confirmed LegId(1) sdp false
         0000.000 caller -> INFO sip:1000@10.9.9.9 (2)
         0000.000     caller <- 200 OK (2 INFO)
-        0000.000     event: Info { leg: LegId(1), content_type: "application/dtmf-relay", body: b"Signal=5\r\n" }
+        0000.000     event: Digit LegId(1) 5 160 ms
         0000.000 caller -> INFO sip:1000@10.9.9.9 (1)
         0000.000     event: Counted { what: "cseq_order" }
         0000.000     caller <- 500 Server Internal Error (1 INFO)
@@ -349,7 +341,7 @@ fn requests_out_of_order_unknown_and_unwanted() {
         0000.000 caller -> INVITE sip:1000@10.9.9.9 (8)
         0000.000     caller <- 415 Unsupported Media Type (8 INVITE)
         0000.000 caller -> ACK sip:1000@10.9.9.9 (8)
-        0000.000 engine: Info
+        0000.000 engine: Digits
         0000.000     caller <- INFO sip:alice@10.0.0.1:5060 (1)
         0000.000 caller -> 200 OK (1 INFO)
         0000.000 caller -> BYE sip:1000@10.9.9.9 (9)
@@ -424,5 +416,63 @@ fn record_routes_are_followed() {
         0000.000     far <- BYE sip:alice@10.0.0.1:5060 (1)
         0000.000 far -> 200 OK (1 BYE)
         0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]].assert_eq(&world.end());
+}
+
+#[test]
+fn keys_by_info_and_bodies_that_are_none() {
+    let mut world = World::new();
+    let mut caller = call_up(&mut world);
+    let leg = world.leg();
+    world.forget();
+    world.shown = vec!["Accept", "Recv-Info", "Content-Type"];
+    for (headers, body) in [
+        ("Content-Type: application/dtmf\r\n", "*"),
+        ("Content-Type: application/dtmf\r\n", "star"),
+        ("Content-Type: text/plain\r\n", "1"),
+        (
+            "Info-Package: dtmf\r\nContent-Type: application/dtmf\r\n",
+            "1",
+        ),
+    ] {
+        let text = caller.request("INFO", headers, body);
+        world.receive(caller.address, &text);
+    }
+    // Ours go one at a time, and not on to who refuses them.
+    world.digits(leg, "12");
+    world.digits(leg, "3");
+    for status in ["200 OK", "415 Unsupported Media Type"] {
+        let sent = world.last_request(caller.address, "INFO");
+        world.receive(caller.address, &respond(&sent, status, "", "", false));
+    }
+    world.digits(leg, "4");
+    let sent = world.last_request(caller.address, "INFO");
+    world.receive(caller.address, &respond(&sent, "200 OK", "", "", false));
+    end_by_peer(&mut world, &mut caller);
+    expect![[r#"
+        0000.000 caller -> INFO sip:1000@10.9.9.9 (2) Content-Type: application/dtmf
+        0000.000     caller <- 200 OK (2 INFO)
+        0000.000     event: Digit LegId(1) * 160 ms
+        0000.000 caller -> INFO sip:1000@10.9.9.9 (3) Content-Type: application/dtmf
+        0000.000     event: Counted { what: "info_body" }
+        0000.000     caller <- 400 Bad Request (3 INFO)
+        0000.000 caller -> INFO sip:1000@10.9.9.9 (4) Content-Type: text/plain
+        0000.000     event: Counted { what: "info_type" }
+        0000.000     caller <- 415 Unsupported Media Type (4 INFO) Accept: application/dtmf-relay, application/dtmf
+        0000.000 caller -> INFO sip:1000@10.9.9.9 (5) Content-Type: application/dtmf
+        0000.000     caller <- 469 Bad Info Package (5 INFO) Recv-Info: nil
+        0000.000 engine: Digits
+        0000.000     caller <- INFO sip:alice@10.0.0.1:5060 (1) Content-Type: application/dtmf-relay
+        0000.000 engine: Digits
+        0000.000 caller -> 200 OK (1 INFO)
+        0000.000     caller <- INFO sip:alice@10.0.0.1:5060 (2) Content-Type: application/dtmf-relay
+        0000.000 caller -> 415 Unsupported Media Type (2 INFO)
+        0000.000     event: Counted { what: "info_refused" }
+        0000.000 engine: Digits
+        0000.000     caller <- INFO sip:alice@10.0.0.1:5060 (3) Content-Type: application/dtmf-relay
+        0000.000 caller -> 200 OK (3 INFO)
+        0000.000 caller -> BYE sip:1000@10.9.9.9 (6)
+        0000.000     caller <- 200 OK (6 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: Bye }
     "#]].assert_eq(&world.end());
 }

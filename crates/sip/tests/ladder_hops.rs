@@ -124,6 +124,300 @@ fn a_name_is_asked_for_and_the_next_of_its_servers_answers_for_one_that_is_out_o
     "#]].assert_eq(&world.end());
 }
 
+/// A server that lets a phone ring and then goes out of service has said nothing of the call: the next one is asked, in a dialog of its own.
+/// It may lead to the same phone, so that it must not look like the INVITE that this has seen (section 8.2.2.2).
+#[test]
+fn after_an_early_dialog_the_next_server_begins_anew() {
+    let mut world = World::new();
+    world.shown = vec!["RAck", "To"];
+    let leg = world.call("sip:1@carrier.example");
+    carrier(&mut world);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.forget();
+    let early = world::respond(
+        &invite,
+        "183 Session Progress",
+        "early",
+        "sip:far@10.0.0.2",
+        true,
+    )
+    .replace("Content-Type", "Require: 100rel\r\nRSeq: 7\r\nContent-Type");
+    world.receive("10.0.0.2:5060", &early);
+    world.receive(
+        "10.0.0.2:5060",
+        &response(&invite, "503 Service Unavailable"),
+    );
+    let again = world.last_request("10.0.0.1:5060", "INVITE");
+    assert_eq!(again.request_uri_raw(), "sip:1@carrier.example");
+    assert_eq!(again.call_id(), invite.call_id());
+    let ringing = world::respond(&again, "180 Ringing", "late", "sip:far@10.0.0.1", false);
+    world.receive("10.0.0.1:5060", &ringing);
+    let answer = world::respond(&again, "200 OK", "late", "sip:far@10.0.0.1", true);
+    world.receive("10.0.0.1:5060", &answer);
+    // What the first server still says is of no call.
+    world.receive("10.0.0.2:5060", &early);
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.1:5060", "BYE");
+    world.receive("10.0.0.1:5060", &response(&bye, "200 OK"));
+    expect![[r#"
+        0000.000 far -> 183 Session Progress (1 INVITE) To: <sip:1@carrier.example>;tag=early +sdp
+        0000.000     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0000.000     event: Ringing LegId(1) 183 sdp true
+        0000.000 far -> 503 Service Unavailable (1 INVITE) To: <sip:1@carrier.example>;tag=far
+        0000.000     far <- ACK sip:1@carrier.example (1) To: <sip:1@carrier.example>;tag=far
+        0000.000     event: Counted { what: "next_server" }
+        0000.000     caller <- INVITE sip:1@carrier.example (3) To: <sip:1@carrier.example> +sdp
+        0000.000 caller -> 180 Ringing (3 INVITE) To: <sip:1@carrier.example>;tag=late
+        0000.000     event: Ringing LegId(1) 180 sdp false
+        0000.000 caller -> 200 OK (3 INVITE) To: <sip:1@carrier.example>;tag=late +sdp
+        0000.000     caller <- ACK sip:far@10.0.0.1 (3) To: <sip:1@carrier.example>;tag=late
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 far -> 183 Session Progress (1 INVITE) To: <sip:1@carrier.example>;tag=early +sdp
+        0000.000 engine: Hangup
+        0000.000     caller <- BYE sip:far@10.0.0.1 (4) To: <sip:1@carrier.example>;tag=late
+        0000.000 caller -> 200 OK (4 BYE) To: <sip:1@carrier.example>;tag=late
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0001.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0003.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0007.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0011.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0015.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0019.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0023.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0027.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+        0031.500     far <- PRACK sip:far@10.0.0.2 (2) RAck: 7 1 INVITE To: <sip:1@carrier.example>;tag=early
+    "#]].assert_eq(&world.end());
+}
+
+/// A name in the Contact of a dialog is asked for as soon as it is given; until it is known requests go to where the far end was heard from.
+#[test]
+fn names_in_a_contact_are_found_without_waiting_for_them() {
+    let mut world = World::new();
+    let mut caller = Phone::new("10.0.0.1:5060", "alice", "sip:1000@10.9.9.9");
+    let invite = caller.request("INVITE", "Contact: <sip:alice@sbc.example:5070>\r\n", SDP);
+    world.receive(caller.address, &invite);
+    world.answer();
+    caller.learn(&world.last(caller.address).clone());
+    let ack = caller.ack();
+    world.receive(caller.address, &ack);
+    let leg = world.leg();
+    world.digits(leg, "1");
+    let info = world.last_request(caller.address, "INFO");
+    world.receive(caller.address, &response(&info, "200 OK"));
+    address(&mut world, "sbc.example", "10.0.0.2");
+    // Known by now, for the next call as well.
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.2:5070", "BYE");
+    world.receive("10.0.0.2:5070", &response(&bye, "200 OK"));
+    let leg = world.call("sip:agent@10.0.0.2:5060");
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    let answer = world::respond(&invite, "200 OK", "far", "sip:far@sbc.example:5070", true);
+    world.receive("10.0.0.2:5060", &answer);
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.2:5070", "BYE");
+    world.receive("10.0.0.2:5070", &response(&bye, "200 OK"));
+    expect![[r#"
+        0000.000 caller -> INVITE sip:1000@10.9.9.9 (1) +sdp
+        0000.000     caller <- 100 Trying (1 INVITE)
+        0000.000     edge: Resolve Addresses sbc.example
+        0000.000     event: Incoming LegId(1) Trunk("carrier") dialled 1000 from alice None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     caller <- 200 OK (1 INVITE) +sdp
+        0000.000 caller -> ACK sip:1000@10.9.9.9 (1)
+        0000.000     event: Confirmed LegId(1) sdp false
+        0000.000 engine: Digits
+        0000.000     caller <- INFO sip:alice@sbc.example:5070 (1)
+        0000.000 caller -> 200 OK (1 INFO)
+        0000.000 dns: Addresses sbc.example
+        0000.000 engine: Hangup
+        0000.000     10.0.0.2:5070 <- BYE sip:alice@sbc.example:5070 (2)
+        0000.000 10.0.0.2:5070 -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     10.0.0.2:5070 <- ACK sip:far@sbc.example:5070 (1)
+        0000.000     event: Answered LegId(2) sdp true
+        0000.000 engine: Hangup
+        0000.000     10.0.0.2:5070 <- BYE sip:far@sbc.example:5070 (2)
+        0000.000 10.0.0.2:5070 -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(2), cause: HungUp }
+    "#]].assert_eq(&world.end());
+}
+
+/// Routes come before the Contact; a name that nobody knows leaves requests where they went, and a call may end while the DNS is asked.
+#[test]
+fn names_in_a_route_and_names_that_nobody_knows() {
+    let mut world = World::new();
+    let leg = world.call("sip:agent@10.0.0.2:5060");
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    let routed = "Record-Route: <sip:proxy.example:5062;lr>\r\nContact:";
+    let answer = world::respond(&invite, "200 OK", "far", "sip:far@192.0.2.7", true)
+        .replace("Contact:", routed);
+    world.receive("10.0.0.2:5060", &answer);
+    address(&mut world, "proxy.example", "10.0.0.1");
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.1:5062", "BYE");
+    world.receive("10.0.0.1:5062", &response(&bye, "200 OK"));
+    let leg = world.call("sip:agent@10.0.0.2:5060");
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    let answer = world::respond(&invite, "200 OK", "far", "sip:far@gone.example:5070", true);
+    world.receive("10.0.0.2:5060", &answer);
+    answer_nothing(&mut world, "gone.example");
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.2:5060", "BYE");
+    world.receive("10.0.0.2:5060", &response(&bye, "200 OK"));
+    let leg = world.call("sip:agent@10.0.0.2:5060");
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    let answer = world::respond(&invite, "200 OK", "far", "sip:far@slow.example:5070", true);
+    world.receive("10.0.0.2:5060", &answer);
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.2:5060", "BYE");
+    world.receive("10.0.0.2:5060", &response(&bye, "200 OK"));
+    address(&mut world, "slow.example", "10.0.0.1");
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     edge: Resolve Addresses proxy.example
+        0000.000     far <- ACK sip:far@192.0.2.7 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 dns: Addresses proxy.example
+        0000.000 engine: Hangup
+        0000.000     10.0.0.1:5062 <- BYE sip:far@192.0.2.7 (2)
+        0000.000 10.0.0.1:5062 -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     edge: Resolve Addresses gone.example
+        0000.000     far <- ACK sip:far@gone.example:5070 (1)
+        0000.000     event: Answered LegId(2) sdp true
+        0000.000 dns: Addresses gone.example
+        0000.000 engine: Hangup
+        0000.000     far <- BYE sip:far@gone.example:5070 (2)
+        0000.000 far -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(2), cause: HungUp }
+        0000.000 engine: Invite
+        0000.000     far <- INVITE sip:agent@10.0.0.2:5060 (1) +sdp
+        0000.000 far -> 200 OK (1 INVITE) +sdp
+        0000.000     edge: Resolve Addresses slow.example
+        0000.000     far <- ACK sip:far@slow.example:5070 (1)
+        0000.000     event: Answered LegId(3) sdp true
+        0000.000 engine: Hangup
+        0000.000     far <- BYE sip:far@slow.example:5070 (2)
+        0000.000 far -> 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(3), cause: HungUp }
+        0000.000 dns: Addresses slow.example
+    "#]]
+    .assert_eq(&world.end());
+}
+
+fn answer_nothing(world: &mut World, name: &str) {
+    answer(world, Kind::Addresses, name, None);
+}
+
+/// Sections 8.1.1.8 and 12.1.1: where a `sips:` URI made the dialog our Contact is one, in either direction and in all that follows.
+#[test]
+fn a_secure_call_has_secure_contacts() {
+    let mut config = config();
+    config.listeners.push(Listener {
+        transport: Transport::Tls,
+        address: "10.9.9.9:5061".parse().expect("an address"),
+    });
+    let mut world = World::with(config);
+    world.shown = vec!["Contact"];
+    let tls = |remote: &str, flow| Peer {
+        transport: Transport::Tls,
+        remote: remote.parse().expect("an address"),
+        flow,
+    };
+    let leg = world.call("sips:agent@10.0.0.2:5061");
+    let invite = world.last_request("10.0.0.2:5061", "INVITE");
+    world.receive_at(
+        tls("10.0.0.2:5061", None),
+        &world::respond(&invite, "200 OK", "far", "sips:agent@10.0.0.2:5061", true),
+    );
+    world.command(Command::Reinvite {
+        leg,
+        sdp: SDP.into(),
+    });
+    let again = world.last_request("10.0.0.2:5061", "INVITE");
+    world.receive_at(
+        tls("10.0.0.2:5061", None),
+        &world::respond(&again, "200 OK", "far", "sips:agent@10.0.0.2:5061", true),
+    );
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.2:5061", "BYE");
+    world.receive_at(tls("10.0.0.2:5061", None), &response(&bye, "200 OK"));
+    // Called by a secure URI; by a secure Contact; and, beside them, over TLS by a plain one.
+    for (user, target, headers) in [
+        ("a", "sips:1000@10.9.9.9", ""),
+        ("b", "sip:1000@10.9.9.9", "Contact: <sips:b@10.0.0.1>\r\n"),
+        ("c", "sip:1000@10.9.9.9", ""),
+    ] {
+        let mut caller = Phone::new("10.0.0.1:5061", user, target);
+        let text = caller
+            .request("INVITE", headers, SDP)
+            .replace("/UDP", "/TLS");
+        let peer = tls("10.0.0.1:5061", Some(FlowId(9)));
+        world.receive_at(peer, &text);
+        world.answer();
+        caller.learn(&world.last("10.0.0.1:5061").clone());
+        let ack = caller.ack().replace("/UDP", "/TLS");
+        world.receive_at(peer, &ack);
+        let bye = caller.request("BYE", "", "").replace("/UDP", "/TLS");
+        world.receive_at(peer, &bye);
+    }
+    expect![[r#"
+        0000.000 engine: Invite
+        0000.000     10.0.0.2:5061 <- INVITE sips:agent@10.0.0.2:5061 (1) Contact: <sips:cordboard@10.9.9.9:5061> +sdp
+        0000.000 10.0.0.2:5061 -> 200 OK (1 INVITE) Contact: <sips:agent@10.0.0.2:5061> +sdp
+        0000.000     10.0.0.2:5061 <- ACK sips:agent@10.0.0.2:5061 (1)
+        0000.000     event: Answered LegId(1) sdp true
+        0000.000 engine: Reinvite
+        0000.000     10.0.0.2:5061 <- INVITE sips:agent@10.0.0.2:5061 (2) Contact: <sips:cordboard@10.9.9.9:5061> +sdp
+        0000.000 10.0.0.2:5061 -> 200 OK (2 INVITE) Contact: <sips:agent@10.0.0.2:5061> +sdp
+        0000.000     10.0.0.2:5061 <- ACK sips:agent@10.0.0.2:5061 (2)
+        0000.000     event: ReofferAccepted LegId(1) sdp true
+        0000.000 engine: Hangup
+        0000.000     10.0.0.2:5061 <- BYE sips:agent@10.0.0.2:5061 (3)
+        0000.000 10.0.0.2:5061 -> 200 OK (3 BYE) Contact: <sip:far@10.0.0.2>
+        0000.000     event: Gone { leg: LegId(1), cause: HungUp }
+        0000.000 10.0.0.1:5061 -> INVITE sips:1000@10.9.9.9 (1) Contact: <sip:a@10.0.0.1:5061> +sdp
+        0000.000     10.0.0.1:5061 <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(2) Trunk("carrier") dialled 1000 from a None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     10.0.0.1:5061 <- 200 OK (1 INVITE) Contact: <sips:cordboard@10.9.9.9:5061> +sdp
+        0000.000 10.0.0.1:5061 -> ACK sips:1000@10.9.9.9 (1) Contact: <sip:a@10.0.0.1:5061>
+        0000.000     event: Confirmed LegId(2) sdp false
+        0000.000 10.0.0.1:5061 -> BYE sips:1000@10.9.9.9 (2) Contact: <sip:a@10.0.0.1:5061>
+        0000.000     10.0.0.1:5061 <- 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(2), cause: Bye }
+        0000.000 10.0.0.1:5061 -> INVITE sip:1000@10.9.9.9 (1) Contact: <sips:b@10.0.0.1> +sdp
+        0000.000     10.0.0.1:5061 <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(3) Trunk("carrier") dialled 1000 from b None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     10.0.0.1:5061 <- 200 OK (1 INVITE) Contact: <sips:cordboard@10.9.9.9:5061> +sdp
+        0000.000 10.0.0.1:5061 -> ACK sip:1000@10.9.9.9 (1) Contact: <sip:b@10.0.0.1:5061>
+        0000.000     event: Confirmed LegId(3) sdp false
+        0000.000 10.0.0.1:5061 -> BYE sip:1000@10.9.9.9 (2) Contact: <sip:b@10.0.0.1:5061>
+        0000.000     10.0.0.1:5061 <- 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(3), cause: Bye }
+        0000.000 10.0.0.1:5061 -> INVITE sip:1000@10.9.9.9 (1) Contact: <sip:c@10.0.0.1:5061> +sdp
+        0000.000     10.0.0.1:5061 <- 100 Trying (1 INVITE)
+        0000.000     event: Incoming LegId(4) Trunk("carrier") dialled 1000 from c None anonymous false sdp true
+        0000.000 engine: Answer
+        0000.000     10.0.0.1:5061 <- 200 OK (1 INVITE) Contact: <sip:cordboard@10.9.9.9:5061;transport=tls> +sdp
+        0000.000 10.0.0.1:5061 -> ACK sip:1000@10.9.9.9 (1) Contact: <sip:c@10.0.0.1:5061>
+        0000.000     event: Confirmed LegId(4) sdp false
+        0000.000 10.0.0.1:5061 -> BYE sip:1000@10.9.9.9 (2) Contact: <sip:c@10.0.0.1:5061>
+        0000.000     10.0.0.1:5061 <- 200 OK (2 BYE)
+        0000.000     event: Gone { leg: LegId(4), cause: Bye }
+    "#]].assert_eq(&world.end());
+}
+
 #[test]
 fn a_silent_server_and_one_without_a_port_are_passed_over_and_then_there_is_no_more() {
     let mut world = World::new();

@@ -84,6 +84,11 @@ impl Forks {
 }
 
 impl Endpoint {
+    /// The leg that stands for a call of several ways; any other stands for itself.
+    pub(super) fn inner_leg(&self, leg: LegId) -> LegId {
+        self.forks.current(leg).unwrap_or(leg)
+    }
+
     /// Takes what is for calls with several ways; what is left is for one leg, under its inner name.
     pub(super) fn by_fork(&mut self, now: Time, mut command: Command) -> Option<Command> {
         if let Command::Invite(invite) = command {
@@ -463,7 +468,7 @@ fn leg_of_command(command: &mut Command) -> &mut LegId {
         | Command::AcceptReoffer { leg, .. }
         | Command::RejectReoffer { leg, .. }
         | Command::Hangup { leg, .. }
-        | Command::Info { leg, .. }
+        | Command::Digits { leg, .. }
         | Command::AcceptRefer { leg }
         | Command::RejectRefer { leg, .. }
         | Command::ReferProgress { leg, .. }
@@ -483,7 +488,7 @@ fn leg_of_event(event: &mut Event) -> Option<&mut LegId> {
         | Event::Reoffered { leg, .. }
         | Event::ReofferAccepted { leg, .. }
         | Event::ReofferRejected { leg, .. }
-        | Event::Info { leg, .. }
+        | Event::Digit { leg, .. }
         | Event::Referred { leg, .. }
         | Event::ReferAnswered { leg, .. }
         | Event::ReferNotified { leg, .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clock::Time;
 
-use super::leg::{Hangup, State};
+use super::leg::{Able, Hangup, State};
 use super::timers::TimerId;
 use super::trunks::TrunkAlarm;
 use super::{Alarm, Endpoint};
@@ -33,6 +33,8 @@ pub(super) enum Seeker {
     Call(LegId),
     /// A registration or a question after health.
     Trunk(u16, TrunkAlarm),
+    /// A dialog whose far end has given a name.
+    Dialog(LegId),
 }
 
 /// What came of seeking.
@@ -219,6 +221,10 @@ impl Endpoint {
                 }
             }
             Seeker::Trunk(index, alarm) => self.trunk_alarm(now, index, alarm),
+            Seeker::Dialog(leg) if self.legs.contains_key(&leg) => self.resolve_hop(now, leg),
+            Seeker::Dialog(_) => {
+                self.hops.since.remove(&seeker);
+            }
         }
     }
 
@@ -252,6 +258,7 @@ impl Endpoint {
         ) {
             return false;
         }
+        let early = !leg.dialog.remote_tag.is_empty();
         let initial = leg.before_early();
         let failed = initial.peer;
         self.hops.shun(now, &failed);
@@ -260,6 +267,11 @@ impl Endpoint {
         };
         let hop = elsewhere.hops.remove(0);
         let mut dialog = initial;
+        if early {
+            // Somebody has seen this one, and may meet the next by another way: it must be no merged request (section 8.2.2.2).
+            dialog.next_cseq();
+            leg.able = Able::default();
+        }
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }

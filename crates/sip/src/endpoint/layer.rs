@@ -12,7 +12,7 @@ use super::congestion::{Datagram, DatagramsOnly};
 use super::keys::{Key, Keys, Table};
 use super::local::Local;
 use super::timers::{TimerId, Timers};
-use super::uac_auth::Wallet;
+use super::uac_auth::{Wallet, copy_credentials};
 use super::{Alarm, reason};
 use crate::api::{Config, Event, FlowId, LegId, Output, Peer, Transport};
 use crate::message::{Builder, HeaderName, Message, Method, Via};
@@ -116,6 +116,7 @@ pub enum Purpose {
     Refresh(LegId),
     Bye(LegId),
     Info(LegId),
+    Prack(LegId),
     /// A trunk's registration.
     Register(u16),
     /// Whether a trunk lives.
@@ -731,6 +732,12 @@ impl Layer {
         self.transmit(peer, bytes, "ACK", "request");
     }
 
+    /// The ACK of the first 2xx to an INVITE of ours.
+    pub fn first_ack(&self, key: Key) -> Option<Bytes> {
+        let (_, bytes, _) = self.clients.get(&key)?.acks.first()?;
+        Some(bytes.clone())
+    }
+
     /// Where an INVITE of ours went, if another fork's 2xx may still be taken.
     pub fn forked(&self, key: Key) -> Option<Peer> {
         let tx = self.clients.get(&key)?;
@@ -868,7 +875,7 @@ fn failure_ack(request: &Bytes, response: &Message) -> Option<Bytes> {
         .header(HeaderName::To, response.to_raw())
         .copy(&invite, HeaderName::CallId)
         .header(HeaderName::CSeq, format_args!("{number} ACK"));
-    Some(ack.finish())
+    Some(copy_credentials(ack, request).finish())
 }
 
 /// The CANCEL of our INVITE (section 9.1) and the branch that they share.

@@ -66,6 +66,8 @@ pub struct Leg {
     pub reliable: Option<Box<Reliable>>,
     /// Only with forks, or media before the answer.
     pub early: Option<Box<Early>>,
+    /// Keys by INFO: there is one on its way, and these wait behind it.
+    pub digits: Option<Box<super::digits::Waiting>>,
 }
 
 /// What a far end says to be able to (Allow, Supported, Require).
@@ -75,6 +77,8 @@ pub struct Able {
     pub reliable: bool,
     /// Our provisionals must be reliable.
     pub wants_reliable: bool,
+    /// It takes INFO, or says nothing of methods.
+    pub info: bool,
 }
 
 impl Able {
@@ -87,6 +91,7 @@ impl Able {
         let wants_reliable = lists(HeaderName::Require, RELIABLE);
         Able {
             update: lists(HeaderName::Allow, "UPDATE"),
+            info: lists(HeaderName::Allow, "INFO") || message.header(HeaderName::Allow).is_none(),
             reliable: wants_reliable || lists(HeaderName::Supported, RELIABLE),
             wants_reliable,
         }
@@ -202,6 +207,7 @@ impl Leg {
             session: None,
             reliable: None,
             early: None,
+            digits: None,
         })
     }
 }
@@ -415,34 +421,6 @@ impl Endpoint {
                 self.gone(id, Cause::Lost);
             }
             State::Calling { .. } | State::Alerting { .. } | State::Closing => {}
-        }
-    }
-
-    pub(super) fn send_info(&mut self, now: Time, id: LegId, content_type: &str, body: &[u8]) {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        if !matches!(leg.state, State::Up) {
-            return;
-        }
-        let cseq = leg.dialog.next_cseq();
-        let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &Method::Info, cseq);
-        let bytes = builder.body(content_type, body).finish();
-        self.layer.request(
-            now,
-            leg.dialog.peer,
-            &branch,
-            &Method::Info,
-            bytes,
-            Purpose::Info(id),
-        );
-    }
-
-    pub(super) fn info_response(&mut self, now: Time, id: LegId, message: &Message) {
-        match message.status() {
-            Some(481) => self.dialog_died(now, id, None),
-            Some(408) => self.dialog_died(now, id, Some(NO_RESPONSE)),
-            _ => {}
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::api::{Config, Listener, Peer, Transport};
+use crate::dialog::Dialog;
 
 /// User part of our Contact: some phones refuse a Contact without one.
 const CONTACT_USER: &str = "cordboard";
@@ -45,6 +46,20 @@ impl Local {
         Contact {
             address: self.address(peer),
             transport: peer.transport,
+            secure: false,
+        }
+    }
+
+    /// The value of our Contact in this dialog. A secure one is reached where we listen for TLS, whatever its last hop was.
+    pub fn contact_in(&self, dialog: &Dialog) -> impl Display + use<> {
+        let mut peer = dialog.peer;
+        if dialog.secure && !peer.transport.is_secure() {
+            peer.transport = Transport::Tls;
+        }
+        Contact {
+            address: self.address(&peer),
+            transport: peer.transport,
+            secure: dialog.secure,
         }
     }
 
@@ -94,6 +109,7 @@ fn shared_bits(a: IpAddr, b: IpAddr) -> u32 {
 struct Contact {
     address: SocketAddr,
     transport: Transport,
+    secure: bool,
 }
 
 impl Display for Contact {
@@ -101,10 +117,13 @@ impl Display for Contact {
         let parameter = match self.transport {
             Transport::Udp => "",
             Transport::Tcp => ";transport=tcp",
+            // Its own scheme says so (section 26.2.2).
+            Transport::Tls if self.secure => "",
             Transport::Tls => ";transport=tls",
             Transport::Ws | Transport::Wss => ";transport=ws",
         };
-        write!(f, "<sip:{CONTACT_USER}@{}{parameter}>", self.address)
+        let scheme = if self.secure { "sips" } else { "sip" };
+        write!(f, "<{scheme}:{CONTACT_USER}@{}{parameter}>", self.address)
     }
 }
 

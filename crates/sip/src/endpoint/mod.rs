@@ -3,12 +3,13 @@
 //! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
 //! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
 //! `uas` calls to us, `uac` calls of ours, `again` their second tries, `early` forks, `reliable` provisionals that are acknowledged,
-//! `hops` where calls go, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs,
-//! `reoffer` changes of media, `session` their timers, `refer` calls that move, `replaces` which call is meant, `leg` the states.
+//! `hops` where calls go, `names` where dialogs do, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs,
+//! `reoffer` changes of media, `digits` keys by INFO, `session` their timers, `refer` calls that move, `replaces` which call is meant, `leg` the states.
 
 mod access;
 mod again;
 mod congestion;
+mod digits;
 mod early;
 mod flows;
 mod forks;
@@ -17,6 +18,7 @@ mod keys;
 mod layer;
 mod leg;
 mod local;
+mod names;
 mod overload;
 mod refer;
 mod register;
@@ -331,11 +333,7 @@ impl Endpoint {
             Command::AcceptReoffer { leg, sdp } => self.accept_reoffer(now, leg, &sdp),
             Command::RejectReoffer { leg, status } => self.reject_reoffer(now, leg, status),
             Command::Hangup { leg, reason } => self.hangup(now, leg, reason),
-            Command::Info {
-                leg,
-                content_type,
-                body,
-            } => self.send_info(now, leg, &content_type, &body),
+            Command::Digits { leg, pressed } => self.send_digits(now, leg, &pressed),
             Command::AcceptRefer { leg } => self.accept_refer(now, leg),
             Command::RejectRefer { leg, status } => self.reject_refer(now, leg, status),
             Command::ReferProgress { leg, status } => self.refer_progress(now, leg, status),
@@ -358,7 +356,7 @@ impl Endpoint {
             }
             match purpose {
                 Purpose::Invite(leg) => self.invite_response(now, leg, key, &sent, message),
-                Purpose::Reinvite(leg) => self.reinvite_response(now, leg, key, message),
+                Purpose::Reinvite(leg) => self.reinvite_response(now, leg, key, &sent, message),
                 Purpose::Update(leg) => self.update_response(now, leg, message),
                 Purpose::Refresh(leg) => self.refresh_response(now, leg, message),
                 Purpose::Bye(leg) => self.bye_response(leg, message),
@@ -367,7 +365,7 @@ impl Endpoint {
                 Purpose::Options(index) => self.options_response(now, index, Some(message)),
                 Purpose::Refer(leg) => self.refer_response(now, leg, message),
                 Purpose::Notify(leg) => self.notify_response(now, leg, message.status()),
-                Purpose::Loose => {}
+                Purpose::Prack(_) | Purpose::Loose => {}
             }
         }
     }
@@ -385,7 +383,7 @@ impl Endpoint {
             Purpose::Options(index) => self.options_response(now, index, None),
             Purpose::Refer(leg) => self.refer_unanswered(leg),
             Purpose::Notify(leg) => self.notify_response(now, leg, None),
-            Purpose::Loose => {}
+            Purpose::Prack(_) | Purpose::Loose => {}
         }
     }
 
@@ -462,6 +460,7 @@ fn reason(status: u16) -> &'static str {
         421 => "Extension Required",
         422 => "Session Interval Too Small",
         423 => "Interval Too Brief",
+        469 => "Bad Info Package",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
         482 => "Loop Detected",

@@ -144,7 +144,7 @@ impl Endpoint {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        let contact = self.layer.local.contact(&leg.dialog.peer);
+        let contact = self.layer.local.contact_in(&leg.dialog);
         let Some(refer) = &mut leg.refer else { return };
         let Some(asked) = refer.asked.take() else {
             return;
@@ -234,7 +234,7 @@ impl Endpoint {
         let bytes = builder
             .header(
                 HeaderName::Contact,
-                self.layer.local.contact(&leg.dialog.peer),
+                self.layer.local.contact_in(&leg.dialog),
             )
             .header(HeaderName::Event, event)
             .header(HeaderName::SubscriptionState, state)
@@ -326,7 +326,7 @@ impl Endpoint {
         let builder = builder
             .header(
                 HeaderName::Contact,
-                self.layer.local.contact(&leg.dialog.peer),
+                self.layer.local.contact_in(&leg.dialog),
             )
             .header(HeaderName::ReferTo, to);
         let bytes = with_headers(builder, headers).finish();

@@ -96,7 +96,7 @@ impl Endpoint {
             return;
         };
         let tag = leg.dialog.local_tag.clone();
-        let peer = leg.dialog.peer;
+        let contact = self.layer.local.contact_in(&leg.dialog).to_string();
         let invite = leg.dialog.remote_cseq.unwrap_or_default();
         let reliable = leg.reliable.get_or_insert_with(|| {
             Box::new(Reliable {
@@ -122,7 +122,6 @@ impl Endpoint {
         if let Some(sdp) = &sdp {
             leg.described = sdp.clone();
         }
-        let contact = self.layer.local.contact(&peer).to_string();
         let mut carries = Carries::Nothing;
         let sent = self
             .layer
@@ -330,8 +329,14 @@ impl Endpoint {
             .header(HeaderName::RAck, format_args!("{rseq} {invite} INVITE"))
             .finish();
         let peer = leg.dialog.peer;
-        self.layer
-            .request(now, peer, &branch, &Method::Prack, bytes, Purpose::Loose);
+        self.layer.request(
+            now,
+            peer,
+            &branch,
+            &Method::Prack,
+            bytes,
+            Purpose::Prack(id),
+        );
         Some(true)
     }
 }

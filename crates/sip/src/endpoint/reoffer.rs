@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clock::Time;
 
 use super::keys::Key;
-use super::layer::Purpose;
+use super::layer::{Purpose, Sent};
 use super::leg::{Leg, LegAlarm, NO_RESPONSE, Offer, Ours, State, in_dialog, unacked};
 use super::requests::sdp_of;
 use super::session::{self, Terms};
@@ -67,11 +67,9 @@ impl Endpoint {
         };
         let cseq = leg.dialog.next_cseq();
         let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &method, cseq);
+        let contact = self.layer.local.contact_in(&leg.dialog);
         let builder = builder
-            .header(
-                HeaderName::Contact,
-                self.layer.local.contact(&leg.dialog.peer),
-            )
+            .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Supported, SUPPORTED);
         let bytes = session::ask_again(builder, leg.session.as_ref())
@@ -83,10 +81,17 @@ impl Endpoint {
             .request(now, peer, &branch, &method, bytes, purpose);
     }
 
-    pub(super) fn reinvite_response(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+    pub(super) fn reinvite_response(
+        &mut self,
+        now: Time,
+        id: LegId,
+        key: Key,
+        sent: &Sent,
+        message: &Message,
+    ) {
         match message.status().unwrap_or_default() {
             ..200 => {}
-            200..300 => self.reoffer_accepted(now, id, key, message),
+            200..300 => self.reoffer_accepted(now, id, key, sent, message),
             _ => self.reoffer_refused(now, id, message),
         }
     }
@@ -96,22 +101,20 @@ impl Endpoint {
         match message.status().unwrap_or_default() {
             ..200 => {}
             200..300 => {
-                self.target_refreshed(id, message);
+                self.target_refreshed(now, id, message);
                 self.settle_offer(now, id, message);
             }
             _ => self.reoffer_refused(now, id, message),
         }
     }
 
-    fn target_refreshed(&mut self, id: LegId, message: &Message) {
-        if let Some(leg) = self.legs.get_mut(&id)
-            && let Some(contact) = message.values(HeaderName::Contact).next()
-        {
-            leg.dialog.refresh(uri_of(contact));
+    fn target_refreshed(&mut self, now: Time, id: LegId, message: &Message) {
+        if let Some(contact) = message.values(HeaderName::Contact).next() {
+            self.refresh_target(now, id, uri_of(contact));
         }
     }
 
-    fn reoffer_accepted(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+    fn reoffer_accepted(&mut self, now: Time, id: LegId, key: Key, sent: &Sent, message: &Message) {
         let tag = message
             .to()
             .ok()
@@ -121,12 +124,13 @@ impl Endpoint {
             return;
         }
         let cseq = message.cseq().map_or(0, |(number, _)| number);
-        self.target_refreshed(id, message);
+        self.target_refreshed(now, id, message);
         let Some(leg) = self.legs.get_mut(&id) else {
             // We hung up meanwhile: only the ACK is owed.
             return self.stray_fork(now, key, message, false);
         };
         let (_, ack) = in_dialog(&mut self.layer, &leg.dialog, &Method::Ack, cseq);
+        let ack = self.layer.signed_like(ack, &leg.dialog, &sent.request);
         self.layer.ack(key, tag, ack.finish(), leg.dialog.peer);
         if matches!(leg.state, State::Up) {
             self.settle_offer(now, id, message);
@@ -294,15 +298,15 @@ impl Endpoint {
         let Some((tx, invite, cseq, contact)) = self.take_theirs(id) else {
             return;
         };
+        if let Some(contact) = contact {
+            self.refresh_target(now, id, &contact);
+        }
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        if let Some(contact) = contact {
-            leg.dialog.refresh(&contact);
-        }
         leg.described = sdp.clone();
         let up = matches!(leg.state, State::Up);
-        let ours = self.layer.local.contact(&leg.dialog.peer);
+        let ours = self.layer.local.contact_in(&leg.dialog);
         let rules = self.layer.config.dialogs;
         let mut agreed = None;
         let sent = self

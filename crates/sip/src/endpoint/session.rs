@@ -309,7 +309,7 @@ impl Endpoint {
         };
         let cseq = leg.dialog.next_cseq();
         let (branch, builder) = in_dialog(&mut self.layer, &leg.dialog, &Method::Update, cseq);
-        let contact = self.layer.local.contact(&leg.dialog.peer);
+        let contact = self.layer.local.contact_in(&leg.dialog);
         let builder = builder
             .header(HeaderName::Contact, contact)
             .header(HeaderName::Allow, ALLOW)

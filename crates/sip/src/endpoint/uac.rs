@@ -11,6 +11,7 @@ use super::layer::{Purpose, Sent, TIMER_C};
 use super::leg::{Able, Hangup, Leg, LegAlarm, State, in_dialog, reason_of, send_bye};
 use super::requests::sdp_of;
 use super::session;
+use super::uac_auth::copy_credentials;
 use super::uas::with_headers;
 use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
 use crate::api::{Cause, Event, Invite, LegId, Peer, Target, Through};
@@ -85,7 +86,7 @@ impl Endpoint {
         let (branch, builder) =
             in_dialog(&mut self.layer, dialog, &Method::Invite, dialog.local_cseq);
         let builder = builder
-            .header(HeaderName::Contact, self.layer.local.contact(&dialog.peer))
+            .header(HeaderName::Contact, self.layer.local.contact_in(dialog))
             .header(HeaderName::Allow, ALLOW)
             .header(HeaderName::Supported, SUPPORTED);
         let builder = session::ask(builder, &self.layer.config.dialogs);
@@ -256,6 +257,7 @@ impl Endpoint {
             local_tag: tag,
             remote_tag: String::new(),
             remote: way.to,
+            secure: dialog::is_secure(&way.uri),
             target: way.uri,
             routes: way.routes,
             local_cseq: 1,
@@ -278,7 +280,7 @@ impl Endpoint {
     ) {
         match message.status().unwrap_or_default() {
             ..200 => self.provisional(now, id, message),
-            200..300 => self.accepted(now, id, key, message),
+            200..300 => self.accepted(now, id, key, sent, message),
             status => {
                 let mended = status == 422 && self.ask_longer(now, id, sent, message);
                 if !mended {
@@ -339,6 +341,7 @@ impl Endpoint {
         if !leg.enter(message) {
             return self.layer.count("forks_full");
         }
+        self.resolve_confirmed(now, id, message);
         let Some(reliable) = self.acknowledge_provisional(now, id, message) else {
             return;
         };
@@ -354,7 +357,7 @@ impl Endpoint {
     }
 
     /// A 2xx: ACK at once; then it is the answer, or it crosses our CANCEL, or it is another fork's.
-    fn accepted(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
+    fn accepted(&mut self, now: Time, id: LegId, key: Key, sent: &Sent, message: &Message) {
         let tag = message
             .to()
             .ok()
@@ -374,9 +377,14 @@ impl Endpoint {
         leg.choose(&tag);
         confirm(&mut leg.dialog, message);
         leg.able = Able::of(message);
+        self.resolve_confirmed(now, id, message);
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
         // Requests in the early dialog may have counted on.
         let cseq = message.cseq().map_or(1, |(number, _)| number);
         let (_, ack) = in_dialog(&mut self.layer, &leg.dialog, &Method::Ack, cseq);
+        let ack = self.layer.signed_like(ack, &leg.dialog, &sent.request);
         self.layer.ack(key, &tag, ack.finish(), leg.dialog.peer);
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
@@ -410,7 +418,12 @@ impl Endpoint {
             return;
         };
         let cseq = dialog.local_cseq;
-        let (_, ack) = in_dialog(&mut self.layer, &dialog, &Method::Ack, cseq);
+        let (_, mut ack) = in_dialog(&mut self.layer, &dialog, &Method::Ack, cseq);
+        if let Some(other) = self.layer.first_ack(key)
+            && dialog.peer.remote.ip() == peer.remote.ip()
+        {
+            ack = copy_credentials(ack, &other);
+        }
         let tag = dialog.remote_tag.clone();
         self.layer.ack(key, &tag, ack.finish(), dialog.peer);
         if bye {
@@ -528,6 +541,7 @@ fn forked_dialog(response: &Message, peer: Peer) -> Option<Dialog> {
         peer,
         we_called: true,
         natted: false,
+        secure: false,
         account: None,
     };
     confirm(&mut dialog, response);

@@ -94,6 +94,16 @@ impl Wallet {
     }
 }
 
+/// Puts the credentials of a request of ours into an ACK that belongs to it: an ACK cannot be challenged, and who has checked the one checks the other.
+pub fn copy_credentials(ack: Builder, request: &Bytes) -> Builder {
+    match Message::parse(request.clone()) {
+        Ok(request) => ack
+            .copy(&request, HeaderName::Authorization)
+            .copy(&request, HeaderName::ProxyAuthorization),
+        Err(_) => ack,
+    }
+}
+
 fn ha1(account: &Account, realm: &str, algorithm: Algorithm) -> String {
     digest::ha1(&account.username, realm, &account.password.0, algorithm)
 }
@@ -118,6 +128,14 @@ impl Layer {
         let account = trunk.carrier.as_ref()?.account.as_ref()?;
         let cnonce = self.keys.tag();
         self.wallet.line(&trunk.name, account, method, uri, &cnonce)
+    }
+
+    /// The ACK of a 2xx: with the credentials of its INVITE (section 22.1), if it goes where those went.
+    pub fn signed_like(&self, ack: Builder, dialog: &Dialog, invite: &Bytes) -> Builder {
+        match &dialog.account {
+            Some(trunk) if self.is_hop(trunk, &dialog.peer) => copy_credentials(ack, invite),
+            Some(_) | None => ack,
+        }
     }
 
     /// The same for a request in a dialog; an ACK or CANCEL cannot be challenged (section 22.1).
@@ -193,6 +211,7 @@ impl Endpoint {
             | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
             | Purpose::Info(leg)
+            | Purpose::Prack(leg)
             | Purpose::Refer(leg)
             | Purpose::Notify(leg) => {
                 let account = self.legs.get(&leg)?.dialog.account.clone();
@@ -308,6 +327,7 @@ impl Endpoint {
             | Purpose::Refresh(leg)
             | Purpose::Bye(leg)
             | Purpose::Info(leg)
+            | Purpose::Prack(leg)
             | Purpose::Refer(leg)
             | Purpose::Notify(leg) => Some(self.legs.get_mut(&leg)?.dialog.next_cseq()),
             Purpose::Loose => None,

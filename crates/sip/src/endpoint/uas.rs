@@ -11,7 +11,7 @@ use super::requests::sdp_of;
 use super::session::Terms;
 use super::{ALLOW, Alarm, Endpoint, SUPPORTED};
 use crate::api::{Cause, Event, Identity, Incoming, LegId, Peer};
-use crate::dialog::{Dialog, uri_of};
+use crate::dialog::{Dialog, is_secure, uri_of};
 use crate::identity::{self, Signalled, Source};
 use crate::message::{Builder, HeaderName, Message, Method};
 use crate::trunk::Trust;
@@ -87,6 +87,7 @@ impl Endpoint {
         ));
         self.dialogs.insert(dialog_key, leg);
         self.legs.insert(leg, state);
+        self.resolve_hop(now, leg);
         if let Identity::Trunk(name) = &identity {
             self.tell_trunk_named(name);
         }
@@ -245,7 +246,7 @@ impl Endpoint {
         let State::Alerting { tx, .. } = leg.state else {
             return None;
         };
-        let contact = self.layer.local.contact(&leg.dialog.peer).to_string();
+        let contact = self.layer.local.contact_in(&leg.dialog).to_string();
         Some((tx, leg.dialog.local_tag.clone(), contact))
     }
 
@@ -391,10 +392,18 @@ fn answering_dialog(message: &Message, peer: Peer, tag: &str, natted: bool) -> O
         peer,
         we_called: false,
         natted,
+        secure: wants_security(message),
         account: None,
     };
     dialog.refresh(uri_of(message.values(HeaderName::Contact).next()?));
     Some(dialog)
+}
+
+/// Whether the dialog of this INVITE has `sips:` Contacts (section 12.1.1).
+fn wants_security(invite: &Message) -> bool {
+    let route = invite.values(HeaderName::RecordRoute).next();
+    let behind = route.or_else(|| invite.values(HeaderName::Contact).next());
+    is_secure(invite.request_uri_raw()) || behind.is_some_and(|value| is_secure(uri_of(value)))
 }
 
 /// What a response that makes a dialog carries (section 12.1.1).

@@ -7,7 +7,7 @@ use super::leg::State;
 use super::requests::{content_refusal, sdp_of};
 use super::session::{self, Terms};
 use super::{ALLOW, Endpoint, SUPPORTED};
-use crate::api::{Event, LegId, Peer};
+use crate::api::{LegId, Peer};
 use crate::dialog::Order;
 use crate::message::{HeaderName, Message, Method};
 
@@ -66,7 +66,7 @@ impl Endpoint {
             Method::Prack => self.pracked(now, id, key, &message),
             Method::Invite => self.reinvited(now, id, key, &message),
             Method::Update => self.updated(now, id, key, &message),
-            Method::Info => self.info(now, id, key, &message),
+            Method::Info => self.informed(now, id, key, &message),
             Method::Options => self.options(now, key, None),
             Method::Refer => self.referred(now, id, key, &message),
             Method::Notify => self.notified(now, id, key, &message),
@@ -81,22 +81,6 @@ impl Endpoint {
             .respond(now, key, status, None, None, |builder, _| {
                 builder.header(HeaderName::Allow, ALLOW)
             });
-    }
-
-    fn info(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
-        self.layer.answer(now, key, 200, None);
-        let Some(leg) = self.legs.get(&id) else {
-            return;
-        };
-        let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
-        if matches!(leg.state, State::Up) && !content_type.is_empty() {
-            let content_type = content_type.to_owned();
-            self.layer.emit(Event::Info {
-                leg: id,
-                content_type,
-                body: message.body(),
-            });
-        }
     }
 
     fn reinvited(&mut self, now: Time, id: LegId, key: Key, message: &Message) {
@@ -114,14 +98,14 @@ impl Endpoint {
         if sdp_of(message).is_some() {
             return self.their_offer(now, id, key, message, false);
         }
+        if let Some(contact) = message.values(HeaderName::Contact).next() {
+            self.refresh_target(now, id, crate::dialog::uri_of(contact));
+        }
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        if let Some(contact) = message.values(HeaderName::Contact).next() {
-            leg.dialog.refresh(crate::dialog::uri_of(contact));
-        }
         let up = matches!(leg.state, State::Up);
-        let contact = self.layer.local.contact(&leg.dialog.peer);
+        let contact = self.layer.local.contact_in(&leg.dialog);
         let terms = Terms::answering(message, &self.layer.config.dialogs);
         self.layer
             .respond(now, key, 200, None, None, |builder, request| {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clock::Time;
+use sip::info::Key;
 use sip::message::Message;
 use sip::{
     Algorithm, Command, Config, Credentials, Edge, Endpoint, Event, Input, Invite, LegId, Output,
@@ -36,6 +37,8 @@ pub struct World {
     pub events: Vec<Event>,
     /// Headers that the ladder shows beside the usual ones.
     pub shown: Vec<&'static str>,
+    /// The ladder shows each timer that fires.
+    pub timed: bool,
 }
 
 pub fn config() -> Config {
@@ -191,6 +194,11 @@ fn event_text(event: &Event) -> Option<String> {
         Event::ReofferAccepted { leg, sdp } => {
             format!("ReofferAccepted {leg:?} sdp {}", sdp.is_some())
         }
+        Event::Digit { leg, pressed } => format!(
+            "Digit {leg:?} {} {} ms",
+            pressed.digit,
+            pressed.duration.as_millis()
+        ),
         Event::EarlyAnswer { leg, .. } => format!("EarlyAnswer {leg:?}"),
         Event::Gone { leg, cause, reason } => {
             let reason = reason
@@ -236,6 +244,7 @@ impl World {
             sent: Vec::new(),
             events: Vec::new(),
             shown: Vec::new(),
+            timed: false,
         }
     }
 
@@ -246,8 +255,12 @@ impl World {
 
     /// A message from the wire.
     pub fn receive(&mut self, from: &str, text: &str) {
+        self.receive_at(peer(from), text);
+    }
+
+    /// The same by another transport.
+    pub fn receive_at(&mut self, from: Peer, text: &str) {
         let message = Message::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap();
-        let from = peer(from);
         self.line(&format!(
             "{} -> {}",
             place(&from),
@@ -311,24 +324,29 @@ impl World {
     /// Lets time pass, every timer at its moment.
     pub fn pass(&mut self, seconds: f64) {
         let until = self.now + Duration::from_secs_f64(seconds);
-        while let Some((at, _)) = self.endpoint.poll_timeout() {
+        while let Some((at, name)) = self.endpoint.poll_timeout() {
             if at > until {
                 break;
             }
-            self.now = at;
-            self.endpoint.handle_timeout(at);
-            self.drain();
+            self.fire(at, name);
         }
         self.now = until;
+    }
+
+    fn fire(&mut self, at: Time, name: &str) {
+        self.now = at;
+        if self.timed {
+            self.line(&format!("  {name}"));
+        }
+        self.endpoint.handle_timeout(at);
+        self.drain();
     }
 
     /// Lets all time pass: at the end nothing is left.
     pub fn end(&mut self) -> String {
         let mut guard = 0;
-        while let Some((at, _)) = self.endpoint.poll_timeout() {
-            self.now = at.max(self.now);
-            self.endpoint.handle_timeout(at);
-            self.drain();
+        while let Some((at, name)) = self.endpoint.poll_timeout() {
+            self.fire(at.max(self.now), name);
             guard += 1;
             assert!(guard < 10_000, "timers without end");
         }
@@ -391,12 +409,23 @@ impl World {
     }
 
     pub fn answer(&mut self) {
-        let leg = self.leg();
+        self.answer_leg(self.leg());
+    }
+
+    pub fn answer_leg(&mut self, leg: LegId) {
         self.command(Command::Answer {
             leg,
             sdp: SDP.into(),
             headers: vec![],
         });
+    }
+
+    /// Keys by INFO.
+    pub fn digits(&mut self, leg: LegId, digits: &str) {
+        let duration = Duration::from_millis(160);
+        let pressed = digits.chars().map(|digit| Key { digit, duration });
+        let pressed = pressed.collect();
+        self.command(Command::Digits { leg, pressed });
     }
 
     pub fn hangup(&mut self, leg: LegId) {
