@@ -43,9 +43,21 @@ impl Baresip {
         hertz: u32,
         auto: bool,
     ) -> Baresip {
+        let mode = if auto { ";answermode=auto" } else { "" };
+        Baresip::start_as(registrar, user, password, hertz, mode)
+    }
+
+    /// The same with parameters of its account, e.g. `;rtcp_mux=yes`; codecs of its own among them replace PCMA and PCMU.
+    pub fn start_as(
+        registrar: &str,
+        user: &str,
+        password: Option<&str>,
+        hertz: u32,
+        account: &str,
+    ) -> Baresip {
         // Its ports were free when we asked, but somebody else may be faster: then it starts anew at others.
         (0..3)
-            .find_map(|_| Baresip::try_at(registrar, user, password, hertz, auto))
+            .find_map(|_| Baresip::try_at(registrar, user, password, hertz, account))
             .expect("baresip's control port opens")
     }
 
@@ -54,7 +66,7 @@ impl Baresip {
         user: &str,
         password: Option<&str>,
         hertz: u32,
-        auto: bool,
+        account: &str,
     ) -> Option<Baresip> {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (sip, control) = (free_port(), free_port_tcp());
@@ -89,8 +101,11 @@ impl Baresip {
             || ";regint=0".to_owned(),
             |password| format!(";auth_user={user};auth_pass={password};regint=300"),
         );
-        let mode = if auto { ";answermode=auto" } else { "" };
-        let account = format!("<sip:{user}@{registrar}>{auth}{mode};audio_codecs=PCMA,PCMU\n",);
+        let codecs = match account.contains("audio_codecs") {
+            true => "",
+            false => ";audio_codecs=PCMA,PCMU",
+        };
+        let account = format!("<sip:{user}@{registrar}>{auth}{account}{codecs}\n");
         std::fs::write(directory.path().join("config"), config).expect("a file");
         std::fs::write(directory.path().join("accounts"), account).expect("a file");
         let mut child = Command::new("baresip")

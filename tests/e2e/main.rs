@@ -25,6 +25,7 @@ mod ivr;
 mod kamailio;
 mod limits;
 mod moves;
+mod quality;
 mod raw;
 mod registration;
 mod rtp;

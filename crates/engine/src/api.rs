@@ -273,12 +273,8 @@ pub enum Count {
     ScreenPop {
         seconds: f64,
     },
-    Media {
-        packets_in: u64,
-        packets_out: u64,
-        lost: u64,
-        rejected: u64,
-    },
+    /// A stream has ended.
+    Media(media::Stats),
     RtpStreams {
         active: i64,
     },

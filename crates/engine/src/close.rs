@@ -1,5 +1,8 @@
 //! The end of a contact: whoever ended it, every leg, agent and number is settled here and nowhere else.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use clock::Time;
 use sip::{Cause, LegId};
 
@@ -7,6 +10,8 @@ use crate::Engine;
 use crate::contact::{Contact, LegState, Offer, Stage, Talk};
 use crate::event::{EventKind, Exit, Outcome, Stage as AbandonStage};
 use crate::journal::millis;
+
+type Name = Arc<str>;
 
 impl Engine {
     /// A leg is over.
@@ -60,12 +65,7 @@ impl Engine {
         if !self.legs.contains_key(&leg) {
             return;
         }
-        self.media(
-            leg,
-            media::Command::Close {
-                stream: crate::legs::stream(leg),
-            },
-        );
+        self.close_stream(leg);
         if let Some(record) = self.legs.get_mut(&leg) {
             if let Some(contact) = record.contact.take() {
                 self.ladders.leaves(leg, contact);
@@ -165,31 +165,31 @@ impl Engine {
         if self.legs.get(&contact.caller).is_some_and(own) {
             self.end_leg(now, contact.caller, None);
         }
-        self.note_closed(now, &contact, outcome, cause);
         self.consult_closed(number, &contact);
-        self.drained_check();
+        self.closed(now, number, contact, outcome, cause);
     }
 
     /// The contact's last event.
     pub(crate) fn note_closed(
         &mut self,
         now: Time,
-        contact: &Contact,
+        contact: Contact,
         outcome: Outcome,
-        cause: &str,
+        cause: Name,
+        duration: Duration,
     ) {
         let kind = EventKind::ContactClosed {
-            contact: contact.id.clone(),
+            contact: contact.id,
             outcome,
             direction: contact.direction,
-            queue: contact.last_queue.clone(),
-            agent: contact.answered_agent.clone(),
+            queue: contact.last_queue,
+            agent: contact.answered_agent,
             entered_ivr: contact.entered_ivr,
             goal: contact.goal,
             wait_ms: contact.wait_ms,
             talk_ms: contact.talk_ms,
             hold_ms: contact.hold_ms,
-            duration_ms: millis(now - contact.arrived),
+            duration_ms: millis(duration),
             customers: contact
                 .look_up
                 .pop()
@@ -200,8 +200,9 @@ impl Engine {
                         .collect()
                 })
                 .unwrap_or_default(),
-            cause: cause.into(),
-            cause_detail: contact.cause_detail.as_deref().map(str::to_owned),
+            cause,
+            cause_detail: contact.cause_detail.map(String::from),
+            quality: contact.quality,
         };
         self.journal.event(now, Some(&contact.person), kind);
     }

@@ -434,8 +434,9 @@ impl Engine {
         {
             talk.consult = None;
         }
-        self.note_closed(now, &contact, Outcome::Answered, "joined");
-        Ok(contact.id)
+        let id = contact.id.clone();
+        self.closed(now, number, contact, Outcome::Answered, "joined");
+        Ok(id)
     }
 
     /// A port for a second call of an agent's, on the media thread of the first, so that the two can be joined.

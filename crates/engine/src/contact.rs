@@ -7,7 +7,7 @@ use bytes::Bytes;
 use clock::Time;
 use sip::LegId;
 
-use crate::event::{ContactId, Direction};
+use crate::event::{ContactId, Direction, LegQuality};
 use crate::identity::Signalling;
 
 type Name = Arc<str>;
@@ -57,6 +57,8 @@ pub(crate) struct Contact {
     pub(crate) consults_for: Option<acd::ContactId>,
     /// What the far end of the leg that ended it gave as Reason (RFC 3326).
     pub(crate) cause_detail: Option<Box<str>>,
+    /// How the legs sounded that have ended.
+    pub(crate) quality: Vec<LegQuality>,
 }
 
 /// What a contact begins with.
@@ -127,6 +129,7 @@ impl Contact {
             hold_ms: 0,
             consults_for: None,
             cause_detail: None,
+            quality: Vec::new(),
         }
     }
 }
@@ -302,6 +305,8 @@ pub(crate) struct Transfer {
 pub(crate) struct Leg {
     /// `None` once its contact is closed.
     pub(crate) contact: Option<acd::ContactId>,
+    /// Whom we called: `agent:1001`, `outside`; `None` for who called us.
+    pub(crate) party: Option<Name>,
     pub(crate) port: Option<media::Port>,
     pub(crate) state: LegState,
     pub(crate) sdp_version: u64,

@@ -190,7 +190,7 @@ impl Engine {
     }
 
     pub(crate) fn drained_check(&mut self) {
-        if self.draining && self.contacts.is_empty() {
+        if self.draining && self.contacts.is_empty() && self.qualities.is_empty() {
             self.journal.put(Output::Drained);
         }
     }
@@ -280,6 +280,7 @@ impl Engine {
             customers: open.customers,
             cause: "restart".into(),
             cause_detail: None,
+            quality: Vec::new(),
         };
         self.journal.event(at, None, kind);
     }

@@ -174,6 +174,32 @@ fn as_json(value: impl Serialize) -> Option<serde_json::Value> {
     serde_json::to_value(value).ok()
 }
 
+/// How one leg sounded, from its first packet to its last. What begins with `far` is what the other end reported of our packets (RTCP).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LegQuality {
+    /// `caller`, `agent:1001`, `outside`.
+    pub leg: Name,
+    pub packets_in: u64,
+    pub packets_out: u64,
+    /// Of the packets in, by their sequence.
+    pub lost: u64,
+    /// Refused: another source, no RTP, a payload type that was not agreed.
+    pub rejected: u64,
+    /// Interarrival jitter at the end (RFC 3550 section 6.4.1).
+    pub jitter_ms: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<f64>,
+    /// Mean opinion score by the E-model (ITU-T G.107), 1 to 4.5, of what came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mos: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_lost: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_jitter_ms: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far_mos: Option<f64>,
+}
+
 /// The kinds. `type` is the CloudEvents type, `data` its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data")]
@@ -362,6 +388,9 @@ pub enum EventKind {
         /// What the far end gave as the reason (RFC 3326), e.g. `Q.850;cause=16`, or the status that refused a leg of ours.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause_detail: Option<String>,
+        /// How each leg sounded, in the order in which they ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        quality: Vec<LegQuality>,
     },
     /// An agent's state changed; `was` and `was_ms` say what ended and how long it lasted.
     #[serde(rename = "agent.state")]

@@ -16,6 +16,7 @@ impl Leg {
     pub(crate) fn new(port: Option<media::Port>, state: LegState, offer: Option<Bytes>) -> Self {
         Leg {
             contact: None,
+            party: None,
             port,
             state,
             sdp_version: 1,
@@ -106,12 +107,7 @@ impl Engine {
 
     /// Forgets a leg and ends its stream; the port comes back with the stream's end.
     pub(crate) fn drop_leg(&mut self, leg: LegId) {
-        self.media(
-            leg,
-            media::Command::Close {
-                stream: stream(leg),
-            },
-        );
+        self.close_stream(leg);
         self.legs.remove(&leg);
     }
 
@@ -274,6 +270,10 @@ impl Engine {
         let command = media::Command::Update {
             stream: stream(leg),
             remote: negotiated.remote,
+            rtcp: match negotiated.rtcp {
+                Some(beside) => media::Rtcp::Beside(beside),
+                None => media::Rtcp::Muxed,
+            },
             behind: self.legs.get(&leg).and_then(|leg| leg.signalling),
             format: media::Format {
                 codec: codec_in_media(negotiated.codec),

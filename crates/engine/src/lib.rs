@@ -35,6 +35,7 @@ mod memory;
 mod offer;
 pub mod outbound;
 mod ports;
+mod quality;
 mod refer;
 mod replaces;
 mod talk;
@@ -50,9 +51,11 @@ pub use api::{
     Output, QueueService, Refusal, Reply, Route, Start, Token, Verb,
 };
 pub use event::{
-    AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, Outcome, Stage,
+    AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, LegQuality, Outcome,
+    Stage,
 };
 pub use ladder::LadderMessage;
+pub use media::Stats as StreamStats;
 pub use sip::{LegId, Peer, Transport};
 
 use contact::{Contact, Leg};
@@ -80,6 +83,7 @@ pub struct Engine {
     draining: bool,
     /// Calls to feature codes, by their leg.
     codes: HashMap<sip::LegId, codes::CodeCall>,
+    qualities: quality::Qualities,
     /// Each agent's last work item, for its disposition.
     last_work: BTreeMap<Arc<str>, verbs::LastWork>,
     memory: Memory,
@@ -105,6 +109,7 @@ impl Engine {
             ssrc_seed: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
             draining: false,
             codes: HashMap::new(),
+            qualities: quality::Qualities::default(),
             last_work: BTreeMap::new(),
             memory: Memory::default(),
             ladders,
@@ -177,7 +182,7 @@ impl Engine {
 
     /// Contacts that are not closed.
     pub fn open_contacts(&self) -> usize {
-        self.contacts.len()
+        self.contacts.len() + self.qualities.closing()
     }
 
     /// Legs that are not gone.
@@ -364,19 +369,8 @@ impl Engine {
             media::Event::Starved { stream } => self.starved(now, sip::LegId(stream.0)),
             media::Event::Closed { close } => {
                 self.ports.put(close.port);
-                let media::Stats {
-                    packets_in,
-                    packets_out,
-                    lost,
-                    rejected,
-                    ..
-                } = close.stats;
-                self.journal.put(Output::Count(Count::Media {
-                    packets_in,
-                    packets_out,
-                    lost,
-                    rejected,
-                }));
+                self.journal.put(Output::Count(Count::Media(close.stats)));
+                self.stream_closed(now, sip::LegId(close.stream.0), &close.stats);
                 self.journal
                     .put(Output::Count(Count::RtpStreams { active: -1 }));
             }
@@ -393,6 +387,7 @@ impl Engine {
             Kind::Direct => self.direct_unanswered(now, number),
             Kind::MaxCall => self.close(now, number, "max_call"),
             Kind::Code(leg) => self.code_deadline(now, leg),
+            Kind::Quality => self.quality_settled(now, number),
             Kind::Drain => self.drain_over(now),
         }
     }

@@ -203,6 +203,7 @@ impl Engine {
         let leg = self.sip.new_leg();
         let mut record = Leg::new(Some(port), LegState::Inviting, None);
         record.contact = Some(number);
+        record.party = Some(format!("agent:{agent}").into());
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         let account = self.config.agents.get(agent);

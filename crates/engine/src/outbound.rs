@@ -276,6 +276,7 @@ impl Engine {
         let leg = self.sip.new_leg();
         let mut record = Leg::new(Some(port), LegState::Inviting, None);
         record.contact = Some(number);
+        record.party = Some("outside".into());
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         let target = sip::Target::Trunks(outside.ways.clone());

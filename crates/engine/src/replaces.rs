@@ -45,6 +45,7 @@ impl Engine {
         let mut record = Leg::new(Some(port), LegState::Answering, incoming.sdp.clone());
         record.signalling = Some(incoming.peer.remote.ip());
         record.contact = Some(number);
+        record.party = self.legs.get(&replaced).and_then(|leg| leg.party.clone());
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         self.prepare_answer(leg)?;

@@ -6,7 +6,7 @@ use sip::LegId;
 use sip::sdp;
 
 use crate::Engine;
-use crate::contact::Stage;
+use crate::contact::{LegState, Stage};
 use crate::legs::stream;
 
 impl Engine {
@@ -83,12 +83,33 @@ impl Engine {
         let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
             return;
         };
-        if let Some(Stage::Talking(talk)) = self.contacts.get(&number).map(|contact| &contact.stage)
-            && talk.hold.is_none()
-            && talk.consult.is_none()
-        {
-            self.close(now, number, "media_timeout");
-        }
+        let Some(contact) = self.contacts.get(&number) else {
+            return;
+        };
+        // Before the answer nobody owes us sound.
+        let caller =
+            contact.caller == leg && self.legs.get(&leg).map(|leg| leg.state) == Some(LegState::Up);
+        let cause = match &contact.stage {
+            Stage::Talking(talk) if talk.hold.is_none() && talk.consult.is_none() => {
+                "media_timeout"
+            }
+            Stage::Outside { answered: true, .. } => "media_timeout",
+            // Nobody but the caller is there: one who can't be heard any more has left.
+            Stage::Ivr
+            | Stage::Identifying(_)
+            | Stage::Waiting
+            | Stage::Popping(_)
+            | Stage::Ringing(_)
+            | Stage::Direct { .. }
+            | Stage::Outside { .. }
+                if caller =>
+            {
+                "caller_media_timeout"
+            }
+            // Held, about to be over, a test of one's own, or somebody who has not answered.
+            _ => return,
+        };
+        self.close(now, number, cause);
     }
 }
 

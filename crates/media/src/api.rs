@@ -16,6 +16,16 @@ pub struct Port {
     pub number: u16,
 }
 
+impl Port {
+    /// The port of this one's RTCP, where that does not share it (RFC 3550 section 11).
+    pub fn beside(self) -> Port {
+        Port {
+            number: self.number.wrapping_add(1),
+            ..self
+        }
+    }
+}
+
 /// Audio codecs; later issues add G.722 and Opus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Codec {
@@ -32,6 +42,15 @@ pub struct Format {
     pub ptime: Duration,
     /// Payload type of RFC 4733 events at 8000 Hz, when negotiated.
     pub telephone_event: Option<u8>,
+}
+
+/// Where a far end wants its RTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rtcp {
+    /// On the ports of RTP (RFC 5761).
+    Muxed,
+    /// At an address of its own; it comes to the port after ours.
+    Beside(SocketAddr),
 }
 
 /// RFC 3264 direction seen from us.
@@ -107,6 +126,7 @@ pub enum Command {
     Update {
         stream: StreamId,
         remote: SocketAddr,
+        rtcp: Rtcp,
         /// Where the signalling comes from, if that is not SDP's address: the one other host that packets may come from (symmetric RTP, RFC 4961).
         behind: Option<IpAddr>,
         format: Format,
@@ -186,6 +206,20 @@ pub struct Stats {
     pub jitter_ms: f32,
     /// Packets refused: not RTP, wrong source, wrong payload type.
     pub rejected: u64,
+    /// How what came from there sounds: a mean opinion score by the E-model (ITU-T G.107); `None` before anything has come.
+    pub mos: Option<f32>,
+    /// The way there and back, by RTCP.
+    pub round_trip_ms: Option<f32>,
+    /// What the far end has reported of what we send.
+    pub far: Option<Far>,
+}
+
+/// How our packets arrive at the far end, by its reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Far {
+    pub lost: u64,
+    pub jitter_ms: f32,
+    pub mos: f32,
 }
 
 /// How a plane is set up.
@@ -218,8 +252,9 @@ pub struct Counters {
     pub packets_out: u64,
     /// Lost packets of the streams that are closed.
     pub lost: u64,
-    /// RTCP, which is not read yet.
-    pub rtcp: u64,
+    /// Compound packets of RTCP, both ways.
+    pub rtcp_in: u64,
+    pub rtcp_out: u64,
     pub rejected: Rejected,
     /// Prompts asked for that are not loaded.
     pub missing_prompts: u64,

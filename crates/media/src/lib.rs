@@ -15,9 +15,10 @@
 //! assert_eq!(plane.counters().rejected.unready, 1);
 //! ```
 //!
-//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: RTCP, jitter buffer, mixing, recording.
+//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: jitter buffer, mixing, recording.
 
 pub mod api;
+mod control;
 mod dtmf;
 pub mod g711;
 mod latch;
@@ -26,7 +27,9 @@ mod plane;
 mod playlist;
 mod port_map;
 mod prompts;
+pub mod quality;
 mod reception;
+pub mod rtcp;
 pub mod rtp;
 mod sender;
 pub mod speech;
@@ -34,8 +37,8 @@ mod stream;
 pub mod tone;
 
 pub use api::{
-    Close, Codec, Command, Counters, Direction, Event, Format, Item, Lang, PlaneConfig, PlayId,
-    Port, Rejected, Source, Stats, StreamId,
+    Close, Codec, Command, Counters, Direction, Event, Far, Format, Item, Lang, PlaneConfig,
+    PlayId, Port, Rejected, Rtcp, Source, Stats, StreamId,
 };
 pub use plane::Plane;
 pub use port_map::PortMap;

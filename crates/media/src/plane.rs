@@ -7,14 +7,15 @@ use std::sync::Arc;
 use clock::Time;
 
 use crate::api::{
-    Close, Command, Counters, Direction, Event, Format, Item, PlaneConfig, PlayId, Port, Source,
-    Stats, StreamId,
+    Close, Command, Counters, Direction, Event, Format, Item, PlaneConfig, PlayId, Port, Rtcp,
+    Source, Stats, StreamId,
 };
 use crate::latch::Latch;
 use crate::pace::{Tick, Wheel};
 use crate::playlist::{Clip, Playlist};
 use crate::port_map::PortMap;
 use crate::prompts::Prompts;
+use crate::rtp;
 use crate::stream::{Accepted, Emitted, Feed, Play, Refusal, Stream, Talk};
 use crate::tone;
 
@@ -37,6 +38,10 @@ pub struct Plane {
     wheel: Wheel,
     /// Media time-outs; a packet doesn't move its entry, the entry looks at the stream when its time comes.
     watch: BTreeSet<(Time, u32)>,
+    /// When each stream reports next.
+    reports: BTreeSet<(Time, u32)>,
+    /// Goodbyes of streams that have ended, sent at the next time-out.
+    goodbyes: Vec<Goodbye>,
     tones: BTreeMap<u32, Arc<Clip>>,
     events: VecDeque<Event>,
     counters: Counters,
@@ -44,9 +49,20 @@ pub struct Plane {
     due: Vec<u32>,
 }
 
+/// The last report of a stream.
+#[derive(Debug)]
+struct Goodbye {
+    at: Time,
+    port: Port,
+    to: SocketAddr,
+    packet: Box<[u8]>,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct PortUse {
     place: Option<u32>,
+    /// The stream whose RTCP comes here, beside the port before this one.
+    control: Option<u32>,
     /// The peer of the stream before this one.
     former: Option<SocketAddr>,
 }
@@ -62,6 +78,8 @@ impl Plane {
             ports: PortMap::default(),
             wheel: Wheel::new(),
             watch: BTreeSet::new(),
+            reports: BTreeSet::new(),
+            goodbyes: Vec::new(),
             tones: BTreeMap::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
@@ -91,11 +109,12 @@ impl Plane {
             Command::Update {
                 stream,
                 remote,
+                rtcp,
                 behind,
                 format,
                 direction,
             } => {
-                self.update(now, stream, (remote, behind), format, direction);
+                self.update(now, stream, (remote, behind, rtcp), format, direction);
             }
             Command::Source { stream, source } => self.set_source(now, stream, &source),
             Command::Bridge { a, b } => self.bridge(now, a, b),
@@ -111,7 +130,7 @@ impl Plane {
                 }
             }
             Command::SendDtmf { stream, digits } => self.press(now, stream, &digits),
-            Command::Close { stream } => self.close(stream),
+            Command::Close { stream } => self.close(now, stream),
         }
     }
 
@@ -125,6 +144,9 @@ impl Plane {
         send: &mut impl FnMut(Port, SocketAddr, &[u8]),
     ) {
         let usage = self.ports.get(port).copied().unwrap_or_default();
+        if let Some(place) = usage.control.filter(|_| usage.place.is_none()) {
+            return self.receive_rtcp(now, place, source, true, packet);
+        }
         let Some((place, stream)) = usage
             .place
             .and_then(|place| Some((place, self.streams[place as usize].as_mut()?)))
@@ -134,8 +156,9 @@ impl Plane {
         };
         let accepted = match stream.admit(now, source, usage.former, packet) {
             Ok(accepted) => accepted,
+            Err(Refusal::Rtcp) => return self.receive_rtcp(now, place, source, false, packet),
             Err(refusal) => {
-                stream.rejected += u64::from(refusal != Refusal::Rtcp);
+                stream.rejected += 1;
                 return self.count_refusal(refusal);
             }
         };
@@ -148,6 +171,29 @@ impl Plane {
             };
             if let Some(target) = self.streams[target as usize].as_mut() {
                 target.relay(now, &accepted, packet, &mut counted);
+            }
+        }
+    }
+
+    fn receive_rtcp(
+        &mut self,
+        now: Time,
+        place: u32,
+        source: SocketAddr,
+        beside: bool,
+        packet: &[u8],
+    ) {
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
+        match stream.admit_rtcp(now, source, beside, packet) {
+            Ok(()) => {
+                self.counters.rtcp_in += 1;
+                self.revive(now, place);
+            }
+            Err(refusal) => {
+                stream.rejected += 1;
+                self.count_refusal(refusal);
             }
         }
     }
@@ -167,13 +213,42 @@ impl Plane {
             self.watch.pop_first();
             self.look_at(now, place);
         }
+        self.report(now, send);
+    }
+
+    /// Goodbyes, and the reports that are due.
+    fn report(&mut self, now: Time, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        let counters = &mut self.counters;
+        let mut counted = |port, to, packet: &[u8]| {
+            match rtp::is_rtcp(packet) {
+                true => counters.rtcp_out += 1,
+                false => counters.packets_out += 1, // a keep-alive
+            }
+            send(port, to, packet);
+        };
+        for goodbye in self.goodbyes.drain(..) {
+            counted(goodbye.port, goodbye.to, &goodbye.packet);
+        }
+        while let Some((at, place)) = self.reports.first().copied()
+            && at <= now
+        {
+            self.reports.pop_first();
+            let Some(stream) = self.streams[place as usize].as_mut() else {
+                continue;
+            };
+            stream.report(now, false, &mut counted);
+            self.reports
+                .extend(stream.control.due.map(|due| (due, place)));
+        }
     }
 
     /// When [`Plane::handle_timeout`] wants to be called, and why.
     pub fn poll_timeout(&self) -> Option<(Time, &'static str)> {
         let play = self.wheel.next().map(|tick| (tick.time(), "play"));
         let watch = self.watch.first().map(|(at, _)| (*at, "media time-out"));
-        [play, watch].into_iter().flatten().min()
+        let report = self.reports.first().map(|(at, _)| (*at, "report"));
+        let goodbye = self.goodbyes.first().map(|goodbye| (goodbye.at, "goodbye"));
+        [play, watch, report, goodbye].into_iter().flatten().min()
     }
 
     /// What happened; drain it after each call.
@@ -224,22 +299,20 @@ impl Plane {
             }
         };
         self.places.insert(id, place);
-        let former = self.ports.get(port.number).and_then(|usage| usage.former);
-        self.ports.insert(
-            port.number,
-            PortUse {
-                place: Some(place),
-                former,
-            },
-        );
+        self.usage(port).place = Some(place);
+        self.usage(port.beside()).control = Some(place);
         self.counters.active += 1;
+    }
+
+    fn usage(&mut self, port: Port) -> &mut PortUse {
+        self.ports.entry(port.number)
     }
 
     fn update(
         &mut self,
         now: Time,
         id: StreamId,
-        (remote, behind): (SocketAddr, Option<IpAddr>),
+        (remote, behind, rtcp): (SocketAddr, Option<IpAddr>, Rtcp),
         format: Format,
         direction: Direction,
     ) {
@@ -272,6 +345,10 @@ impl Plane {
             format,
             direction,
         });
+        let ssrc = stream.sender.ssrc();
+        stream.control.agreed(now, rtcp, ssrc);
+        let due = stream.control.due;
+        self.reports.extend(due.map(|due| (due, place)));
         self.arm(now, place);
         self.watch_over(place);
     }
@@ -360,9 +437,9 @@ impl Plane {
         }
     }
 
-    fn close(&mut self, id: StreamId) {
+    fn close(&mut self, now: Time, id: StreamId) {
         let Some(place) = self.place(id) else { return };
-        let Some(stream) = self.streams[place as usize].take() else {
+        let Some(mut stream) = self.streams[place as usize].take() else {
             return;
         };
         self.places.remove(&id);
@@ -370,15 +447,25 @@ impl Plane {
         if let Some(at) = stream.watched {
             self.watch.remove(&(at, place));
         }
-        let former = stream.talk.as_ref().map(|talk| talk.latch.target());
-        self.ports.insert(
-            stream.port.number,
-            PortUse {
-                place: None,
-                former,
-            },
-        );
+        if let Some(due) = stream.control.due {
+            self.reports.remove(&(due, place));
+        }
+        *self.usage(stream.port) = PortUse {
+            place: None,
+            former: stream.talk.as_ref().map(|talk| talk.latch.target()),
+            ..*self.usage(stream.port)
+        };
+        self.usage(stream.port.beside()).control = None;
         let stats = stream.stats();
+        let goodbyes = &mut self.goodbyes;
+        stream.report(now, true, &mut |port, to, packet| {
+            goodbyes.push(Goodbye {
+                at: now,
+                port,
+                to,
+                packet: packet.into(),
+            });
+        });
         self.counters.active -= 1;
         self.counters.lost += stats.lost;
         self.events.push_back(Event::Closed {
@@ -397,7 +484,7 @@ impl Plane {
             Refusal::Malformed => &mut rejected.malformed,
             Refusal::Source => &mut rejected.source,
             Refusal::PayloadType => &mut rejected.payload_type,
-            Refusal::Rtcp => &mut self.counters.rtcp,
+            Refusal::Rtcp => return, // read elsewhere
         };
         *counter += 1;
     }
@@ -417,8 +504,13 @@ impl Plane {
             }
             self.events.push_back(Event::Dtmf { stream: id, digit });
         }
+        self.revive(now, place);
+    }
+
+    /// Something has come: the media time-out begins anew where it was over or suspended.
+    fn revive(&mut self, now: Time, place: u32) {
         if let Some(stream) = self.streams[place as usize].as_mut()
-            && stream.starved
+            && stream.watched.is_none()
         {
             stream.starved = false;
             stream.heard = now;
@@ -508,11 +600,7 @@ impl Plane {
         let Some(stream) = self.streams[place as usize].as_mut() else {
             return;
         };
-        let expects = stream
-            .talk
-            .as_ref()
-            .is_some_and(|talk| talk.direction.receives());
-        if expects && !stream.starved && stream.watched.is_none() {
+        if stream.expects() && !stream.starved && stream.watched.is_none() {
             let at = stream.heard + timeout;
             stream.watched = Some(at);
             self.watch.insert((at, place));
@@ -527,11 +615,7 @@ impl Plane {
             return;
         };
         stream.watched = None;
-        let expects = stream
-            .talk
-            .as_ref()
-            .is_some_and(|talk| talk.direction.receives());
-        if expects && stream.heard + timeout <= now {
+        if stream.expects() && stream.heard + timeout <= now {
             stream.starved = true;
             self.events.push_back(Event::Starved { stream: stream.id });
         } else {

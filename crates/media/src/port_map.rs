@@ -26,10 +26,20 @@ impl<T> PortMap<T> {
         self.pages[usize::from(port >> 8)].as_mut()?[usize::from(port & 0xff)].as_mut()
     }
 
+    /// What is there, or the default put there.
+    pub fn entry(&mut self, port: u16) -> &mut T
+    where
+        T: Default,
+    {
+        self.page(port)[usize::from(port & 0xff)].get_or_insert_default()
+    }
+
     pub fn insert(&mut self, port: u16, value: T) {
-        let page = self.pages[usize::from(port >> 8)]
-            .get_or_insert_with(|| Box::new([const { None }; PAGE]));
-        page[usize::from(port & 0xff)] = Some(value);
+        self.page(port)[usize::from(port & 0xff)] = Some(value);
+    }
+
+    fn page(&mut self, port: u16) -> &mut Page<T> {
+        self.pages[usize::from(port >> 8)].get_or_insert_with(|| Box::new([const { None }; PAGE]))
     }
 }
 

@@ -3,6 +3,7 @@
 use clock::Time;
 
 use crate::g711::RATE;
+use crate::rtcp::Block;
 
 /// A forward jump of the sequence larger than this is a new start, not loss (RFC 3550 appendix A.1).
 pub const MAX_DROPOUT: i16 = 3000;
@@ -19,6 +20,8 @@ pub struct Reception {
     received: u64,
     /// Loss of earlier runs.
     lost_before: u64,
+    /// Packets expected and received at the report before, in this run.
+    reported: (u64, u64),
     transit: Option<u32>,
     /// Scaled by 16, in samples.
     jitter: u32,
@@ -63,6 +66,7 @@ impl Reception {
         self.first = (1 << 16) | u64::from(sequence); // room for late packets before the first
         self.highest = self.first;
         self.received = 0;
+        self.reported = (0, 0);
         self.transit = None;
     }
 
@@ -79,18 +83,50 @@ impl Reception {
 
     /// Packets that never came; duplicates may hide some, as in RFC 3550.
     pub fn lost(&self) -> u64 {
-        let expected = if self.received == 0 {
+        self.lost_before + self.expected().saturating_sub(self.received)
+    }
+
+    fn expected(&self) -> u64 {
+        if self.received == 0 {
             0
         } else {
             self.highest - self.first + 1
-        };
-        self.lost_before + expected.saturating_sub(self.received)
+        }
+    }
+
+    /// Whose packets these are.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.ssrc
+    }
+
+    /// The block of a report on the present run, and a new interval for the next one's fraction (RFC 3550 appendix A.3).
+    pub fn block(&mut self) -> Option<Block> {
+        let ssrc = self.ssrc?;
+        let (expected, received) = (self.expected(), self.received);
+        let (expected_before, received_before) = self.reported;
+        self.reported = (expected, received);
+        let expected_now = expected.saturating_sub(expected_before);
+        let lost_now = expected_now.saturating_sub(received - received_before);
+        let lost = expected as i64 - received as i64;
+        Some(Block {
+            ssrc,
+            fraction_lost: ((lost_now << 8) / expected_now.max(1)).min(255) as u8,
+            lost: lost.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32,
+            highest: (self.highest - (1 << 16)) as u32,
+            jitter: self.jitter >> 4,
+            ..Block::default()
+        })
     }
 
     /// Interarrival jitter in milliseconds.
     pub fn jitter_ms(&self) -> f32 {
-        (self.jitter >> 4) as f32 * 1000.0 / RATE as f32
+        in_ms(self.jitter >> 4)
     }
+}
+
+/// Samples as milliseconds.
+pub fn in_ms(samples: u32) -> f32 {
+    samples as f32 * 1000.0 / RATE as f32
 }
 
 #[cfg(test)]
@@ -125,6 +161,24 @@ mod tests {
         assert_eq!(reception.count(Time::ZERO, 2, 50_001, None), Order::Newer);
         assert_eq!(reception.count(Time::ZERO, 2, 50_000, None), Order::Older);
         assert_eq!(reception.lost(), 1);
+    }
+
+    #[test]
+    fn a_reports_fraction_is_of_its_interval_and_its_loss_of_the_whole_run() {
+        let mut reception = Reception::default();
+        assert_eq!(reception.block(), None);
+        feed(&mut reception, [65_534, 65_535, 2, 3]);
+        let block = reception.block().unwrap();
+        assert_eq!((block.fraction_lost, block.lost), ((256 * 2 / 6) as u8, 2));
+        feed(&mut reception, [4, 5, 5]);
+        let block = reception.block().unwrap();
+        assert_eq!((block.fraction_lost, block.lost), (0, 1), "one came twice");
+        assert_eq!(
+            block.highest,
+            (1 << 16) + 5,
+            "the sequence has gone round once"
+        );
+        assert_eq!(reception.block().unwrap().fraction_lost, 0, "nothing came");
     }
 
     #[test]

@@ -36,6 +36,8 @@ struct Relay {
 pub enum Relayed {
     /// Samples of audio in the packet.
     Audio(u32),
+    /// Comfort noise (RFC 3389): it says that silence begins, which needs no packet.
+    Noise,
     /// RFC 4733: the event's duration so far, in samples. Its timestamp is where it began and repeats.
     Event(u32),
 }
@@ -52,6 +54,17 @@ impl Sender {
             begun: false,
             relay: None,
         }
+    }
+
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Where the timeline is at `now`, whether or not a packet goes then (RFC 3550 section 6.4.1).
+    pub fn timestamp_at(&self, now: Time) -> u32 {
+        self.timestamp
+            .wrapping_add(samples(now - self.due))
+            .wrapping_sub(samples(self.due - now))
     }
 
     /// The source changes or pauses: the next packet begins a talkspurt.
@@ -143,7 +156,10 @@ impl Sender {
 
     /// After a relayed packet: where our own next one would go. Never back.
     fn follow(&mut self, now: Time, timestamp: u32, what: Relayed) {
-        let (Relayed::Audio(samples) | Relayed::Event(samples)) = what;
+        let samples = match what {
+            Relayed::Audio(samples) | Relayed::Event(samples) => samples,
+            Relayed::Noise => 0,
+        };
         let next = timestamp.wrapping_add(samples);
         if (next.wrapping_sub(self.timestamp) as i32) > 0 {
             self.timestamp = next;

@@ -2,19 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clock::Time;
 
-use crate::api::{Codec, Direction, Format, PlayId, Port, Stats, StreamId};
+use crate::api::{Codec, Direction, Far, Format, PlayId, Port, Stats, StreamId};
+use crate::control::{Control, Own};
 use crate::dtmf::{self, Detector, Keypad};
 use crate::g711;
 use crate::latch::Latch;
 use crate::pace::{TICK, TICK_SAMPLES, Tick};
 use crate::playlist::{Clip, Playlist};
+use crate::quality::{self, Impairments};
 use crate::reception::Reception;
+use crate::rtcp;
 use crate::rtp::{self, HEADER, Header};
 use crate::sender::{Relayed, Sender};
 
+/// The payload type of comfort noise at 8000 Hz (RFC 3551 section 6), which some send without having agreed on it.
+const COMFORT_NOISE: u8 = 13;
 /// Octets of the longest packet that we make: 60 ms of G.711.
 const MAX_PACKET: usize = HEADER + 480;
 
@@ -29,8 +35,11 @@ pub struct Stream {
     pub sender: Sender,
     detector: Detector,
     reception: Reception,
+    pub control: Control,
     packets_in: u64,
     packets_out: u64,
+    /// Of payload.
+    octets_out: u64,
     pub rejected: u64,
     /// When the wheel has this stream next.
     pub due: Option<Tick>,
@@ -38,6 +47,8 @@ pub struct Stream {
     pub watched: Option<Time>,
     /// Last packet, or since when one is expected.
     pub heard: Time,
+    /// The far end has said that silence begins (RFC 3389): no packet is expected until there is something to hear.
+    quiet: bool,
     pub starved: bool,
 }
 
@@ -138,24 +149,61 @@ impl Stream {
             sender: Sender::new(ssrc),
             detector: Detector::default(),
             reception: Reception::default(),
+            control: Control::new(),
             packets_in: 0,
             packets_out: 0,
+            octets_out: 0,
             rejected: 0,
             due: None,
             watched: None,
             heard: now,
+            quiet: false,
             starved: false,
         }
     }
 
     pub fn stats(&self) -> Stats {
+        let (lost, jitter_ms) = (self.reception.lost(), self.reception.jitter_ms());
+        let far = self.control.far().map(|block| {
+            let lost = u64::try_from(block.lost).unwrap_or(0);
+            let jitter_ms = crate::reception::in_ms(block.jitter);
+            Far {
+                lost,
+                jitter_ms,
+                mos: self.mos(lost, self.packets_out, jitter_ms),
+            }
+        });
         Stats {
             packets_in: self.packets_in,
             packets_out: self.packets_out,
-            lost: self.reception.lost(),
-            jitter_ms: self.reception.jitter_ms(),
+            lost,
+            jitter_ms,
             rejected: self.rejected,
+            mos: (self.packets_in > 0).then(|| self.mos(lost, self.packets_in + lost, jitter_ms)),
+            round_trip_ms: self
+                .control
+                .round_trip()
+                .map(|round_trip| round_trip.as_secs_f32() * 1000.0),
+            far,
         }
+    }
+
+    /// The score of a stream that lost so many of `sent` packets on the way between the far end and us.
+    fn mos(&self, lost: u64, sent: u64, jitter_ms: f32) -> f32 {
+        let Some(talk) = &self.talk else { return 1.0 };
+        let impairments = Impairments {
+            loss: lost as f64 / sent.max(1) as f64,
+            jitter: Duration::from_secs_f32(jitter_ms / 1000.0),
+            round_trip: self.control.round_trip(),
+            ptime: talk.format.ptime,
+        };
+        quality::mos(quality::rating(talk.format.codec, &impairments)) as f32
+    }
+
+    /// Whether packets should be coming.
+    pub fn expects(&self) -> bool {
+        let receives = |talk: &Talk| talk.direction.receives();
+        !self.quiet && self.talk.as_ref().is_some_and(receives)
     }
 
     /// Whether the wheel must come by.
@@ -180,7 +228,9 @@ impl Stream {
         }
         let header = rtp::parse(packet).ok_or(Refusal::Malformed)?;
         let is_event = talk.format.telephone_event == Some(header.payload_type);
-        if !is_event && header.payload_type != talk.format.payload_type {
+        let is_audio = header.payload_type == talk.format.payload_type;
+        let is_noise = !is_event && !is_audio && header.payload_type == COMFORT_NOISE;
+        if !is_event && !is_audio && !is_noise {
             let known = source == talk.latch.negotiated() || source == talk.latch.target();
             return Err(if known {
                 Refusal::PayloadType
@@ -196,20 +246,99 @@ impl Stream {
         } else {
             None
         };
-        let timestamp = event.is_none().then_some(header.timestamp);
+        let timestamp = is_audio.then_some(header.timestamp);
         self.reception
             .count(now, header.ssrc, header.sequence, timestamp);
         self.packets_in += 1;
         self.heard = now;
+        self.quiet = is_noise;
         Ok(Accepted {
             key: event.and_then(|payload| self.detector.detect(now, &header, payload)),
-            what: event.map_or(Relayed::Audio(header.payload.len() as u32), |payload| {
-                Relayed::Event(u32::from(payload.duration))
-            }),
+            what: match event {
+                Some(payload) => Relayed::Event(u32::from(payload.duration)),
+                None if is_noise => Relayed::Noise,
+                None => Relayed::Audio(header.payload.len() as u32),
+            },
             codec: talk.format.codec,
             first: self.packets_in == 1,
             header,
         })
+    }
+
+    /// Takes in a report that came on the port of RTCP, or on that of RTP where both share it.
+    pub fn admit_rtcp(
+        &mut self,
+        now: Time,
+        source: SocketAddr,
+        beside: bool,
+        packet: &[u8],
+    ) -> Result<(), Refusal> {
+        let talk = self.talk.as_ref().ok_or(Refusal::Unready)?;
+        if !self.control.accepts(source, talk.latch.target()) {
+            return Err(Refusal::Source);
+        }
+        let report = rtcp::read(packet, self.sender.ssrc()).ok_or(Refusal::Malformed)?;
+        // Once packets have come, only their sender is believed.
+        if self
+            .reception
+            .ssrc()
+            .is_some_and(|ssrc| ssrc != report.ssrc)
+        {
+            return Err(Refusal::Source);
+        }
+        self.control.hear(now, beside.then_some(source), &report);
+        self.heard = now; // who reports is alive, even with nothing to say
+        Ok(())
+    }
+
+    /// Sends the report that is due, with a goodbye when the stream ends.
+    pub fn report(&mut self, now: Time, bye: bool, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        if !bye && self.control.is_idle(self.packets_out) {
+            self.keep_alive(now, send);
+        }
+        let Some(talk) = &self.talk else { return };
+        let target = self.control.target(talk.latch.target());
+        if bye && !self.control.has_spoken(self.packets_out) {
+            return;
+        }
+        let own = Own {
+            ssrc: self.sender.ssrc(),
+            packets: self.packets_out,
+            octets: self.octets_out,
+            timestamp: self.sender.timestamp_at(now),
+            block: self.reception.block(),
+        };
+        let mut buffer = [0; rtcp::MAX_OCTETS];
+        let length = self.control.write(now, own, bye, &mut buffer);
+        if target.port() == 0 || target.ip().is_unspecified() {
+            return; // an old way to hold: nobody listens
+        }
+        let port = match self.control.is_muxed() {
+            true => self.port,
+            false => self.port.beside(),
+        };
+        send(port, target, &buffer[..length]);
+    }
+
+    /// A packet of silence where nothing has been sent since the report before, so that no address translator forgets the way and no far end
+    /// takes us for dead (RFC 6263).
+    fn keep_alive(&mut self, now: Time, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        let Some(talk) = &self.talk else { return };
+        let Some(target) = talk.target() else { return };
+        let samples = (talk.ticks() * TICK_SAMPLES) as usize;
+        let mut packet = [g711::silence(talk.format.codec); MAX_PACKET];
+        let payload_type = talk.format.payload_type;
+        self.sender.cut();
+        let header = self.sender.paced(now, payload_type, samples as u32);
+        packet[..HEADER].copy_from_slice(&header.octets());
+        self.sender.cut();
+        self.count_out(samples);
+        send(self.port, target, &packet[..HEADER + samples]);
+    }
+
+    fn count_out(&mut self, payload: usize) {
+        self.packets_out += 1;
+        self.octets_out += payload as u64;
     }
 
     /// Sends a packet of the bridged peer (or our own, for echo) on, rewritten in place: our header goes right before the payload,
@@ -239,6 +368,7 @@ impl Stream {
                 Some(payload_type) => payload_type,
                 None => return self.sender.skipped(&from.header),
             },
+            Relayed::Noise => return self.sender.skipped(&from.header),
         };
         let begin = from.header.payload.start - HEADER;
         let octets = self
@@ -246,7 +376,7 @@ impl Stream {
             .relayed(now, &from.header, payload_type, from.what)
             .octets();
         packet[begin..begin + HEADER].copy_from_slice(&octets);
-        self.packets_out += 1;
+        self.count_out(from.header.payload.len());
         send(self.port, target, &packet[begin..from.header.payload.end]);
     }
 
@@ -307,7 +437,7 @@ impl Stream {
                 .paced(tick.time(), payload_type, samples)
                 .octets(),
         );
-        self.packets_out += 1;
+        self.count_out(packet.len() - HEADER);
         send(self.port, target, packet);
     }
 
@@ -332,7 +462,7 @@ impl Stream {
         let mut packet = [0; HEADER + dtmf::Payload::OCTETS];
         packet[..HEADER].copy_from_slice(&header.octets());
         packet[HEADER..].copy_from_slice(&payload.octets());
-        self.packets_out += 1;
+        self.count_out(dtmf::Payload::OCTETS);
         send(self.port, target, &packet);
     }
 }

@@ -8,7 +8,7 @@ use clock::Time;
 use media::rtp::{self, Fixed};
 use media::{
     Codec, Command, Direction, Event, Format, Item, Lang, Plane, PlaneConfig, PlayId, Port,
-    Prompts, Source, StreamId, g711, tone,
+    Prompts, Rtcp, Source, StreamId, g711, tone,
 };
 use proptest::prelude::*;
 
@@ -19,6 +19,10 @@ const PORT_B: u16 = 10_002;
 
 fn phone(stream: StreamId) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, stream.0 as u8], 4000))
+}
+
+fn control(stream: StreamId) -> SocketAddr {
+    SocketAddr::new(phone(stream).ip(), 4001)
 }
 
 fn format(codec: Codec) -> Format {
@@ -45,6 +49,8 @@ struct World {
     plane: Plane,
     now: Time,
     sent: Vec<Sent>,
+    /// RTCP: when, from which port, where to, and the packet.
+    reports: Vec<(Time, u16, SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
 }
 
@@ -60,6 +66,7 @@ impl World {
             plane,
             now: Time::from_secs(1_000),
             sent: Vec::new(),
+            reports: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -86,6 +93,7 @@ impl World {
         self.command(Command::Update {
             stream,
             remote: phone(stream),
+            rtcp: Rtcp::Beside(control(stream)),
             behind: Some(std::net::IpAddr::from([198, 51, 100, 7])),
             format,
             direction,
@@ -167,9 +175,13 @@ impl World {
     }
 
     fn timeout(&mut self) {
-        let (now, sent) = (self.now, &mut self.sent);
+        let (now, sent, reports) = (self.now, &mut self.sent, &mut self.reports);
         self.plane.handle_timeout(now, &mut |port, to, octets| {
-            sent.push(record(now, port, to, octets))
+            if rtp::is_rtcp(octets) {
+                reports.push((now, port.number, to, octets.to_vec()));
+            } else {
+                sent.push(record(now, port, to, octets));
+            }
         });
         self.drain();
     }
@@ -313,16 +325,16 @@ fn only_the_negotiated_source_is_heard() {
     );
     world.receive_from(PORT_A, phone(A), &[0x80, 200, 0, 1, 0, 0, 0, 5]);
     let counters = *world.plane.counters();
-    assert_eq!((counters.packets_in, counters.rtcp), (1, 1));
+    assert_eq!((counters.packets_in, counters.rtcp_in), (1, 0));
     let want = [
         ("idle_port", 1),
         ("unready", 1),
-        ("malformed", 1),
+        ("malformed", 2),
         ("source", 2),
         ("payload_type", 1),
     ];
     assert_eq!(counters.rejected.by_reason(), want);
-    assert_eq!(world.plane.stats(A).unwrap().rejected, 5);
+    assert_eq!(world.plane.stats(A).unwrap().rejected, 6);
 }
 
 #[test]
@@ -356,6 +368,7 @@ fn late_packets_of_the_ports_last_call_are_not_the_next_calls() {
     world.command(Command::Update {
         stream: next,
         remote,
+        rtcp: Rtcp::Muxed,
         behind: None,
         format: format(Codec::Pcmu),
         direction: Direction::SendReceive,
@@ -745,6 +758,7 @@ fn directions_are_kept() {
     let nowhere = Command::Update {
         stream: A,
         remote: "0.0.0.0:4000".parse().unwrap(),
+        rtcp: Rtcp::Muxed,
         behind: None,
         format: format(Codec::Pcmu),
         direction: Direction::SendReceive,
@@ -785,7 +799,87 @@ fn silence_is_reported_once_until_it_ends() {
     world.run(ms(1));
     assert_eq!(world.events.len(), 4);
     world.command(Command::Close { stream: A });
+    world.timeout(); // the goodbye
     assert_eq!(world.plane.poll_timeout(), None);
+}
+
+#[test]
+fn comfort_noise_is_accepted_not_passed_on_and_suspends_the_time_out() {
+    let timeout = Some(Duration::from_secs(10));
+    let mut world = World::new(PlaneConfig {
+        media_timeout: timeout,
+        ..PlaneConfig::default()
+    });
+    for (stream, number) in [(A, PORT_A), (B, PORT_B)] {
+        world.open(stream, number);
+        world.update(stream, format(Codec::Pcmu), Direction::SendReceive);
+    }
+    world.command(Command::Bridge { a: A, b: B });
+    world.hear(A, 0, 1, &[1; 160]);
+    world.hear(A, 13, 2, &[60]);
+    for _ in 0..30 {
+        world.hear(B, 0, 1, &[1; 160]);
+        world.run(ms(1_000));
+    }
+    let starved = |world: &World, stream| {
+        let is = |event: &&Event| **event == Event::Starved { stream };
+        world.events.iter().filter(is).count()
+    };
+    assert_eq!(starved(&world, A), 0, "silence was announced");
+    world.hear(A, 0, 3, &[2; 160]);
+    let to_b: Vec<Sent> = world
+        .take_sent()
+        .into_iter()
+        .filter(|sent| sent.port == PORT_B && sent.payload[0] != 0xff)
+        .collect();
+    assert_eq!(to_b.len(), 2, "the noise is not sound");
+    assert_eq!(world.plane.counters().rejected.total(), 0);
+    world.run(ms(10_000));
+    assert_eq!(starved(&world, A), 1, "now it is expected to go on");
+}
+
+#[test]
+fn who_sends_reports_is_alive() {
+    let timeout = Some(Duration::from_secs(10));
+    let mut world = World::new(PlaneConfig {
+        media_timeout: timeout,
+        ..PlaneConfig::default()
+    });
+    world.open(A, PORT_A);
+    world.update(A, format(Codec::Pcmu), Direction::SendReceive);
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 5];
+    for _ in 0..5 {
+        world.run(ms(9_000));
+        world.receive_from(PORT_A + 1, control(A), &report);
+    }
+    assert_eq!(world.events, []);
+    world.run(ms(10_000));
+    assert_eq!(world.events, [Event::Starved { stream: A }]);
+}
+
+#[test]
+fn an_idle_stream_is_kept_alive_with_silence_and_a_held_one_is_not() {
+    let mut world = World::new(PlaneConfig::default());
+    world.open(A, PORT_A);
+    world.update(A, format(Codec::Pcma), Direction::SendReceive);
+    world.run(ms(60_000));
+    let sent = world.take_sent();
+    assert!((7..=24).contains(&sent.len()), "{} packets", sent.len());
+    assert_continuous(&sent);
+    for (sent, next) in sent.iter().zip(&sent[1..]) {
+        assert_eq!((sent.to, &sent.payload[..]), (phone(A), &[0xd5; 160][..]));
+        assert!((ms(2_000)..ms(8_000)).contains(&(next.at - sent.at)));
+        let step = next.header.timestamp.wrapping_sub(sent.header.timestamp);
+        let passed = (next.at - sent.at).as_millis() as u32 * 8;
+        assert!(
+            step.abs_diff(passed) <= 40,
+            "by the clock: {step}, {passed}"
+        );
+    }
+    world.update(A, format(Codec::Pcma), Direction::ReceiveOnly);
+    world.run(ms(60_000));
+    assert_eq!(world.take_sent().len(), 0);
+    assert!(!world.reports.is_empty(), "reports go on");
 }
 
 #[test]

@@ -83,6 +83,17 @@ const COMMIT_EDGES_US: [u64; 10] = [
     500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000, 2_000_000,
 ];
 
+/// Scores in millionths: the borders of G.107's categories (annex B) among them, from nearly all dissatisfied to very satisfied.
+const MOS_EDGES: [u64; 7] = [
+    1_500_000, 2_580_000, 3_100_000, 3_600_000, 4_030_000, 4_340_000, 4_500_000,
+];
+const JITTER_EDGES_US: [u64; 8] = [1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 80_000, 200_000];
+/// Shares in millionths.
+const LOSS_EDGES: [u64; 8] = [0, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000];
+const ROUND_TRIP_EDGES_US: [u64; 9] = [
+    1_000, 5_000, 20_000, 50_000, 100_000, 150_000, 300_000, 500_000, 1_000_000,
+];
+
 /// Methods whose requests are counted from nought, so that their first is an increase.
 const METHODS: [&str; 6] = ["ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER"];
 
@@ -113,6 +124,13 @@ pub struct Counters {
     /// Packets that the kernel did not take.
     pub rtp_send_errors: u64,
     pub rtp_rejected: BTreeMap<&'static str, u64>,
+    /// Compound packets in and out.
+    pub rtcp_packets: [u64; 2],
+    /// One observation for each stream that has ended and heard something.
+    pub rtp_mos: Histogram,
+    pub rtp_jitter: Histogram,
+    pub rtp_loss: Histogram,
+    pub rtp_round_trip: Histogram,
     pub websocket_clients: u64,
     /// Clients closed with 4008 because they could not keep up.
     pub websocket_slow_closed: u64,
@@ -145,6 +163,11 @@ impl Default for Counters {
             rtp_lost: 0,
             rtp_send_errors: 0,
             rtp_rejected: BTreeMap::new(),
+            rtcp_packets: [0; 2],
+            rtp_mos: Histogram::new(&MOS_EDGES),
+            rtp_jitter: Histogram::new(&JITTER_EDGES_US),
+            rtp_loss: Histogram::new(&LOSS_EDGES),
+            rtp_round_trip: Histogram::new(&ROUND_TRIP_EDGES_US),
             websocket_clients: 0,
             websocket_slow_closed: 0,
             events_sequence: 0,
@@ -164,6 +187,19 @@ pub struct TrunkCounters {
 }
 
 impl Counters {
+    /// How a stream sounded; its packets have been counted by its media thread.
+    fn stream_ended(&mut self, stats: &engine::StreamStats) {
+        let Some(mos) = stats.mos else { return };
+        self.rtp_mos.observe(f64::from(mos));
+        self.rtp_jitter.observe(f64::from(stats.jitter_ms) / 1000.0);
+        let sent = stats.packets_in + stats.lost;
+        self.rtp_loss.observe(stats.lost as f64 / sent as f64);
+        if let Some(round_trip_ms) = stats.round_trip_ms {
+            self.rtp_round_trip
+                .observe(f64::from(round_trip_ms) / 1000.0);
+        }
+    }
+
     fn trunk(&mut self, name: &Arc<str>) -> &mut TrunkCounters {
         self.trunks.entry(name.clone()).or_default()
     }
@@ -194,8 +230,9 @@ impl Counters {
             }
             Count::CallSetup { seconds } => self.call_setup.observe(*seconds),
             Count::ScreenPop { seconds } => self.screen_pop.observe(*seconds),
-            // The media threads count these packets themselves, while they flow and on idle ports too.
-            Count::Media { .. } | Count::RtpStreams { .. } => {}
+            Count::Media(stats) => self.stream_ended(stats),
+            // The media threads count these themselves, while they flow and on idle ports too.
+            Count::RtpStreams { .. } => {}
         }
     }
 }

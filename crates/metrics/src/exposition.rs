@@ -510,6 +510,14 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
         "RTP packets that the kernel did not take.",
     );
     send_errors.counter(&[], counters.rtp_send_errors as f64);
+    let quality = |name, help, histogram: &Histogram| {
+        let mut family = family(name, HISTOGRAM, help);
+        family.histogram(&[], histogram);
+        family
+    };
+    let mut reports = family("rtcp_packets_total", COUNTER, "RTCP packets, compound.");
+    reports.counter(&[("direction", "in")], counters.rtcp_packets[0] as f64);
+    reports.counter(&[("direction", "out")], counters.rtcp_packets[1] as f64);
     let reasons = |known: &[&'static str],
                    counts: &std::collections::BTreeMap<&'static str, u64>,
                    family: &mut Family| {
@@ -561,6 +569,27 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
             lost,
             send_errors,
             rejected,
+            reports,
+            quality(
+                "rtp_mos",
+                "Mean opinion score by the E-model (G.107) of each stream that has ended.",
+                &counters.rtp_mos,
+            ),
+            quality(
+                "rtp_loss_ratio",
+                "Share of packets that never came, of each stream that has ended.",
+                &counters.rtp_loss,
+            ),
+            quality(
+                "rtp_jitter_seconds",
+                "Interarrival jitter of each stream that has ended.",
+                &counters.rtp_jitter,
+            ),
+            quality(
+                "rtp_round_trip_seconds",
+                "The way there and back by RTCP, of each stream that has ended.",
+                &counters.rtp_round_trip,
+            ),
             one(
                 "events_sequence",
                 "Sequence of the last event on disk.",

@@ -123,6 +123,7 @@ fn open(threads: &MediaThreads, id: u64, port: Port, remote: SocketAddr) {
         Command::Update {
             stream,
             remote,
+            rtcp: media::Rtcp::Muxed,
             behind: None,
             format,
             direction: Direction::SendReceive,

@@ -26,9 +26,9 @@ use crate::fatal;
 
 /// Commands waiting for one thread; the engine keeps what doesn't fit. A thread drains its channel at every wake-up, so that a full one means a thread that hangs.
 const COMMANDS: usize = 16_384;
-/// Sockets bound by one grant.
+/// Ports bound by one grant, each with the one after it.
 const GRANT: usize = 256;
-/// Sockets that ephemeral ports may use; a range bounds itself.
+/// Pairs of ephemeral ports that may be tried; a range bounds itself.
 const MAX_EPHEMERAL: u32 = 16_384;
 /// Readiness taken from the kernel at once; deadlines are looked at between.
 const READY: usize = 256;
@@ -177,42 +177,40 @@ impl MediaThreads {
         }
     }
 
-    /// Binds up to 256 further sockets for a plane and gives their ports. Ports that somebody else has are left out; empty when the range is used up.
+    /// Binds up to 256 further ports for a plane, each with the one after it for RTCP, and gives their ports. Ports that somebody else has are left out; empty when the range is used up.
     pub fn grant(&self, plane: u16) -> Vec<Port> {
         let Some(handle) = self.threads.get(usize::from(plane)) else {
             return Vec::new();
         };
-        let mut sockets = Vec::with_capacity(GRANT);
-        while sockets.len() < GRANT {
+        let mut ports = Vec::with_capacity(GRANT);
+        let mut sockets = Vec::with_capacity(2 * GRANT);
+        while ports.len() < GRANT {
             match self.bind_next() {
-                Ok(Some(bound)) => {
+                Ok(Some(pair)) => {
                     self.short.store(false, Ordering::Relaxed);
-                    sockets.push(bound);
+                    ports.push(Port {
+                        plane,
+                        number: pair[0].0,
+                    });
+                    sockets.extend(pair);
                 }
                 Ok(None) => break,
                 Err(error) => {
                     if !self.short.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(%error, bound = sockets.len(), "no more RTP sockets can be bound now");
+                        tracing::warn!(%error, bound = ports.len(), "no more RTP sockets can be bound now");
                     }
                     break;
                 }
             }
         }
-        let ports = sockets
-            .iter()
-            .map(|(number, _)| Port {
-                plane,
-                number: *number,
-            })
-            .collect();
         match handle.put(Work::Sockets(sockets)) {
             Ok(()) => ports,
             Err(_) => Vec::new(), // the thread hangs; its sockets are closed with the message
         }
     }
 
-    /// The next free socket; `None` when the range is used up.
-    fn bind_next(&self) -> io::Result<Option<(u16, Ends)>> {
+    /// The next free pair of ports; `None` when the range is used up.
+    fn bind_next(&self) -> io::Result<Option<Pair>> {
         loop {
             let ephemeral = self.config.is_ephemeral();
             let step = if ephemeral { 1 } else { 2 };
@@ -220,18 +218,17 @@ impl MediaThreads {
             let end = if ephemeral {
                 MAX_EPHEMERAL
             } else {
-                u32::from(self.config.last) + 1
+                u32::from(self.config.last) // the last one is the RTCP port of the one before it
             };
             if number >= end {
                 self.next.fetch_sub(step, Ordering::Relaxed); // so that it never wraps
                 return Ok(None);
             }
             let wanted = if ephemeral { 0 } else { number as u16 };
-            // A port that the kernel picked for one family may be taken in the other.
-            let again = !ephemeral || self.config.addresses.len() > 1;
-            match bind_all(&self.config.addresses, wanted) {
-                Ok(bound) => return Ok(Some(bound)),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && again => {}
+            match bind_pair(&self.config.addresses, wanted) {
+                Ok(pair) => return Ok(Some(pair)),
+                // Somebody has it, or the one after the one that the kernel picked, or has that in the other family.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
                     self.next.fetch_sub(step, Ordering::Relaxed); // a later grant tries it again
                     return Err(error);
@@ -273,6 +270,7 @@ impl MediaThreads {
         (shown.rtp_packets_in, shown.rtp_packets_out) = (counted.packets_in, counted.packets_out);
         shown.rtp_lost = counted.lost;
         shown.rtp_send_errors = self.send_errors();
+        shown.rtcp_packets = [counted.rtcp_in, counted.rtcp_out];
         shown.rtp_rejected = counted.rejected.by_reason().into();
     }
 
@@ -311,8 +309,18 @@ impl MediaConfig {
 /// The sockets of one port, by family: IPv4, IPv6.
 type Ends = [Option<UdpSocket>; 2];
 
+/// An RTP port and the one after it, for RTCP that does not share it (RFC 3550 section 11).
+type Pair = [(u16, Ends); 2];
+
 fn family(address: &SocketAddr) -> usize {
     usize::from(address.is_ipv6())
+}
+
+/// A port on every address, and the one after it.
+fn bind_pair(addresses: &[IpAddr], wanted: u16) -> io::Result<Pair> {
+    let rtp = bind_all(addresses, wanted)?;
+    let beside = rtp.0.checked_add(1).ok_or(io::ErrorKind::AddrInUse)?;
+    Ok([rtp, bind_all(addresses, beside)?])
 }
 
 /// One port on every address.
@@ -394,7 +402,7 @@ struct Meters {
     send_errors: AtomicU64,
 }
 
-const COUNTED: usize = 12;
+const COUNTED: usize = 13;
 
 /// Every counter of a plane in a fixed order.
 fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
@@ -403,7 +411,8 @@ fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
         packets_in,
         packets_out,
         lost,
-        rtcp,
+        rtcp_in,
+        rtcp_out,
         rejected,
         missing_prompts,
         ignored_commands,
@@ -420,7 +429,8 @@ fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
         packets_in,
         packets_out,
         lost,
-        rtcp,
+        rtcp_in,
+        rtcp_out,
         missing_prompts,
         ignored_commands,
         idle_port,
@@ -706,6 +716,7 @@ mod tests {
                 Command::Update {
                     stream,
                     remote,
+                    rtcp: media::Rtcp::Muxed,
                     behind: None,
                     format,
                     direction,

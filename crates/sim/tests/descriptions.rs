@@ -409,8 +409,8 @@ fn a_prack_whose_answer_we_do_not_speak_is_the_end() {
         agent.state 1001 Ready -> Reserved
         contact.offer_ended n-1-1 agent=1001 Moved requeued=false
         contact.left_queue n-1-1 support SystemError
-        contact.closed n-1-1 SystemError agent=None cause=no_common_codec
         agent.state 1001 Reserved -> Ready
+        contact.closed n-1-1 SystemError agent=None cause=no_common_codec
     "#]]);
     scene.end();
 }

@@ -64,6 +64,43 @@ fn dial(world: &mut World) {
 }
 
 #[test]
+fn a_caller_who_cannot_be_heard_any_more_has_left_the_flow_or_the_queue() {
+    let (mut world, after) = world();
+    let starve = |world: &mut World| {
+        let stream = world.streams().next().unwrap();
+        world.give(engine::Input::Media(media::Event::Starved { stream }));
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.engine.open_contacts(), 0);
+        assert_eq!(world.open_streams(), 0);
+    };
+    dial(&mut world);
+    starve(&mut world);
+    world.with_phone("10.0.2.1:5060".parse().unwrap(), |phone| {
+        phone.manner = Manner::LetsRing;
+    });
+    world.dial(CALLER.parse().unwrap(), "2000", "13900139000");
+    world.run(Duration::from_secs(2));
+    starve(&mut world);
+    expect![[r#"
+        contact.arrived n-1-1 flow:main Inbound
+        contact.identified n-1-1 customers=0 class=None late=false
+        ivr.step n-1-1 main/greeting say
+        contact.abandoned n-1-1 queue=None Ivr short=false
+        contact.closed n-1-1 AbandonedInIvr agent=None cause=caller_media_timeout
+        contact.arrived n-1-2 queue:support Inbound
+        contact.identified n-1-2 customers=0 class=None late=false
+        contact.queued n-1-2 support visit=1 position=1
+        contact.offered n-1-2 agent=1001 offer=1 pop=-
+        agent.state 1001 Ready -> Reserved
+        contact.offer_ended n-1-2 agent=1001 CallerGone requeued=false
+        contact.abandoned n-1-2 queue=Some("support") Ring short=true
+        agent.state 1001 Reserved -> Ready
+        contact.closed n-1-2 AbandonedInRing agent=None cause=caller_media_timeout
+    "#]]
+    .assert_eq(&world.story(after));
+}
+
+#[test]
 fn language_then_menu_then_queue_then_agent() {
     let (mut world, after) = world();
     dial(&mut world);
@@ -86,8 +123,8 @@ fn language_then_menu_then_queue_then_agent() {
         agent.state 1001 Ready -> Reserved
         contact.answered n-1-1 agent=1001 queue=Some("support") wait=502ms
         agent.state 1001 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 WrapUp -> Ready
     "#]]
     .assert_eq(&world.story(after));
@@ -110,8 +147,8 @@ fn a_silent_caller_is_asked_again_and_then_given_to_a_person() {
         agent.state 1001 Ready -> Reserved
         contact.answered n-1-1 agent=1001 queue=Some("support") wait=502ms
         agent.state 1001 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 WrapUp -> Ready
     "#]]
     .assert_eq(&world.story(after));

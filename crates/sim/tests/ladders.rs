@@ -87,8 +87,8 @@ fn answered_call() {
         agent.state 1001 Ready -> Reserved
         contact.answered n-1-1 agent=1001 queue=Some("support") wait=1002ms
         agent.state 1001 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 WrapUp -> Ready
     "#]],
     );
@@ -192,8 +192,8 @@ fn abandon_in_ring() {
         agent.state 1001 Ready -> Reserved
         contact.offer_ended n-1-1 agent=1001 CallerGone requeued=false
         contact.abandoned n-1-1 queue=Some("support") Ring short=true
-        contact.closed n-1-1 AbandonedInRing agent=None cause=caller_bye
         agent.state 1001 Reserved -> Ready
+        contact.closed n-1-1 AbandonedInRing agent=None cause=caller_bye
     "#]],
     );
 }
@@ -248,8 +248,8 @@ fn cancel_and_200_cross() {
         agent.state 1001 Ready -> Reserved
         contact.offer_ended n-1-1 agent=1001 CallerGone requeued=false
         contact.abandoned n-1-1 queue=Some("support") Ring short=true
-        contact.closed n-1-1 AbandonedInRing agent=None cause=caller_bye
         agent.state 1001 Reserved -> Ready
+        contact.closed n-1-1 AbandonedInRing agent=None cause=caller_bye
     "#]],
     );
 }
@@ -437,8 +437,8 @@ fn retransmitted_invite_and_bye() {
         agent.state 1001 Ready -> Reserved
         contact.answered n-1-1 agent=1001 queue=Some("support") wait=502ms
         agent.state 1001 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
     "#]],
     );
 }
@@ -481,8 +481,8 @@ fn lost_ack() {
         agent.state 1001 Ready -> Reserved
         contact.answered n-1-1 agent=1001 queue=Some("support") wait=502ms
         agent.state 1001 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
     "#]],
     );
 }
@@ -591,8 +591,8 @@ fn hold_and_resume() {
         agent.state 1001 Connected -> Held
         contact.resumed n-1-1 by=1001 after=2000ms
         agent.state 1001 Held -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
     "#]],
     );
 }
@@ -663,8 +663,8 @@ fn drain_lets_calls_finish_and_takes_no_new_ones() {
         agent.state 1001 Ready -> Reserved
         contact.answered n-1-1 agent=1001 queue=Some("support") wait=502ms
         agent.state 1001 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
     "#]],
     );
 }
@@ -739,8 +739,8 @@ fn an_answer_at_the_ring_deadline_is_too_late() {
         agent.state 1002 Ready -> Reserved
         contact.answered n-1-1 agent=1002 queue=Some("support") wait=21002ms
         agent.state 1002 Reserved -> Connected
-        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
         agent.state 1002 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
         agent.state 1002 WrapUp -> Ready
     "#]],
     );

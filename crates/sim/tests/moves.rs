@@ -281,8 +281,8 @@ fn the_desk_holds_and_resumes() {
         agent.state 1001 Connected -> Held
         contact.resumed n-1-1 by=1001 after=5000ms
         agent.state 1001 Held -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
     "#]],
     );
     assert_eq!(scene.times(1).1, 5_000);
@@ -339,8 +339,8 @@ fn a_hold_lasts_until_nobody_holds_any_more() {
         agent.state 1001 Connected -> Held
         contact.resumed n-1-1 by=1001 after=6001ms
         agent.state 1001 Held -> Connected
-        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
     "#]],
     );
     scene.end();
@@ -431,9 +431,9 @@ fn the_desk_passes_on_to_an_agent() {
         contact.resumed n-1-1 by=transfer after=2002ms
         contact.answered n-1-1 agent=1002 queue=Some("support") wait=0ms
         agent.state 1002 Occupied -> Connected
-        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
         agent.state 1002 Connected -> WrapUp
         agent.state 1001 WrapUp -> Ready
+        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
     "#]],
     );
     expect![[r#"
@@ -478,8 +478,8 @@ fn the_desk_passes_on_to_a_queue() {
         contact.answered n-1-1 agent=1002 queue=Some("sales") wait=2002ms
         agent.state 1002 Reserved -> Connected
         agent.state 1001 WrapUp -> Ready
-        contact.closed n-1-1 Answered agent=Some("1002") cause=caller_bye
         agent.state 1002 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1002") cause=caller_bye
     "#]],
     );
     scene.end();
@@ -652,8 +652,8 @@ fn the_caller_leaves_while_the_other_phone_rings() {
         agent.state 1002 Ready -> Occupied
         contact.transferred n-1-1 blind to=agent:1002
         agent.state 1001 Held -> WrapUp
-        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1002 Occupied -> Ready
+        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
     "#]],
     );
     scene.end();
@@ -703,8 +703,8 @@ fn a_phone_refers_to_an_agent() {
         contact.answered n-1-1 agent=1002 queue=Some("support") wait=0ms
         agent.state 1001 Held -> WrapUp
         agent.state 1002 Occupied -> Connected
-        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
         agent.state 1002 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1002") cause=agent_bye
     "#]],
     );
     scene.end();
@@ -969,8 +969,8 @@ fn the_desk_consults_and_completes() {
         agent.state 1002 Occupied -> Occupied
         agent.state 1001 Held -> WrapUp
         agent.state 1002 Occupied -> Connected
-        contact.closed n-1-1 Answered agent=Some("1002") cause=caller_bye
         agent.state 1002 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1002") cause=caller_bye
     "#]],
     );
     expect![[r#"
@@ -1023,8 +1023,8 @@ fn the_desk_consults_a_queue_and_completes() {
         contact.answered n-1-1 agent=1002 queue=None wait=0ms
         agent.state 1002 Connected -> Connected
         agent.state 1001 Held -> WrapUp
-        contact.closed n-1-1 Answered agent=Some("1002") cause=caller_bye
         agent.state 1002 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1002") cause=caller_bye
     "#]],
     );
     scene.end();
@@ -1062,10 +1062,10 @@ fn the_desk_consults_and_comes_back() {
         agent.state 1001 Connected -> Held
         agent.state 1002 Ready -> Occupied
         contact.answered n-1-2 agent=1002 queue=None wait=0ms
-        contact.closed n-1-2 Answered agent=Some("1002") cause=consult_ended
         contact.resumed n-1-1 by=1001 after=5000ms
         agent.state 1001 Held -> Connected
         agent.state 1002 Occupied -> Ready
+        contact.closed n-1-2 Answered agent=Some("1002") cause=consult_ended
     "#]],
     );
     scene.end();
@@ -1173,8 +1173,8 @@ fn the_caller_leaves_while_the_agent_consults() {
         agent.state 1001 Connected -> Held
         agent.state 1002 Ready -> Occupied
         contact.answered n-1-2 agent=1002 queue=None wait=0ms
-        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Held -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
     "#]],
     );
     scene.end();
@@ -1220,9 +1220,9 @@ fn completed_before_the_answer_it_rings_on_for_the_caller() {
         contact.held n-1-1 by=1001
         agent.state 1001 Connected -> Held
         agent.state 1002 Ready -> Occupied
-        contact.closed n-1-2 NoAgent agent=None cause=consult_ended
         agent.state 1002 Occupied -> Ready
         agent.state 1002 Ready -> Occupied
+        contact.closed n-1-2 NoAgent agent=None cause=consult_ended
         contact.transferred n-1-1 blind to=agent:1002
         agent.state 1001 Held -> WrapUp
         contact.resumed n-1-1 by=transfer after=6002ms
@@ -1352,8 +1352,8 @@ fn an_agent_goes_on_at_another_phone() {
         5.012   caller -> engine SIP/2.0 200 OK
     "#]],
         expect![[r#"
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
     "#]],
     );
     scene.end();
@@ -1442,8 +1442,8 @@ fn keys_and_dispositions() {
     "#]],
         expect![[r#"
         contact.disposition n-1-1 agent=1001 sold
-        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=caller_bye
         contact.disposition n-1-1 agent=1001 sold
         agent.state 1001 WrapUp -> Ready
     "#]],

@@ -99,8 +99,8 @@ fn calls_that_outlast_the_drain_are_ended() {
     world.run(Duration::from_secs(2));
     assert!(world.drained);
     expect![[r#"
-        contact.closed n-1-1 Answered agent=Some("1001") cause=drain
         agent.state 1001 Connected -> WrapUp
+        contact.closed n-1-1 Answered agent=Some("1001") cause=drain
     "#]]
     .assert_eq(&world.story(after));
     world.run(Duration::from_secs(40));

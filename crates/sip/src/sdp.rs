@@ -1,7 +1,8 @@
 //! Session descriptions: an offer, its answer, and what both sides agreed on (RFC 3264, RFC 8866, RFC 4733).
 //!
-//! One audio stream. Absent on purpose: ICE, DTLS and SRTP (browser legs come later, with their own attributes), RTCP
-//! addresses (RTCP goes to the next port), multicast, and host names in `c=`, since nothing here can resolve them.
+//! One audio stream. RTCP shares its port where both sides can (RFC 5761), and else has the next one or what `a=rtcp` says (RFC 3605). Absent on
+//! purpose: ICE, DTLS and SRTP (browser legs come later, with their own attributes), multicast, and host names in `c=`, since nothing here can
+//! resolve them.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -154,6 +155,8 @@ pub struct Local<'a> {
 pub struct Negotiated {
     /// Where we send. The address may be unspecified while the far end holds; then [`Negotiated::direction`] does not send.
     pub remote: SocketAddr,
+    /// Where RTCP goes; `None`: where RTP goes, and ours comes to our RTP port.
+    pub rtcp: Option<SocketAddr>,
     pub codec: Codec,
     pub payload_type: u8,
     /// Packet time to send, 10 to 60 ms in steps of 10 ms.
@@ -311,7 +314,13 @@ fn answered(offered: &Session, taken: Option<(usize, &Negotiated)>, local: &Loca
         }
         text.push_str("\r\n");
         rtpmap(&mut text, agreed.codec, agreed.payload_type);
-        attributes(&mut text, local, agreed.telephone_event, agreed.direction);
+        attributes(
+            &mut text,
+            local,
+            agreed.telephone_event,
+            agreed.rtcp.is_none(),
+            agreed.direction,
+        );
     }
     text.into()
 }
@@ -344,6 +353,7 @@ fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiat
     let reachable = !remote.ip().is_unspecified();
     Ok(Negotiated {
         remote,
+        rtcp: rtcp(media, remote),
         codec,
         payload_type,
         send_ptime: send_ptime(media, local.ptime),
@@ -429,6 +439,25 @@ fn remote(session: &Session, media: &Media) -> Result<SocketAddr, SdpError> {
     Ok(SocketAddr::new(ip, media.port))
 }
 
+/// Where the far end wants RTCP, if not on the port of RTP. We always can do that, and so it is the far end that decides.
+fn rtcp(media: &Media, rtp: SocketAddr) -> Option<SocketAddr> {
+    if media.has_attribute("rtcp-mux") {
+        return None;
+    }
+    let beside = SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1));
+    // a=rtcp:53020, or a=rtcp:53020 IN IP4 126.16.64.4
+    let mut words = media
+        .get_first_attribute_value("rtcp")
+        .flatten()
+        .unwrap_or_default()
+        .split_ascii_whitespace();
+    let Some(port) = words.next().and_then(|port| port.parse().ok()) else {
+        return Some(beside);
+    };
+    let ip = words.nth(2).and_then(|ip| ip.parse().ok());
+    Some(SocketAddr::new(ip.unwrap_or(rtp.ip()), port))
+}
+
 /// The far end's direction, seen from it; the media line's attribute comes before the session's.
 fn direction_of(session: &Session, media: &Media) -> Direction {
     let lists = [&media.attributes, &session.attributes];
@@ -489,7 +518,7 @@ fn audio_offer(text: &mut String, local: &Local<'_>, proto: &str, events: u8) {
     for codec in *codecs {
         rtpmap(text, *codec, codec.payload_type());
     }
-    attributes(text, local, events, local.direction);
+    attributes(text, local, events, true, local.direction);
 }
 
 /// A media line that we do not take, in its place.
@@ -511,13 +540,22 @@ fn rtpmap(text: &mut String, codec: Codec, payload_type: u8) {
 }
 
 /// The lines behind the codecs of our media line.
-fn attributes(text: &mut String, local: &Local<'_>, events: Option<u8>, direction: Direction) {
+fn attributes(
+    text: &mut String,
+    local: &Local<'_>,
+    events: Option<u8>,
+    rtcp_mux: bool,
+    direction: Direction,
+) {
     if let Some(events) = events {
         // 0-15: the digits of RFC 4733 section 3.2, without flash.
         let _ = write!(
             text,
             "a=rtpmap:{events} telephone-event/8000\r\na=fmtp:{events} 0-15\r\n"
         );
+    }
+    if rtcp_mux {
+        text.push_str("a=rtcp-mux\r\n");
     }
     let _ = write!(
         text,

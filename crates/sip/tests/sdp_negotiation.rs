@@ -55,6 +55,7 @@ fn an_offer_as_written() {
         a=rtpmap:0 PCMU/8000
         a=rtpmap:101 telephone-event/8000
         a=fmtp:101 0-15
+        a=rtcp-mux
         a=ptime:20
         a=sendrecv
     "#]]
@@ -82,6 +83,7 @@ fn the_first_codec_of_the_offer_that_we_speak() {
     .assert_eq(&text);
     let expected = Negotiated {
         remote: "192.0.2.20:6000".parse().unwrap(),
+        rtcp: Some("192.0.2.20:6001".parse().unwrap()),
         codec: Codec::Pcmu,
         payload_type: 0,
         send_ptime: Duration::from_millis(30),
@@ -89,6 +91,28 @@ fn the_first_codec_of_the_offer_that_we_speak() {
         direction: Direction::SendRecv,
     };
     assert_eq!(agreed, expected);
+}
+
+#[test]
+fn rtcp_shares_its_port_where_the_far_end_can_and_goes_where_it_says_where_not() {
+    let rows = [
+        ("", Some("192.0.2.20:6001")),
+        ("a=rtcp-mux\n", None),
+        ("a=rtcp:6001\na=rtcp-mux\n", None),
+        ("a=rtcp:53020\n", Some("192.0.2.20:53020")),
+        ("a=rtcp:53020 IN IP4 192.0.2.77\n", Some("192.0.2.77:53020")),
+        ("a=rtcp:x\n", Some("192.0.2.20:6001")),
+        ("a=rtcp\n", Some("192.0.2.20:6001")),
+    ];
+    for (attribute, rtcp) in rows {
+        let (text, agreed) = answered(&format!("m=audio 6000 RTP/AVP 0\n{attribute}"));
+        assert_eq!(
+            agreed.rtcp,
+            rtcp.map(|at| at.parse().unwrap()),
+            "{attribute}"
+        );
+        assert_eq!(text.contains("a=rtcp-mux\n"), rtcp.is_none(), "{text}");
+    }
 }
 
 #[test]
@@ -379,6 +403,7 @@ fn an_offer_in_a_call_keeps_its_lines_and_numbers() {
         a=rtpmap:0 PCMU/8000
         a=rtpmap:97 telephone-event/8000
         a=fmtp:97 0-15
+        a=rtcp-mux
         a=ptime:20
         a=sendrecv
         m=audio 0 RTP/AVP 8

@@ -67,6 +67,9 @@ pub struct Contact {
     pub ended: Option<Time>,
     pub outcome: Option<Outcome>,
     pub cause: Option<Name>,
+    /// How each leg sounded, once the contact is closed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality: Vec<engine::LegQuality>,
     pub visits: Vec<Visit>,
     /// Sequence of the event that closed it.
     pub closed_sequence: u64,
@@ -233,6 +236,7 @@ impl Board {
             ended: None,
             outcome: None,
             cause: None,
+            quality: Vec::new(),
             visits: Vec::new(),
             closed_sequence: 0,
             arrived_sequence: event.sequence,
@@ -437,6 +441,7 @@ fn close(contact: &mut Contact, event: &Event) {
         customers,
         cause,
         wait_ms,
+        quality,
         ..
     } = &event.kind
     else {
@@ -448,6 +453,7 @@ fn close(contact: &mut Contact, event: &Event) {
     contact.ended = Some(event.at);
     contact.outcome = Some(*outcome);
     contact.cause = Some(cause.clone());
+    contact.quality.clone_from(quality);
     if queue.is_some() {
         contact.queue.clone_from(queue);
     }

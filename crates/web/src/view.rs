@@ -50,6 +50,10 @@ pub struct ContactView {
     pub outcome: Option<&'static str>,
     pub cause: Option<String>,
     pub held: bool,
+    /// How each leg sounded, once the contact is closed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub quality: Vec<engine::LegQuality>,
     pub entry: String,
     pub visits: Vec<VisitView>,
     /// The screen pop, while the contact is open and offered or answered.
@@ -168,6 +172,7 @@ pub fn contact(contact: &Contact) -> ContactView {
             .map(|outcome| metrics::totals::OUTCOMES[outcome as usize].1),
         cause: text(&contact.cause),
         held: contact.held,
+        quality: contact.quality.clone(),
         entry: contact.entry.to_string(),
         visits: contact.visits.iter().map(visit).collect(),
         pop: contact.pop.clone().filter(|_| open),

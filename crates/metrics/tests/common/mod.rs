@@ -138,6 +138,7 @@ impl Feed {
             customers: Vec::new(),
             cause: "caller_bye".into(),
             cause_detail: None,
+            quality: Vec::new(),
         };
         self.tell(at, kind);
     }

@@ -345,6 +345,7 @@ impl World {
             customers: vec![crm::CustomerId("C1001".into())],
             cause: "caller_bye".into(),
             cause_detail: None,
+            quality: Vec::new(),
         };
         self.tell(at, closed);
     }
