@@ -262,3 +262,26 @@ fn a_caller_that_never_answers_our_offer_is_ended() {
     let closed = client.wait_event("contact.closed", |_| true);
     assert_eq!(closed["data"]["cause"], "no_common_codec", "{closed}");
 }
+
+#[test]
+fn a_flow_is_steered_by_keys_that_come_by_info() {
+    let mut phone = Phone::new();
+    let centre = centre_of(&phone, &[]);
+    let client = Client::sign_in_any(&centre);
+    let mut rtp = Rtp::new(0x0900);
+    let caller = caller(&centre, "caller_informs", "1000", &rtp, &[]);
+    let queued = client.wait_event("contact.queued", |_| true);
+    assert_eq!(queued["data"]["queue"], "support", "{queued}");
+    phone.ring();
+    phone.answer();
+    client.wait_event("contact.answered", |_| true);
+    rtp.remote = Some(remote_of(&caller));
+    hear_each_other("a talk", &mut rtp, &mut phone.rtp);
+    phone.hang_up();
+    caller.succeed();
+    let (_, metrics) = crate::api::get_text(&centre, "/metrics");
+    for reason in ["info_body", "info_type"] {
+        let line = format!("sip_refused_total{{reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+}

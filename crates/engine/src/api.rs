@@ -133,7 +133,7 @@ pub enum Verb {
     Consult { to: String },
     /// Join the caller and whom the agent consults.
     Complete,
-    /// Press keys towards the far end (RFC 4733).
+    /// Press keys towards the far end: in RTP (RFC 4733), or by INFO.
     Dtmf { digits: String },
     /// Say what it was about; `note` is personal. Also after the contact, until the agent's next one.
     Disposition {

@@ -192,7 +192,11 @@ impl Phone {
         let mut local = self.local(leg, &[sdp::Codec::Pcma]);
         local.direction = direction;
         local.version = 2;
-        let sdp = sdp::offer(&local);
+        self.reoffer_with(now, leg, sdp::offer(&local));
+    }
+
+    /// Offers new media in these words.
+    pub fn reoffer_with(&mut self, now: Time, leg: LegId, sdp: Bytes) {
         self.endpoint
             .handle(now, Input::Command(Command::Reinvite { leg, sdp }));
     }

@@ -147,6 +147,90 @@ fn hold_by_port_zero() {
     "#]].assert_eq(&held_by(&["m=audio 0 RTP/AVP 8 0 101", EVENTS]));
 }
 
+/// The agent's telephone holds in each form: the caller hears music, and the answer mirrors the offer.
+#[test]
+fn every_form_of_hold_by_the_agents_telephone() {
+    let mut scene = scene(|_| {}).talking();
+    let leg = scene.world.phones[&scene.agent].up().unwrap();
+    let mut told = String::new();
+    for (n, lines) in [
+        &["c=IN IP4 10.0.2.1", AUDIO, EVENTS, "a=sendonly"][..],
+        &["c=IN IP4 10.0.2.1", AUDIO, EVENTS, "a=inactive"],
+        &["c=IN IP4 0.0.0.0", AUDIO, EVENTS],
+        &["c=IN IP4 0.0.0.0", AUDIO, EVENTS, "a=sendonly"],
+        &["c=IN IP4 10.0.2.1", "m=audio 0 RTP/AVP 8", EVENTS],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for lines in [lines, &["c=IN IP4 10.0.2.1", AUDIO, EVENTS]] {
+            let (now, text) = (scene.world.now, sdp(n as u32, lines));
+            scene.world.with_phone(scene.agent, |phone| {
+                phone.reoffer_with(now, leg, text.into());
+            });
+            scene.run(1.0);
+            let answer = scene.world.wire.iter().rev();
+            let answer = answer
+                .clone()
+                .find(|message| message.to == "agent" && message.start_line.contains(" 200 "));
+            let text = String::from_utf8_lossy(&answer.unwrap().bytes).into_owned();
+            let said = text.lines().filter(|line| {
+                line.starts_with("m=") || line.starts_with("a=") && !line.contains(':')
+            });
+            told += &format!("{}\n", said.collect::<Vec<_>>().join(" "));
+            told += &format!("  {}\n", scene.heard().join("; "));
+        }
+    }
+    expect![[r#"
+        m=audio 10002 RTP/AVP 8 101 a=recvonly
+          1: Music { name: "default" }, Pcma SendReceive 10.0.1.9:4000; 2: Silence, Pcma ReceiveOnly 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=sendrecv
+          1: with 2, Pcma SendReceive 10.0.1.9:4000; 2: with 1, Pcma SendReceive 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=inactive
+          1: Music { name: "default" }, Pcma SendReceive 10.0.1.9:4000; 2: Silence, Pcma Inactive 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=sendrecv
+          1: with 2, Pcma SendReceive 10.0.1.9:4000; 2: with 1, Pcma SendReceive 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=recvonly
+          1: Music { name: "default" }, Pcma SendReceive 10.0.1.9:4000; 2: Silence, Pcma ReceiveOnly 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=sendrecv
+          1: with 2, Pcma SendReceive 10.0.1.9:4000; 2: with 1, Pcma SendReceive 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=recvonly
+          1: Music { name: "default" }, Pcma SendReceive 10.0.1.9:4000; 2: Silence, Pcma ReceiveOnly 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=sendrecv
+          1: with 2, Pcma SendReceive 10.0.1.9:4000; 2: with 1, Pcma SendReceive 10.0.2.1:4000
+        m=audio 0 RTP/AVP 8
+          1: Music { name: "default" }, Pcma SendReceive 10.0.1.9:4000; 2: Silence, Pcma Inactive 10.0.2.1:4000
+        m=audio 10002 RTP/AVP 8 101 a=sendrecv
+          1: with 2, Pcma SendReceive 10.0.1.9:4000; 2: with 1, Pcma SendReceive 10.0.2.1:4000
+    "#]].assert_eq(&told);
+    scene.end();
+}
+
+/// What a far end answers to our refresh may be a hold as well.
+#[test]
+fn a_refresh_that_is_answered_by_a_hold() {
+    let mut scene = scene(|_| {}).talking();
+    scene.run(898.1);
+    scene.agree_with(&sdp(2, &[AUDIO, EVENTS, "a=sendonly"]));
+    scene.run(1.0);
+    expect![[r#"
+        [
+            "1: Silence, Pcma ReceiveOnly 10.0.1.9:4000",
+            "2: Music { name: \"default\" }, Pcma SendReceive 10.0.2.1:4002",
+        ]
+    "#]]
+    .assert_debug_eq(&scene.heard());
+    scene.check(expect![[r#"
+        898.001 <- INVITE sip:x@10.0.1.9:5060 SIP/2.0 | v1 c=IN IP4 10.0.0.1 m=audio 10000 RTP/AVP 8 101 a=sendrecv
+        898.100 -> SIP/2.0 200 OK | v2 c=IN IP4 10.0.1.9 m=audio 4000 RTP/AVP 8 0 101 a=sendonly
+        898.101 <- ACK sip:x@10.0.1.9:5060 SIP/2.0
+    "#]], expect![[r#"
+        contact.held n-1-1 by=caller
+        agent.state 1001 Connected -> Held
+    "#]]);
+    scene.end();
+}
+
 #[test]
 fn the_direction_of_the_session_holds_unless_the_line_has_its_own() {
     let mut scene = scene(|_| {}).talking();

@@ -169,6 +169,13 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(kind in "(application/dtmf(-relay)?|.{0,20})", body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40)) {
+            let _ = read(&kind, &body);
+        }
+    }
+
     #[test]
     fn what_is_written_is_read() {
         for digit in "0123456789*#ABCD".chars() {

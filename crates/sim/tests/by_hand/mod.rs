@@ -146,6 +146,11 @@ impl Scene {
 
     /// 200 to the engine's last request.
     pub fn agree(&mut self) {
+        self.agree_with("");
+    }
+
+    /// The same with a description.
+    pub fn agree_with(&mut self, body: &str) {
         let last = self
             .world
             .wire
@@ -159,7 +164,10 @@ impl Scene {
                 text.push_str(&format!("{name}: {value}\r\n"));
             }
         }
-        text.push_str("Content-Length: 0\r\n\r\n");
+        if !body.is_empty() {
+            text.push_str("Content-Type: application/sdp\r\n");
+        }
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
         self.world.send_by_hand(self.caller, &text);
         self.run(0.01);
     }

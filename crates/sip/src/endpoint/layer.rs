@@ -12,7 +12,7 @@ use super::congestion::{Datagram, DatagramsOnly};
 use super::keys::{Key, Keys, Table};
 use super::local::Local;
 use super::timers::{TimerId, Timers};
-use super::uac_auth::{Wallet, copy_credentials};
+use super::uac_auth::Wallet;
 use super::{Alarm, reason};
 use crate::api::{Config, Event, FlowId, LegId, Output, Peer, Transport};
 use crate::message::{Builder, HeaderName, Message, Method, Via};
@@ -863,7 +863,7 @@ fn host_bytes<'a>(via: &Via<'_>, text: &'a mut [u8; 48]) -> &'a [u8] {
     }
 }
 
-/// The ACK of a failure (section 17.1.1.3): everything from our INVITE but To, which is the response's.
+/// The ACK of a failure (section 17.1.1.3): everything from our INVITE, its credentials too (section 22.1), but To, which is the response's.
 fn failure_ack(request: &Bytes, response: &Message) -> Option<Bytes> {
     let invite = Message::parse(request.clone()).ok()?;
     let (number, _) = invite.cseq().ok()?;
@@ -874,8 +874,10 @@ fn failure_ack(request: &Bytes, response: &Message) -> Option<Bytes> {
         .copy(&invite, HeaderName::From)
         .header(HeaderName::To, response.to_raw())
         .copy(&invite, HeaderName::CallId)
-        .header(HeaderName::CSeq, format_args!("{number} ACK"));
-    Some(copy_credentials(ack, request).finish())
+        .header(HeaderName::CSeq, format_args!("{number} ACK"))
+        .copy(&invite, HeaderName::Authorization)
+        .copy(&invite, HeaderName::ProxyAuthorization);
+    Some(ack.finish())
 }
 
 /// The CANCEL of our INVITE (section 9.1) and the branch that they share.

@@ -142,7 +142,7 @@ pub async fn consult(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// Press keys towards the caller (RFC 4733).
+/// Press keys towards the caller: in RTP (RFC 4733), or by INFO where its telephone has none there.
 #[utoipa::path(post, path = "/api/v1/contacts/{id}/dtmf", tag = "contacts", params(("id" = String, Path)), request_body = Keys, responses((status = 204), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn dtmf(
     State(app): State<App>,
