@@ -123,6 +123,8 @@ pub enum Command {
 /// What is done with a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
+    /// Have the telephone that rings answer, where it can be told to.
+    Answer,
     /// Music to the caller; the agent's leg stays up.
     Hold,
     /// Back to the caller, from a hold or from a consultation.
@@ -147,6 +149,7 @@ impl Verb {
     /// The word for it, as in the API's path.
     pub fn word(&self) -> &'static str {
         match self {
+            Verb::Answer => "answer",
             Verb::Hold => "hold",
             Verb::Resume => "resume",
             Verb::Transfer { .. } => "transfer",

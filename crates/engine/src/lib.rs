@@ -34,6 +34,7 @@ mod legs;
 mod memory;
 mod offer;
 pub mod outbound;
+mod pickup;
 mod ports;
 mod quality;
 mod refer;

@@ -60,6 +60,9 @@ impl Engine {
             return self.dispose(now, by, contact, code, note, end_wrap_up);
         }
         let number = self.open_contact(contact)?;
+        if verb == Verb::Answer {
+            return self.pick_up(now, number, by);
+        }
         let leg = self.acting_leg(number, by)?;
         match verb {
             Verb::Hold => {
@@ -78,7 +81,7 @@ impl Engine {
             Verb::Consult { to } => Ok(self.consult(now, number, leg, &to)?),
             Verb::Complete => Ok(self.complete(now, number)?),
             Verb::Dtmf { digits } => self.press(now, number, leg, &digits),
-            Verb::Disposition { .. } => Ok(()),
+            Verb::Disposition { .. } | Verb::Answer => Ok(()),
         }
     }
 

@@ -124,6 +124,8 @@ pub enum Command {
         to: String,
         headers: Vec<(String, String)>,
     },
+    /// Tell a telephone that we ring to answer, where [`crate::Endpoint::takes_pick_up`]; the 2xx says that it did.
+    PickUp { leg: LegId },
 }
 
 /// An outgoing call.

@@ -577,6 +577,33 @@ fn why_and_ladder_and_hangup() {
 }
 
 #[test]
+fn a_telephone_is_answered_from_the_desk_where_it_can_be() {
+    let mut world = World::new();
+    world.arrives(now(), 1, "+8613800138000", "support");
+    world.offered(now(), 1, "+8613800138000", "support", "1001");
+    let caller = Caller::signed_in(&world, "1001");
+    let path = "/api/v1/contacts/n1-1-1/answer";
+    let engine = world.answer(|command| {
+        let (by, contact) = ("1001".into(), contact(1));
+        let verb = engine::Verb::Answer;
+        assert_eq!(command, Command::Contact { by, contact, verb });
+        Ok(Answer::Done)
+    });
+    assert_eq!(caller.send("POST", path, None).status, 202);
+    engine.join().unwrap();
+    let why = "the telephone has not said that it can be told to answer";
+    let engine = world.answer(move |_| Err(Refusal::Conflict(why.into())));
+    let refused = caller.send("POST", path, None);
+    assert_eq!(
+        (refused.status, refused.json()["detail"].clone()),
+        (409, json!(why))
+    );
+    engine.join().unwrap();
+    let other = Caller::signed_in(&world, "1002");
+    assert_eq!(other.send("POST", path, None).status, 404);
+}
+
+#[test]
 fn numbers_events_and_health() {
     let mut world = World::new();
     world.queue(now(), "support");

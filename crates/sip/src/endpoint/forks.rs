@@ -71,6 +71,19 @@ impl Forks {
         self.ways.is_empty() && self.calls.is_empty()
     }
 
+    /// The inner legs that ring, where a call has several ways and none is chosen.
+    pub(super) fn ringing(&self, call: LegId) -> Option<Vec<LegId>> {
+        let fork = self.calls.get(&call).filter(|fork| fork.chosen.is_none())?;
+        let rings = |branch: &&Branch| branch.alive && !branch.given_up;
+        Some(
+            fork.trying
+                .iter()
+                .filter(rings)
+                .map(|branch| branch.leg)
+                .collect(),
+        )
+    }
+
     /// The inner leg that stands for the call: the chosen one, or the only one.
     fn current(&self, call: LegId) -> Option<LegId> {
         let fork = self.calls.get(&call)?;
@@ -96,6 +109,9 @@ impl Endpoint {
         }
         if self.forks.calls.is_empty() {
             return Some(command);
+        }
+        if let Command::PickUp { leg } = command {
+            return self.who_picks_up(leg).map(|leg| Command::PickUp { leg });
         }
         let leg = leg_of_command(&mut command);
         let call = *leg;
@@ -472,7 +488,8 @@ fn leg_of_command(command: &mut Command) -> &mut LegId {
         | Command::AcceptRefer { leg }
         | Command::RejectRefer { leg, .. }
         | Command::ReferProgress { leg, .. }
-        | Command::Refer { leg, .. } => leg,
+        | Command::Refer { leg, .. }
+        | Command::PickUp { leg } => leg,
     }
 }
 

@@ -124,6 +124,8 @@ pub enum Purpose {
 
     Refer(LegId),
     Notify(LegId),
+    /// A telephone that is told to answer: its call goes on whatever it says.
+    PickUp,
     /// Nobody: a CANCEL, the BYE of a stray fork.
     Loose,
 }

@@ -79,6 +79,8 @@ pub struct Able {
     pub wants_reliable: bool,
     /// It takes INFO, or says nothing of methods.
     pub info: bool,
+    /// It can be told to answer: see `pickup.rs`.
+    pub talk: bool,
 }
 
 impl Able {
@@ -94,6 +96,7 @@ impl Able {
             info: lists(HeaderName::Allow, "INFO") || message.header(HeaderName::Allow).is_none(),
             reliable: wants_reliable || lists(HeaderName::Supported, RELIABLE),
             wants_reliable,
+            talk: lists(HeaderName::AllowEvents, super::pickup::PACKAGE),
         }
     }
 }

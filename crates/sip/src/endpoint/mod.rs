@@ -20,6 +20,7 @@ mod leg;
 mod local;
 mod names;
 mod overload;
+mod pickup;
 mod refer;
 mod register;
 mod registering;
@@ -338,6 +339,7 @@ impl Endpoint {
             Command::RejectRefer { leg, status } => self.reject_refer(now, leg, status),
             Command::ReferProgress { leg, status } => self.refer_progress(now, leg, status),
             Command::Refer { leg, to, headers } => self.send_refer(now, leg, &to, &headers),
+            Command::PickUp { leg } => self.pick_up(now, leg),
         }
     }
 
@@ -365,6 +367,7 @@ impl Endpoint {
                 Purpose::Options(index) => self.options_response(now, index, Some(message)),
                 Purpose::Refer(leg) => self.refer_response(now, leg, message),
                 Purpose::Notify(leg) => self.notify_response(now, leg, message.status()),
+                Purpose::PickUp => self.pick_up_response(message.status()),
                 Purpose::Prack(_) | Purpose::Loose => {}
             }
         }
@@ -383,6 +386,7 @@ impl Endpoint {
             Purpose::Options(index) => self.options_response(now, index, None),
             Purpose::Refer(leg) => self.refer_unanswered(leg),
             Purpose::Notify(leg) => self.notify_response(now, leg, None),
+            Purpose::PickUp => self.pick_up_response(None),
             Purpose::Prack(_) | Purpose::Loose => {}
         }
     }

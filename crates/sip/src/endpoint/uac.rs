@@ -346,7 +346,9 @@ impl Endpoint {
             return;
         };
         if let Some(leg) = self.legs.get_mut(&id) {
-            leg.able.update |= Able::of(message).update;
+            let able = Able::of(message);
+            leg.able.update |= able.update;
+            leg.able.talk |= able.talk;
             leg.heard_early(message, reliable);
         }
         self.layer.emit(Event::Ringing {

@@ -195,16 +195,14 @@ pub async fn conference(
     ))
 }
 
-/// Not by the engine: a SIP telephone answers by itself, by hand or by its own automatic answer.
-#[utoipa::path(post, path = "/api/v1/contacts/{id}/answer", tag = "contacts", params(("id" = String, Path)), responses((status = "4XX", body = Problem), (status = 501, body = Problem)))]
+/// Have the agent's telephone answer what it rings for, where it has said that it can be told to (`Allow-Events: talk` in its 180);
+/// 409 where it has not. `contact.answered` says that it did.
+#[utoipa::path(post, path = "/api/v1/contacts/{id}/answer", tag = "contacts", params(("id" = String, Path)), responses((status = 202), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn answer(
     State(app): State<App>,
     who: Who,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    find(&app, &who, &id).await?;
-    Err(Problem::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "a SIP telephone is answered at the telephone, or by its automatic answer: nothing else can pick it up",
-    ))
+    ask(app, who, &id, Verb::Answer).await?;
+    Ok(StatusCode::ACCEPTED)
 }
