@@ -10,10 +10,12 @@
 mod agents;
 mod api;
 mod baresip;
+mod browser;
 mod calls;
 mod centre;
 mod command_line;
 mod configuration;
+mod desk;
 mod dialogs;
 mod dns;
 mod events;

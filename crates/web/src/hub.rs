@@ -43,6 +43,8 @@ pub(crate) struct Line {
     pub(crate) sequence: u64,
     pub(crate) text: Utf8Bytes,
     scope: Scope,
+    /// The agent who placed the call, where it is another one's event: an agent who consults must see it answered and over.
+    placed: Option<Name>,
 }
 
 /// Which agents an event concerns; whoever oversees gets every event.
@@ -163,6 +165,7 @@ impl Hub {
                     sequence: event.sequence,
                     text: cloud_event(event, &self.node).into(),
                     scope: scope(event, board),
+                    placed: placed_by(event, board),
                 });
             }
         }
@@ -315,6 +318,7 @@ impl Line {
             sequence: event.sequence,
             text: cloud_event(event, node).into(),
             scope: scope_alone(&event.kind),
+            placed: None,
         }
     }
 
@@ -323,6 +327,9 @@ impl Line {
         let Listener::Agent { id, queues } = listener else {
             return true;
         };
+        if self.placed.as_ref() == Some(id) {
+            return true;
+        }
         match &self.scope {
             Scope::Everybody => true,
             Scope::Overseers => false,
@@ -342,6 +349,16 @@ fn scope(event: &Event, board: &Board) -> Scope {
             })
         }
         known => known,
+    }
+}
+
+/// Who placed the call that is answered or over. Nothing personal is in these.
+fn placed_by(event: &Event, board: &Board) -> Option<Name> {
+    match &event.kind {
+        EventKind::ContactAnswered { contact, .. } | EventKind::ContactClosed { contact, .. } => {
+            board.contact(&contact.0)?.by.clone()
+        }
+        _ => None,
     }
 }
 

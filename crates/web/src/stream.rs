@@ -178,11 +178,11 @@ impl Client {
             .into_iter()
             .filter(|id| own.is_none_or(|(own, _)| *id == own))
             .collect::<BTreeSet<_>>();
-        let contacts = state
-            .board
-            .contacts
-            .values()
-            .filter(|contact| own.is_none_or(|(own, _)| contact.agent.as_ref() == Some(own)));
+        let contacts = state.board.contacts.values().filter(|contact| {
+            own.is_none_or(|(own, _)| {
+                contact.agent.as_ref() == Some(own) || contact.by.as_ref() == Some(own)
+            })
+        });
         let mut contacts: Vec<_> = contacts.collect();
         contacts.sort_by_key(|contact| std::cmp::Reverse(contact.arrived));
         contacts.truncate(CONTACTS_MAX);

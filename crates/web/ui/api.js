@@ -78,7 +78,7 @@ function apply(live, { type, time, data }) {
 }
 
 const changes = {
-  "contact.arrived": (d, time) => ({ arrived: time, ani: d.ani ?? null, withheld: d.withheld ?? false, signalling: d.signalling ?? null, dnis: d.dnis, direction: d.direction, agent: d.by ?? null }),
+  "contact.arrived": (d, time) => ({ arrived: time, ani: d.ani ?? null, withheld: d.withheld ?? false, signalling: d.signalling ?? null, dnis: d.dnis, direction: d.direction, agent: d.by ?? null, by: d.by ?? null }),
   "contact.identified": (d) => ({ customers: d.customers, customer: d.customers[0] ?? null, class: d.class }),
   "contact.queued": (d) => ({ state: "waiting", queue: d.queue, agent: null }),
   "contact.offered": (d, _, c) => ({ state: "offered", queue: d.queue, agent: d.agent, pop: d.pop ?? null, flow_data: d.flow_data ?? null, ani: d.ani ?? c.ani, withheld: d.withheld ?? c.withheld, signalling: d.signalling ?? c.signalling }),
@@ -86,6 +86,8 @@ const changes = {
   "contact.answered": (d, time) => ({ state: "connected", agent: d.agent, answered: time }),
   "contact.held": () => ({ held: true }),
   "contact.resumed": () => ({ held: false }),
+  "contact.transferred": (d, _, c) => (d.from ? { agent: null, held: false, state: d.to.startsWith("flow:") ? "in_ivr" : c.state } : {}),
+  "contact.disposition": (d) => ({ disposition: d.code }),
   "contact.left_queue": () => ({ state: "in_ivr" }),
 };
 

@@ -1,6 +1,7 @@
 import { Live, call, get, me, seldom } from "./api.js";
 import { byId, cell, clock, connection, drawn, duration, make, percent, running, state, tile } from "./show.js";
-import { languageButton, t } from "./words.js";
+import * as verbs from "./verbs.js";
+import { because, languageButton, t } from "./words.js";
 
 const REASONS = ["break", "lunch", "meeting", "training", "other"];
 const who = await me();
@@ -61,13 +62,13 @@ function drawDay() {
     tile(t("occupancy"), percent(kpi["occupancy@1"])), tile(t("answerRate"), percent(kpi["answer_rate@1"])));
 }
 
-const draw = drawn(() => { drawState(); drawContact(); drawDay(); });
+const draw = drawn(() => { drawState(); drawContact(); verbs.present(live, who.user, contact()); verbs.suggest(live, who.user); drawDay(); });
 const refresh = seldom(2000, async () => { today = await get(`agents/${who.user}`); draw(); });
 
 async function ask(method, path, body) {
   byId("trouble").hidden = true;
   try { await call(method, path, body); } catch (problem) {
-    byId("trouble").textContent = t("failed", { why: problem.message });
+    byId("trouble").textContent = t("failed", { why: because(problem) });
     byId("trouble").hidden = false;
   }
 }
@@ -78,6 +79,7 @@ function happened({ type, data }) {
     byId("news").textContent = t("incoming", { name });
     document.title = `☎ ${name}`;
   } else if (["contact.answered", "contact.offer_ended", "contact.closed"].includes(type)) document.title = t("desk");
+  verbs.heard({ type, data });
   refresh();
 }
 
@@ -89,6 +91,7 @@ byId("log-out").addEventListener("click", () => wish({ state: "logged_out" }));
 byId("end-wrap-up").addEventListener("click", () => ask("POST", `agents/${who.user}/end-wrap-up`));
 byId("sign-out").addEventListener("click", async (event) => { event.preventDefault(); await call("DELETE", "session").catch(() => {}); location.assign("/"); });
 for (const reason of REASONS) byId("reason").append(make("option", { value: reason, "data-t": reason }));
+verbs.begin();
 const live = new Live({ changed: draw, happened, connected: connection(byId("connection")) });
 languageButton(byId("language"), () => { document.title = t("desk"); draw(); });
 document.title = t("desk");

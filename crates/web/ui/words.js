@@ -28,14 +28,41 @@ const words = {
   why: ["Why this agent", "为何分给该坐席"], noDecision: ["Not offered to an agent yet.", "尚未分配给坐席。"], ladder: ["SIP messages", "SIP 信令"], noLadder: ["No messages remembered.", "没有保留的信令。"], close: ["Close", "关闭"],
   chosen: ["Chosen", "选中"], runnerUp: ["Runner-up", "次选"], excluded: ["Not possible", "不可选"], score: ["Score", "得分"], overtaken: ["Passed over", "被越过"], step: ["Step", "步骤"],
   answered: ["Answered", "已接听"], abandoned_in_ivr: ["Abandoned in IVR", "IVR 中放弃"], abandoned_in_queue: ["Abandoned in queue", "排队中放弃"], abandoned_in_ring: ["Abandoned in ring", "振铃中放弃"], overflowed: ["Overflowed", "溢出"], callback_requested: ["Callback requested", "预约回呼"], voicemail: ["Voicemail", "语音留言"], self_served: ["Self-served", "自助完成"], rejected_closed: ["Rejected: closed", "非工作时间"], rejected_full: ["Rejected: full", "队列已满"], no_agent: ["No agent", "无坐席"], system_error: ["System error", "系统错误"],
+  verbs: ["The call", "通话操作"], goHold: ["Hold", "保持"], goResume: ["Resume", "恢复通话"], to: ["To", "转至"], goTransfer: ["Transfer", "直接转接"], goConsult: ["Consult", "咨询"], goComplete: ["Complete transfer", "完成转接"], goBack: ["Back to caller", "返回来电"],
+  consultRings: ["Calling {to}…", "正在呼叫 {to}…"], consultTalks: ["Consulting {to}", "正在咨询 {to}"], passing: ["Passing on to {to}…", "正在转接至 {to}…"], whereTo: ["Say to whom.", "请填写转接目标。"], transferFailed: ["{to} did not take the call: {why}", "{to} 未接听转接：{why}"],
+  keys: ["Keypad", "拨号盘"], about: ["What it was about", "业务小结"], note: ["Note", "备注"], save: ["Save", "保存"], saveEnd: ["Save and end wrap-up", "保存并结束话后处理"], saved: ["Saved.", "已保存。"],
+  shortcuts: ["Alt+H hold or resume · Alt+T to whom · Alt+C consult, complete · Alt+B back to caller · Alt+K keypad · Alt+N note", "Alt+H 保持/恢复 · Alt+T 转接目标 · Alt+C 咨询/完成 · Alt+B 返回来电 · Alt+K 拨号盘 · Alt+N 备注"],
+  code_resolved: ["Resolved", "已解决"], code_follow_up: ["Follow up", "需跟进"], code_callback: ["Call back", "需回电"], code_complaint: ["Complaint", "投诉"], code_wrong_number: ["Wrong number", "打错电话"], code_spam: ["Nuisance", "骚扰电话"],
+  offline: ["the centre cannot be reached", "无法连接呼叫中心"],
+  status: ["SIP {n}", "SIP {n}"], status_404: ["not known there", "号码不存在"], status_408: ["no answer", "无人接听"], status_480: ["not reachable", "暂时不可达"], status_486: ["busy", "占线"], status_487: ["no answer", "无人接听"], status_603: ["declined", "拒接"],
   failed: ["That did not work: {why}", "操作失败：{why}"],
 };
+
+// The engine says why in English; what it says often is known here in Chinese.
+const reasons = [
+  [/^the contact is on hold$/, "联络已在保持中"], [/^the contact is not on hold$/, "联络未在保持中"], [/^the hold is a telephone's own/, "由话机保持，请在话机上恢复"],
+  [/^no agent has the contact$/, "该联络尚无坐席接听"], [/^the contact is over$/, "联络已结束"], [/^the contact is not answered$/, "联络尚未接听"], [/^the agent consults nobody$/, "当前没有咨询"],
+  [/^the agent consults:/, "正在咨询，请先完成转接或返回来电"], [/^the contact is being passed on already$/, "正在转接中"], [/^only the agent who serves/, "仅服务该联络的坐席可以操作"],
+  [/^(.+) leads to no agent, queue or flow$/, "{1} 不是坐席、队列或流程"], [/^(.+) is not free$/, "{1} 不空闲"], [/^(.+) has the contact$/, "{1} 已在此通话中"], [/^queue (.+) takes no more$/, "队列 {1} 已满"],
+  [/^the far end has not agreed to keys/, "对方不支持按键（RFC 4733）"], [/^nobody is at the other end$/, "对端无人"], [/^no agent has, or has just had/, "该联络已不可再填写小结"],
+];
+
+// Why something did not work, in the page's language as far as it is known there.
+export function because(problem) {
+  if (problem instanceof TypeError) return t("offline");
+  if (!chinese) return problem.message;
+  for (const [said, text] of reasons) {
+    const found = said.exec(problem.message);
+    if (found) return text.replace("{1}", found[1] ?? "");
+  }
+  return problem.message;
+}
 
 const remembered = () => { try { return localStorage.getItem("language"); } catch { return null; } };
 let chinese = (remembered() ?? navigator.language).startsWith("zh");
 
 export const t = (key, values = {}) => {
-  const text = words[key]?.[chinese ? 1 : 0] ?? key;
+  const text = (words[key] ?? (key.startsWith("status_") ? words.status : null))?.[chinese ? 1 : 0] ?? key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 };
 export const locale = () => (chinese ? "zh-CN" : "en");

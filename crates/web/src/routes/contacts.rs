@@ -289,13 +289,23 @@ pub(super) async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Proble
     };
     // An agent learns nothing of others' contacts, not even that they exist.
     let is = |key| found.get(key).and_then(Value::as_str) == Some(&*who.user);
-    let own = is("agent") || is("by");
+    // Who has passed a contact on still writes down what it was about, in the wrap-up of it.
+    let own = is("agent") || is("by") || works_on(app, &who.user, id);
     if own || who.role.oversees() {
         withhold(who, &mut found);
         Ok(found)
     } else {
         Err(missing())
     }
+}
+
+/// Whether an agent's state is about this contact.
+fn works_on(app: &App, agent: &str, id: &str) -> bool {
+    app.hub.read(|state| {
+        let row = state.board.agents.get(agent);
+        row.and_then(|row| row.contact.as_ref())
+            .is_some_and(|contact| *contact.0 == *id)
+    })
 }
 
 /// The distributor's decisions on a contact.
