@@ -394,7 +394,7 @@ fn every_request_of_a_call_twice() {
     expect![[r#"
         0000.000 caller -> INFO sip:1000@10.9.9.9 (2)
         0000.000     caller <- 200 OK (2 INFO)
-        0000.000     event: Info { leg: LegId(1), content_type: "application/dtmf-relay", body: b"Signal=5\r\n" }
+        0000.000     event: Digit LegId(1) 5 160 ms
         0000.000 caller -> INFO sip:1000@10.9.9.9 (2)
         0000.000     caller <- 200 OK (2 INFO)
         0000.000 caller -> UPDATE sip:1000@10.9.9.9 (3) +sdp
