@@ -288,5 +288,6 @@ fn config(name: &str, address: SocketAddr, centre: IpAddr) -> sip::Config {
         t4: Duration::from_secs(5),
         product: format!("cordboard demo traffic ({name})"),
         dialogs: sip::DialogRules::default(),
+        silent_to_scanners: true,
     }
 }

@@ -19,6 +19,7 @@ mod desk;
 mod dialogs;
 mod dns;
 mod events;
+mod guard;
 mod hostile;
 mod http;
 mod identity;

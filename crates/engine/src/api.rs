@@ -222,6 +222,8 @@ pub enum Output {
     },
     /// A SIP message in or out, when [`Config::capture`] asks for them.
     Captured(Captured),
+    /// Somebody tries passwords, or scans: for the operator's log, and for who reads it (fail2ban).
+    Suspect(Box<sip::Suspect>),
     /// Ports run low: grant more on this plane, if there are more.
     PortsLow {
         plane: u16,

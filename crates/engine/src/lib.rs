@@ -308,6 +308,7 @@ impl Engine {
             sip::Event::TrunkRefused { trunk, reason } => self
                 .journal
                 .put(Output::Count(Count::TrunkRefused { trunk, reason })),
+            sip::Event::Suspect(suspect) => self.journal.put(Output::Suspect(suspect)),
             sip::Event::Counted { what } => {
                 self.journal.put(Output::Count(Count::SipRefused { what }))
             }

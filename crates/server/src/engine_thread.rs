@@ -15,6 +15,7 @@ use sip::{Peer, Transport};
 
 use crate::bindings::Bindings;
 use crate::clock::Clock;
+use crate::edge;
 use crate::edge::dns::Dns;
 use crate::edge::door::{Inbox, Work};
 use crate::edge::keeper::Connections;
@@ -46,6 +47,8 @@ pub struct Wiring {
     pub journal: Journal,
     pub look_ups: LookUps,
     pub bindings: Bindings,
+    /// Learns where registered phones are.
+    pub sources: Arc<edge::guard::Sources>,
     pub counters: Arc<Mutex<Counters>>,
     /// Told when a drain is over.
     pub drained: Sender<()>,
@@ -179,12 +182,16 @@ impl Turn {
                     }
                 }
                 Output::Count(count) => self.counts.push(count),
-                Output::Bindings { user, bindings } => self.wiring.bindings.keep(user, bindings),
+                Output::Bindings { user, bindings } => {
+                    self.wiring.sources.registered(&user, &bindings);
+                    self.wiring.bindings.keep(user, bindings);
+                }
                 Output::Captured(captured) => {
                     if let Some(hep) = &self.wiring.hep {
                         hep.tell(captured);
                     }
                 }
+                Output::Suspect(suspect) => edge::guard::tell(&suspect),
                 Output::PortsLow { plane } => {
                     // Full: a grant is on its way already.
                     let _ = self.wiring.ports_low.try_send(plane);

@@ -130,6 +130,7 @@ pub fn start(
     fixed.put_into(&mut compiled);
 
     let (door, inbox) = Door::new();
+    door.sources().configure(&compiled);
     let counters = Arc::new(Mutex::new(Counters::default()));
     let media = Arc::new(media_threads(&compiled, &door, clock)?);
     let granted = first_ports(&media, &compiled.settings.rtp.bind)?;
@@ -139,6 +140,7 @@ pub fn start(
         Time::from_nanos(durable.opened.last_at),
     );
     start.bindings = bindings::kept(&durable.store)?;
+    door.sources().restored(&start.bindings);
     let last_sequence = durable.opened.last_sequence;
     if start.next_sequence != last_sequence + 1 {
         bail!(
@@ -199,6 +201,7 @@ pub fn start(
         journal,
         look_ups,
         bindings: kept_bindings,
+        sources: door.sources(),
         counters: counters.clone(),
         drained: drained_tell,
         hep: compiled
@@ -280,6 +283,10 @@ pub fn start(
             sip.set(compiled.settings.sip_tls.clone());
             http.set(compiled.settings.http_tls.clone());
         }
+    });
+    live.tell({
+        let sources = door.sources();
+        move |compiled| sources.configure(compiled)
     });
     live.tell({
         let media = media.clone();

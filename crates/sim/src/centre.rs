@@ -89,6 +89,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             t4: Duration::from_secs(5),
             product: "Cordboard".into(),
             dialogs: sip::DialogRules::default(),
+            silent_to_scanners: true,
         },
         acd: Arc::new(acd::Config {
             seed: 1,

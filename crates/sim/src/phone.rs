@@ -84,6 +84,7 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
         t4: Duration::from_secs(5),
         product: format!("sim/{name}"),
         dialogs: sip::DialogRules::default(),
+        silent_to_scanners: true,
     }
 }
 

@@ -374,6 +374,7 @@ impl World {
                 Output::Drained => self.drained = true,
                 Output::Count(_)
                 | Output::Bindings { .. }
+                | Output::Suspect(_)
                 | Output::PortsLow { .. }
                 | Output::Captured(_) => {}
             }

@@ -146,6 +146,7 @@ fn main() {
         t4: Duration::from_secs(5),
         product: "Cordboard".into(),
         dialogs: sip::DialogRules::default(),
+        silent_to_scanners: true,
     };
     let mut bench = Bench {
         endpoint: Endpoint::new(Arc::new(config), [3; 32]),

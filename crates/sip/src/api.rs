@@ -252,6 +252,8 @@ pub enum Event {
         trunk: Arc<str>,
         reason: &'static str,
     },
+    /// Somebody means harm: for the operator's log.
+    Suspect(Box<crate::Suspect>),
     /// Something worth counting was refused or dropped; the label is a fixed word (`bad_digest`, `stale_nonce`, `nonce_replay`,
     /// `unknown_user`, `malformed`, `too_large`, `no_transaction`, `unknown_source`, …).
     Counted { what: &'static str },
@@ -394,6 +396,8 @@ pub struct Config {
     /// Name in Server and User-Agent.
     pub product: String,
     pub dialogs: DialogRules,
+    /// Known scanners get no answer at all, instead of the same challenge as everybody.
+    pub silent_to_scanners: bool,
 }
 
 /// How dialogs are kept alive and their provisionals delivered.
@@ -462,6 +466,8 @@ pub struct Credentials {
 pub enum Access {
     Granted(Identity),
     Challenge(Auth),
+    /// Not answered: too many wrong passwords.
+    Barred,
 }
 
 /// Why a challenge is sent; the wire shows only `stale`.

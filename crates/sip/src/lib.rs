@@ -16,8 +16,10 @@ pub mod locate;
 pub mod message;
 pub mod registrar;
 pub mod sdp;
+mod source;
 pub mod stun;
 mod transaction;
+mod tries;
 pub mod trunk;
 
 pub use api::{
@@ -30,4 +32,6 @@ pub use endpoint::{
     overload_response, urgency,
 };
 pub use identity::Signalled;
+pub use source::subscriber;
+pub use tries::Suspect;
 pub use trunk::{Account, Carrier, Net, Secret, Trunk, TrunkState, Trust};

@@ -1,5 +1,6 @@
 //! Digest authentication by the RFCs' own examples, and the life of a nonce.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use clock::Time;
@@ -157,6 +158,9 @@ fn credentials_that_are_of_no_use() {
     );
 }
 
+/// Whom the nonces are for.
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
 fn at(seconds: u64) -> Time {
     Time::from_secs(1_000_000 + seconds)
 }
@@ -164,23 +168,27 @@ fn at(seconds: u64) -> Time {
 #[test]
 fn a_nonce_lives_until_its_time_and_counts_upwards() {
     let mut book = NonceBook::new([7; 32], Duration::from_secs(60));
-    let nonce = book.issue(at(0));
+    let nonce = book.issue(at(0), HOME);
     assert!(book.is_empty(), "a challenge costs no memory");
-    assert_eq!(book.redeem(&nonce, 0, at(1)), NonceVerdict::Replayed);
-    assert_eq!(book.redeem(&nonce, 1, at(1)), NonceVerdict::Fresh);
-    assert_eq!(book.redeem(&nonce, 1, at(1)), NonceVerdict::Replayed);
-    assert_eq!(book.peek(&nonce, 2, at(60)), NonceVerdict::Fresh);
-    assert_eq!(book.redeem(&nonce, 9, at(60)), NonceVerdict::Fresh);
-    assert_eq!(book.redeem(&nonce, 8, at(60)), NonceVerdict::Replayed);
-    assert_eq!(book.redeem(&nonce, 10, at(61)), NonceVerdict::Stale);
-    assert_ne!(book.issue(at(0)), nonce, "two of the same moment differ");
+    assert_eq!(book.redeem(&nonce, 0, at(1), HOME), NonceVerdict::Replayed);
+    assert_eq!(book.redeem(&nonce, 1, at(1), HOME), NonceVerdict::Fresh);
+    assert_eq!(book.redeem(&nonce, 1, at(1), HOME), NonceVerdict::Replayed);
+    assert_eq!(book.peek(&nonce, 2, at(60), HOME), NonceVerdict::Fresh);
+    assert_eq!(book.redeem(&nonce, 9, at(60), HOME), NonceVerdict::Fresh);
+    assert_eq!(book.redeem(&nonce, 8, at(60), HOME), NonceVerdict::Replayed);
+    assert_eq!(book.redeem(&nonce, 10, at(61), HOME), NonceVerdict::Stale);
+    assert_ne!(
+        book.issue(at(0), HOME),
+        nonce,
+        "two of the same moment differ"
+    );
 }
 
 #[test]
 fn a_foreign_nonce_is_no_nonce() {
     let mut book = NonceBook::new([7; 32], Duration::from_secs(60));
-    let foreign = NonceBook::new([8; 32], Duration::from_secs(60)).issue(at(0));
-    let mine = book.issue(at(0));
+    let foreign = NonceBook::new([8; 32], Duration::from_secs(60)).issue(at(0), HOME);
+    let mine = book.issue(at(0), HOME);
     let forged = mine.replacen(
         &mine[..16],
         &foreign[..15].chars().chain(['f']).collect::<String>(),
@@ -195,30 +203,45 @@ fn a_foreign_nonce_is_no_nonce() {
         &mine[..40],
     ] {
         assert_eq!(
-            book.redeem(nonce, 1, at(0)),
+            book.redeem(nonce, 1, at(0), HOME),
             NonceVerdict::Foreign,
             "{nonce}"
         );
     }
+    let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8));
+    assert_eq!(
+        book.redeem(&mine, 1, at(0), elsewhere),
+        NonceVerdict::Foreign,
+        "another's"
+    );
+    let of_network = |host: u16| IpAddr::V6([0x2001, 0xdb8, 0, 1, 0, 0, 0, host].into());
+    let nonce = book.issue(at(0), of_network(1));
+    assert_eq!(
+        book.redeem(&nonce, 1, at(0), of_network(2)),
+        NonceVerdict::Fresh
+    );
 }
 
 #[test]
 fn the_book_is_bounded_and_forgetting_opens_no_replay() {
     let mut book = NonceBook::with_capacity([7; 32], Duration::from_secs(60), 3);
-    let nonces: Vec<String> = (0..5).map(|second| book.issue(at(second))).collect();
+    let nonces: Vec<String> = (0..5).map(|second| book.issue(at(second), HOME)).collect();
     for nonce in &nonces {
-        assert_eq!(book.redeem(nonce, 1, at(5)), NonceVerdict::Fresh);
+        assert_eq!(book.redeem(nonce, 1, at(5), HOME), NonceVerdict::Fresh);
         assert!(book.len() <= 3);
     }
     assert_eq!(
-        book.redeem(&nonces[0], 1, at(6)),
+        book.redeem(&nonces[0], 1, at(6), HOME),
         NonceVerdict::Stale,
         "forgotten, hence stale"
     );
-    assert_eq!(book.redeem(&nonces[1], 5, at(6)), NonceVerdict::Stale);
-    assert_eq!(book.redeem(&nonces[4], 1, at(6)), NonceVerdict::Replayed);
-    let late = book.issue(at(100));
-    assert_eq!(book.redeem(&late, 1, at(100)), NonceVerdict::Fresh);
+    assert_eq!(book.redeem(&nonces[1], 5, at(6), HOME), NonceVerdict::Stale);
+    assert_eq!(
+        book.redeem(&nonces[4], 1, at(6), HOME),
+        NonceVerdict::Replayed
+    );
+    let late = book.issue(at(100), HOME);
+    assert_eq!(book.redeem(&late, 1, at(100), HOME), NonceVerdict::Fresh);
     assert_eq!(book.len(), 1, "what has expired is gone");
 }
 
@@ -227,20 +250,20 @@ proptest! {
     fn client_and_server_agree(user in "\\PC{1,12}", realm in "\\PC{0,12}", password in "\\PC{0,12}", nc in 1u32.., sha: bool) {
         let algorithm = if sha { Algorithm::Sha256 } else { Algorithm::Md5 };
         let mut book = NonceBook::new([1; 32], Duration::from_secs(60));
-        let asked = DigestChallenge::parse(&challenge(&realm, &book.issue(at(0)), "o", false, algorithm)).unwrap();
+        let asked = DigestChallenge::parse(&challenge(&realm, &book.issue(at(0), HOME), "o", false, algorithm)).unwrap();
         prop_assert_eq!(&asked.realm, &realm);
         let key = ha1(&user, &realm, &password, algorithm);
         let written = ClientAuth { challenge: &asked, username: &user, ha1: &key, method: &Method::Register, uri: "sip:h", nc, cnonce: "c" }.to_string();
         let read = DigestResponse::parse(&written).unwrap();
         prop_assert!(read.verify(&key, &Method::Register));
         prop_assert_eq!(&read.username, &user);
-        prop_assert_eq!(book.redeem(&read.nonce, read.nc, at(1)), NonceVerdict::Fresh);
+        prop_assert_eq!(book.redeem(&read.nonce, read.nc, at(1), HOME), NonceVerdict::Fresh);
     }
 
     #[test]
     fn no_text_panics(text in "(Digest )?[a-z =\",\\\\é]{0,60}") {
         let _ = DigestResponse::parse(&text);
         let _ = DigestChallenge::parse(&text);
-        let _ = NonceBook::new([1; 32], Duration::ZERO).peek(&text, 1, at(0));
+        let _ = NonceBook::new([1; 32], Duration::ZERO).peek(&text, 1, at(0), HOME);
     }
 }

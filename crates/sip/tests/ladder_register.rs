@@ -203,7 +203,7 @@ fn shape(message: &Message) -> String {
 }
 
 #[test]
-fn a_stale_nonce_is_told_so_only_to_who_knows_the_password() {
+fn with_a_stale_nonce_no_password_is_looked_at() {
     let mut world = World::new();
     let mut phone = phone();
     let bare = phone.request("REGISTER", CONTACT, "");
@@ -221,8 +221,8 @@ fn a_stale_nonce_is_told_so_only_to_who_knows_the_password() {
         0301.000     event: Counted { what: "stale_nonce" }
         0301.000     phone <- 401 Unauthorized (2 REGISTER) stale
         0301.000 phone -> REGISTER sip:test (3)
-        0301.000     event: Counted { what: "bad_digest" }
-        0301.000     phone <- 401 Unauthorized (3 REGISTER)
+        0301.000     event: Counted { what: "stale_nonce" }
+        0301.000     phone <- 401 Unauthorized (3 REGISTER) stale
     "#]]
     .assert_eq(&world.end());
 }

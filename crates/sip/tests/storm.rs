@@ -205,6 +205,7 @@ impl Storm {
                     | Event::TrunkCall { .. }
                     | Event::TrunkRefused { .. }
                     | Event::Counted { .. }
+                    | Event::Suspect(_)
                     | Event::Traffic { .. },
                 ) => {}
             }

@@ -64,6 +64,7 @@ impl Check<'_> {
             log_json: centre.log.json,
             demo_passwords: *centre.demo_passwords,
             hep: self.hep(),
+            source_rate: self.forms.centre.sip.guard.rate,
         }
     }
 

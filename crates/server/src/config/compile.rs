@@ -10,7 +10,7 @@ use ivr::Diagnostic;
 
 use super::check::Check;
 use super::flows::FlowSet;
-use super::form::{self, Codec, Digest, Forms, Language, ReliableProvisionals, Role};
+use super::form::{self, Codec, Digest, Forms, Language, ReliableProvisionals, Role, Scanners};
 use super::source::Source;
 use super::value::Placed;
 use crate::tls;
@@ -67,6 +67,8 @@ pub struct Settings {
     pub log_json: bool,
     pub demo_passwords: bool,
     pub hep: Option<crate::hep::Settings>,
+    /// New requests a second of one stranger; 0 is without limit.
+    pub source_rate: u32,
 }
 
 /// RTP sockets.
@@ -281,6 +283,7 @@ fn sip_config(
                 ReliableProvisionals::Required => sip::Reliable::Required,
             },
         },
+        silent_to_scanners: centre.sip.guard.scanners == Scanners::Silence,
     }
 }
 

@@ -63,8 +63,39 @@ pub struct Sip {
     pub reliable_provisionals: ReliableProvisionals,
     /// How agents' phones are asked to answer the calls of queues by themselves; an agent's own overrides it.
     pub auto_answer: AutoAnswer,
+    pub guard: Guard,
     /// Send a copy of every SIP message to a HOMER collector.
     pub hep: Option<Hep>,
+}
+
+/// What strangers may do: who is no trunk, no agent's fixed contact, and where no phone is registered.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Guard {
+    /// Requests a second from one address (IPv6: one /64 network) that begin something, with bursts of ten seconds' worth; 0 is without limit.
+    #[schemars(range(max = 100_000))]
+    pub rate: u32,
+    /// What known scanners hear.
+    pub scanners: Scanners,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Guard {
+            rate: 50,
+            scanners: Scanners::Silence,
+        }
+    }
+}
+
+/// What known scanners hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Scanners {
+    Silence,
+    /// The same challenge as everybody.
+    Challenge,
 }
 
 /// A HOMER collector (HEP version 3). Takes effect at a restart.
@@ -102,6 +133,7 @@ impl Default for Sip {
             session_expires_min: Length::secs(90),
             reliable_provisionals: ReliableProvisionals::Supported,
             auto_answer: AutoAnswer::Off,
+            guard: Guard::default(),
             hep: None,
         }
     }

@@ -124,6 +124,7 @@ impl Connection {
         };
         if let Some(flow) = self.peer.flow {
             let names = tls::names(certificate);
+            self.door.sources().certified(flow);
             let input = sip::Input::FlowOpened { flow, names };
             self.door.sip(self.clock.now(), input, false);
         }

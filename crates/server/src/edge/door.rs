@@ -4,6 +4,7 @@
 //! overload, a burst is not. The edge answers 503 by itself, without a transaction and without the engine: refusing must cost less than serving
 //! (RFC 5390). Established calls go on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use clock::Time;
 use sip::message::Message;
 use sip::{Peer, Urgency};
 
+use super::guard::Sources;
 use super::queue::{self, Receiver, Sender, Unsent};
 
 /// Everything that may wait for the engine thread.
@@ -49,6 +51,7 @@ pub enum Work {
 pub struct Door {
     sender: Sender<Work>,
     queue: Arc<Queue>,
+    sources: Arc<Sources>,
 }
 
 /// The engine's side.
@@ -74,6 +77,7 @@ struct Queue {
 pub struct TurnedAway {
     waiting: AtomicU64,
     queue: AtomicU64,
+    source: AtomicU64,
     dropped: AtomicU64,
     too_large: AtomicU64,
 }
@@ -118,6 +122,7 @@ impl Inbox {
         let TurnedAway {
             waiting,
             queue,
+            source,
             dropped,
             too_large,
         } = &self.queue.turned_away;
@@ -128,6 +133,7 @@ impl Inbox {
         let refused = [("queue", take(queue)), ("waiting_time", take(waiting))];
         let lost = [
             ("inbox_full", take(dropped)),
+            ("source_rate", take(source)),
             ("too_large", take(too_large)),
         ];
         if refused.iter().chain(&lost).all(|(_, count)| *count == 0) {
@@ -196,7 +202,15 @@ impl Door {
             receiver,
             queue: queue.clone(),
         };
-        (Door { sender, queue }, inbox)
+        let sources = Arc::default();
+        (
+            Door {
+                sender,
+                queue,
+                sources,
+            },
+            inbox,
+        )
     }
 
     /// A message and how urgent it is; what is to be sent back where it is refused.
@@ -208,6 +222,9 @@ impl Door {
         urgency: Urgency,
     ) -> Option<Bytes> {
         if sip::acknowledges_refusal(&message) {
+            return None;
+        }
+        if urgency != Urgency::Dialog && !self.admits_new(at, &peer) {
             return None;
         }
         if let Some(retry_after) = self.refuses(at, urgency) {
@@ -227,10 +244,38 @@ impl Door {
             _ if new_work => Urgency::New,
             _ => Urgency::Dialog,
         };
+        if urgency != Urgency::Dialog
+            && let sip::Input::Message { peer, .. } | sip::Input::Malformed { peer, .. } = &input
+            && !self.admits_new(at, peer)
+        {
+            return Admission::Dropped;
+        }
         match self.refuses(at, urgency) {
             Some(retry_after) => Admission::Refused { retry_after },
             None => self.put(at, input),
         }
+    }
+
+    /// Who may send how much.
+    pub fn sources(&self) -> Arc<Sources> {
+        self.sources.clone()
+    }
+
+    /// Whether a datagram from there is worth parsing.
+    pub fn admits(&self, at: Time, source: IpAddr) -> bool {
+        self.noted(self.sources.admits(at, source))
+    }
+
+    fn admits_new(&self, at: Time, peer: &Peer) -> bool {
+        self.noted(self.sources.admits_new(at, peer))
+    }
+
+    fn noted(&self, admitted: bool) -> bool {
+        if !admitted {
+            let count = &self.queue.turned_away.source;
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
     }
 
     /// The Retry-After of new work that has to be refused.

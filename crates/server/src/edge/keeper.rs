@@ -228,7 +228,7 @@ impl Keeper {
 
     /// Room for one more of this source; false when there is none, and it is closed.
     fn make_room(&mut self, ip: IpAddr) -> bool {
-        let source = source_of(ip);
+        let source = sip::subscriber(ip);
         let of_source = self.by_source.get(&source).copied().unwrap_or_default();
         if of_source >= PER_SOURCE_MAX {
             return self.evict(Some(source));
@@ -239,7 +239,7 @@ impl Keeper {
     /// Ends the oldest connection (of this source) that has never said anything whole.
     fn evict(&mut self, source: Option<IpAddr>) -> bool {
         let silent = self.flows.iter().find(|(_, flow)| {
-            let concerned = source.is_none_or(|source| source_of(flow.remote.ip()) == source);
+            let concerned = source.is_none_or(|source| sip::subscriber(flow.remote.ip()) == source);
             concerned && !flow.proven.load(Ordering::Relaxed)
         });
         let Some(flow) = silent.map(|(flow, _)| *flow) else {
@@ -286,7 +286,10 @@ impl Keeper {
             },
         );
         self.by_remote.insert((transport, remote), flow);
-        *self.by_source.entry(source_of(remote.ip())).or_default() += 1;
+        *self
+            .by_source
+            .entry(sip::subscriber(remote.ip()))
+            .or_default() += 1;
         let orders = self.orders.clone();
         let task = tokio::spawn(async move {
             connection.run(origin, waiting).await;
@@ -356,13 +359,14 @@ impl Keeper {
         if let Some(task) = closed.task {
             task.abort();
         }
-        let source = source_of(closed.remote.ip());
+        let source = sip::subscriber(closed.remote.ip());
         if let Some(count) = self.by_source.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
                 self.by_source.remove(&source);
             }
         }
+        self.door.sources().closed(flow);
         let known = (closed.transport, closed.remote);
         if self.by_remote.get(&known) == Some(&flow) {
             self.by_remote.remove(&known);
@@ -377,17 +381,6 @@ impl Keeper {
     fn unreachable(&self, peer: Peer) {
         self.door
             .sip(self.clock.now(), sip::Input::Unreachable { peer }, false);
-    }
-}
-
-/// Whom connections are counted against.
-fn source_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(network.into())
-        }
-        v4 => v4,
     }
 }
 
@@ -407,17 +400,4 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_subscriber_is_one_source() {
-        let source = |text: &str| source_of(text.parse().unwrap()).to_string();
-        assert_eq!(source("192.0.2.7"), "192.0.2.7");
-        assert_eq!(source("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(source("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-    }
 }

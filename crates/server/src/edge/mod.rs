@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod dns;
 pub mod door;
+pub mod guard;
 pub mod keeper;
 pub mod outgoing;
 pub mod queue;

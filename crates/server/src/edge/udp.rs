@@ -200,6 +200,9 @@ impl Receiver {
     }
 
     fn datagram(&mut self, at: clock::Time, remote: SocketAddr, bytes: &[u8]) {
+        if !self.door.admits(at, remote.ip()) {
+            return;
+        }
         if sip::stun::is_stun(bytes) {
             return self.stun(at, remote, bytes);
         }

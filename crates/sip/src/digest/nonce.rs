@@ -1,12 +1,14 @@
 //! Nonces that need no memory until they are used, and the memory of their use.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clock::Time;
 use sha2::{Digest as _, Sha256};
 
 use super::{hex, same};
+use crate::source::subscriber;
 
 /// Most nonces whose counts are remembered. At the bound the ones that expire first are forgotten, and a forgotten nonce
 /// is stale from then on, so that forgetting never opens a replay.
@@ -26,12 +28,12 @@ pub enum NonceVerdict {
     Stale,
     /// Ours, but this count was there before.
     Replayed,
-    /// Not ours.
+    /// Not ours, or made for somebody else's address: who brings it has not heard our challenge.
     Foreign,
 }
 
-/// Makes nonces and judges them. A nonce is its time, a serial number, and a keyed hash of both: nothing is remembered for
-/// a challenge that is never answered. For a nonce that is used, the highest `nc` is remembered until it expires.
+/// Makes nonces and judges them. A nonce is its time, a serial number, and a keyed hash of both and of the address it is sent to: nothing is
+/// remembered for a challenge that is never answered. For a nonce that is used, the highest `nc` is remembered until it expires.
 #[derive(Debug)]
 pub struct NonceBook {
     secret: [u8; 32],
@@ -74,21 +76,21 @@ impl NonceBook {
         self.lifetime = lifetime;
     }
 
-    /// A new nonce, unique in this run.
-    pub fn issue(&mut self, now: Time) -> String {
+    /// A new nonce for this address, unique in this run.
+    pub fn issue(&mut self, now: Time, source: IpAddr) -> String {
         self.serial += 1;
         let stamp = Stamp {
             made: now,
             serial: self.serial,
         };
         let mut nonce = stamp.to_string();
-        nonce.push_str(&self.mac(&nonce));
+        nonce.push_str(&self.mac(&nonce, source));
         nonce
     }
 
     /// Judges a nonce without counting its use: is a password worth checking at all?
-    pub fn peek(&self, nonce: &str, nc: u32, now: Time) -> NonceVerdict {
-        match self.open(nonce) {
+    pub fn peek(&self, nonce: &str, nc: u32, now: Time, source: IpAddr) -> NonceVerdict {
+        match self.open(nonce, source) {
             None => NonceVerdict::Foreign,
             Some(stamp) => self.judge(stamp, nc, now),
         }
@@ -96,8 +98,8 @@ impl NonceBook {
 
     /// Judges a nonce and remembers the count when it is fresh. Call it only when the response has been verified: else
     /// a stranger could use up someone's counts.
-    pub fn redeem(&mut self, nonce: &str, nc: u32, now: Time) -> NonceVerdict {
-        let Some(stamp) = self.open(nonce) else {
+    pub fn redeem(&mut self, nonce: &str, nc: u32, now: Time, source: IpAddr) -> NonceVerdict {
+        let Some(stamp) = self.open(nonce, source) else {
             return NonceVerdict::Foreign;
         };
         let verdict = self.judge(stamp, nc, now);
@@ -145,10 +147,10 @@ impl NonceBook {
         }
     }
 
-    /// The stamp of a nonce that we made.
-    fn open(&self, nonce: &str) -> Option<Stamp> {
+    /// The stamp of a nonce that we made for this address.
+    fn open(&self, nonce: &str, source: IpAddr) -> Option<Stamp> {
         let (stamp, mac) = (nonce.get(..STAMP_DIGITS)?, nonce.get(STAMP_DIGITS..)?);
-        if !same(mac, &self.mac(stamp)) {
+        if !same(mac, &self.mac(stamp, source)) {
             return None;
         }
         let made = u64::from_str_radix(stamp.get(..16)?, 16).ok()?;
@@ -159,8 +161,8 @@ impl NonceBook {
         })
     }
 
-    /// HMAC-SHA-256 (RFC 2104) of the stamp, cut to 128 bits.
-    fn mac(&self, text: &str) -> String {
+    /// HMAC-SHA-256 (RFC 2104) of the stamp and the address, cut to 128 bits.
+    fn mac(&self, text: &str, source: IpAddr) -> String {
         const BLOCK: usize = 64;
         let pad = |byte: u8| {
             let mut block = [byte; BLOCK];
@@ -172,12 +174,21 @@ impl NonceBook {
         let inner = Sha256::new()
             .chain_update(pad(0x36))
             .chain_update(text.as_bytes())
+            .chain_update(bits_of(source))
             .finalize();
         let outer = Sha256::new()
             .chain_update(pad(0x5c))
             .chain_update(inner)
             .finalize();
         hex(&outer[..MAC_BYTES])
+    }
+}
+
+/// One subscriber's phone may take another address of its network between challenge and answer.
+fn bits_of(source: IpAddr) -> [u8; 16] {
+    match subscriber(source) {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(network) => network.octets(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use clock::Time;
 
 use super::Endpoint;
-use crate::api::{Access, Auth, Config, Credentials, Identity, Peer};
+use crate::api::{Access, Auth, Config, Credentials, Event, Identity, Peer};
 use crate::digest::{self, DigestResponse, NonceVerdict};
 use crate::message::{HeaderName, Message, Method};
 use crate::trunk::Trunk;
@@ -39,16 +39,62 @@ impl Endpoint {
             }
             self.layer.count("unknown_source");
         }
-        self.authenticate(now, message, method)
+        self.authenticate(now, peer, message, method)
     }
 
     /// Judges a request by its digest alone.
-    pub(super) fn authenticate(&mut self, now: Time, message: &Message, method: &Method) -> Access {
+    pub(super) fn authenticate(
+        &mut self,
+        now: Time,
+        peer: &Peer,
+        message: &Message,
+        method: &Method,
+    ) -> Access {
         let config = self.layer.config.clone();
-        match judge(&config, &mut self.nonces, now, message, method) {
-            Ok(user) => Access::Granted(Identity::User(user)),
-            Err(auth) => Access::Challenge(auth),
+        let Some(response) = credentials(&config, message) else {
+            return Access::Challenge(match message.header(HeaderName::Authorization) {
+                Some(_) => Auth::Wrong,
+                None => Auth::Missing,
+            });
+        };
+        let source = peer.remote.ip();
+        let at_home = self.is_at_home(peer, &response.username);
+        if !at_home && self.tries.is_barred(now, source, &response.username) {
+            return Access::Barred;
         }
+        match judge(&config, &mut self.nonces, now, source, &response, method) {
+            Ok(user) => {
+                self.tries.succeeded(source, &user);
+                Access::Granted(Identity::User(user))
+            }
+            Err(auth) => {
+                if matches!(auth, Auth::Wrong | Auth::UnknownUser)
+                    && let Some(guesser) = self.tries.failed(now, source, &response.username)
+                {
+                    self.layer.emit(Event::Suspect(Box::new(guesser)));
+                }
+                Access::Challenge(auth)
+            }
+        }
+    }
+
+    /// The phone that this user has registered, by the very way that it did: no guesser beside it in its network keeps it out.
+    fn is_at_home(&self, peer: &Peer, user: &str) -> bool {
+        let mut bindings = self.registrar.of(user).iter();
+        bindings.any(|binding| binding.peer == *peer)
+    }
+
+    /// A scanner that says its name; true when the configuration does not want it answered.
+    pub(super) fn ignores(&mut self, now: Time, peer: &Peer, message: &Message) -> bool {
+        let agent = message.header(HeaderName::UserAgent);
+        let Some(agent) = agent.filter(|agent| is_scanner(agent)) else {
+            return false;
+        };
+        self.layer.count("scanner");
+        if let Some(scanner) = self.tries.scanned(now, peer.remote.ip(), agent) {
+            self.layer.emit(Event::Suspect(Box::new(scanner)));
+        }
+        self.layer.config.silent_to_scanners
     }
 
     /// Sends the challenge of RFC 3261 section 22.1, one WWW-Authenticate for each algorithm, and keeps nothing.
@@ -63,7 +109,7 @@ impl Endpoint {
         if let Some(what) = counted {
             self.layer.count(what);
         }
-        let nonce = self.nonces.issue(now);
+        let nonce = self.nonces.issue(now, peer.remote.ip());
         let config = self.layer.config.clone();
         self.layer.refuse(message, peer, 401, |mut builder| {
             for algorithm in &config.digest {
@@ -89,26 +135,50 @@ fn trunk_of<'a>(config: &'a Config, source: IpAddr, names: &[Arc<str>]) -> Optio
         .find(|trunk| trunk.is_source(source, names))
 }
 
-fn judge(
-    config: &Config,
-    nonces: &mut digest::NonceBook,
-    now: Time,
-    message: &Message,
-    method: &Method,
-) -> Result<Arc<str>, Auth> {
-    // A phone may carry credentials for several realms, and answers to several algorithms.
-    let ours = message
+/// Words of the User-Agent of tools that look for what is open; who means harm and has some sense does not say so.
+const SCANNERS: [&str; 9] = [
+    "friendly-scanner",
+    "friendly-request",
+    "sipvicious",
+    "sundayddr",
+    "sipcli",
+    "sip-scan",
+    "iwar",
+    "pplsip",
+    "vaxsipuseragent",
+];
+
+fn is_scanner(agent: &str) -> bool {
+    let agent = agent.to_ascii_lowercase();
+    SCANNERS.iter().any(|word| agent.contains(word))
+}
+
+/// The answer to our challenge. A phone may carry credentials for several realms, and answers to several algorithms.
+fn credentials(config: &Config, message: &Message) -> Option<DigestResponse> {
+    message
         .headers(HeaderName::Authorization)
         .filter_map(|value| DigestResponse::parse(value).ok())
         .find(|response| {
             response.realm == config.realm && config.digest.contains(&response.algorithm)
-        });
-    let Some(response) = ours else {
-        return Err(match message.header(HeaderName::Authorization) {
-            Some(_) => Auth::Wrong,
-            None => Auth::Missing,
-        });
-    };
+        })
+}
+
+fn judge(
+    config: &Config,
+    nonces: &mut digest::NonceBook,
+    now: Time,
+    source: IpAddr,
+    response: &DigestResponse,
+    method: &Method,
+) -> Result<Arc<str>, Auth> {
+    let (nonce, count) = (response.nonce.as_str(), response.nc);
+    // No password is looked at unless its sender has heard our challenge just now: else whoever forges an address could guess unseen, and have the
+    // address barred for it. `stale` is said whether the password was right or not (RFC 7616 section 3.3 wants it right): a phone that was challenged
+    // before our restart, or at another address, tries once more by itself, and who guesses learns nothing.
+    match nonces.peek(nonce, count, now, source) {
+        NonceVerdict::Stale | NonceVerdict::Foreign => return Err(Auth::Stale),
+        NonceVerdict::Fresh | NonceVerdict::Replayed => {}
+    }
     let known = config.users.get_key_value(response.username.as_str());
     let ha1 = known.and_then(|(_, credentials)| ha1_of(credentials, response.algorithm));
     // The response covers its own `uri`, which need not be the Request-URI (RFC 3261 section 22.4): SIPp leaves the user out, forwarding rewrites it.
@@ -120,9 +190,8 @@ fn judge(
     if !right || ha1.is_none() {
         return Err(Auth::Wrong);
     }
-    match nonces.redeem(&response.nonce, response.nc, now) {
+    match nonces.redeem(nonce, count, now, source) {
         NonceVerdict::Fresh => Ok(user.clone()),
-        // A nonce of before our restart with a right response: the phone knows the password and need not ask for it again.
         NonceVerdict::Stale | NonceVerdict::Foreign => Err(Auth::Stale),
         NonceVerdict::Replayed => Err(Auth::Replayed),
     }

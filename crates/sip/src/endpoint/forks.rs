@@ -516,6 +516,7 @@ fn leg_of_event(event: &mut Event) -> Option<&mut LegId> {
         | Event::Trunk(_)
         | Event::TrunkCall { .. }
         | Event::TrunkRefused { .. }
+        | Event::Suspect(_)
         | Event::Counted { .. }
         | Event::Traffic { .. } => None,
     }

@@ -94,6 +94,7 @@ pub struct Endpoint {
     /// The timer of each user's next expiry.
     expiries: BTreeMap<Arc<str>, TimerId>,
     nonces: NonceBook,
+    tries: crate::tries::Tries,
     /// Calls in progress of each trunk.
     trunk_calls: BTreeMap<Arc<str>, usize>,
     trunks: trunks::Trunks,
@@ -162,6 +163,7 @@ impl Endpoint {
             dialogs: Table::default(),
             registrar: Registrar::default(),
             expiries: BTreeMap::new(),
+            tries: Default::default(),
             nonces: NonceBook::new(secret, lifetime),
             trunk_calls: BTreeMap::new(),
             trunks: trunks::Trunks::default(),

@@ -99,11 +99,13 @@ impl Endpoint {
             return self.layer.refuse(&message, peer, 481, |builder| builder);
         }
         let access = match method {
-            Method::Register => self.authenticate(now, &message, method),
+            Method::Register => self.authenticate(now, &peer, &message, method),
             _ => self.access(now, &peer, &message, method),
         };
         let identity = match access {
             Access::Granted(identity) => identity,
+            Access::Barred => return self.layer.count("barred"),
+            Access::Challenge(_) if self.ignores(now, &peer, &message) => return,
             Access::Challenge(auth) => return self.challenge(now, peer, &message, auth),
         };
         self.aliased(&peer, &message);

@@ -88,6 +88,7 @@ pub fn config() -> Config {
         t4: Duration::from_secs(5),
         product: "Cordboard".into(),
         dialogs: sip::DialogRules::default(),
+        silent_to_scanners: true,
     }
 }
 
