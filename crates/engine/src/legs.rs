@@ -265,7 +265,7 @@ impl Engine {
         // A hold by `c=0.0.0.0` says nothing of where the far end is: what it sends meanwhile still comes from there.
         let before = self.legs.get(&leg).and_then(|leg| leg.negotiated);
         if let Some(before) = before.filter(|_| negotiated.remote.ip().is_unspecified()) {
-            negotiated.remote = before.remote;
+            (negotiated.remote, negotiated.rtcp) = (before.remote, before.rtcp);
         }
         let command = media::Command::Update {
             stream: stream(leg),

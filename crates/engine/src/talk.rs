@@ -80,7 +80,12 @@ impl Engine {
 
     /// No packet for the media time-out: a call that is dead though nobody said so.
     pub(crate) fn starved(&mut self, now: Time, leg: LegId) {
-        let Some(number) = self.legs.get(&leg).and_then(|leg| leg.contact) else {
+        let record = self.legs.get(&leg);
+        // A telephone on hold by its own wish owes nobody sound, wherever its call is.
+        if record.is_some_and(is_held) {
+            return;
+        }
+        let Some(number) = record.and_then(|leg| leg.contact) else {
             return;
         };
         let Some(contact) = self.contacts.get(&number) else {

@@ -319,7 +319,7 @@ impl Plane {
         let Some((place, stream)) = self.at(id) else {
             return;
         };
-        let (latch, received) = match stream.talk.take() {
+        let (latch, both_ways) = match stream.talk.take() {
             Some(talk) => {
                 if talk.format != format {
                     stream.sender.cut();
@@ -331,12 +331,13 @@ impl Plane {
                     } else {
                         Latch::new(remote, behind)
                     },
-                    talk.direction.receives(),
+                    talk.direction == Direction::SendReceive,
                 )
             }
             None => (Latch::new(remote, behind), false),
         };
-        if direction.receives() && !received {
+        // After a hold, in which it may have been silent, a far end has the whole time-out again.
+        if direction.receives() && !both_ways {
             stream.heard = now;
             stream.starved = false;
         }

@@ -298,7 +298,8 @@ impl Stream {
         }
         let Some(talk) = &self.talk else { return };
         let target = self.control.target(talk.latch.target());
-        if bye && !self.control.has_spoken(self.packets_out) {
+        // A call that begins on hold by `c=0.0.0.0` has not said where it is.
+        if target.ip().is_unspecified() || bye && !self.control.has_spoken(self.packets_out) {
             return;
         }
         let own = Own {

@@ -20,6 +20,9 @@ const PORT: Port = Port {
 /// What the network does to the n-th RTP packet of one direction: `None` loses it, otherwise how long it takes.
 type Way = fn(u32) -> Option<Duration>;
 
+/// A packet on the way: whose, from where, to which port, and its octets.
+type Flying = (usize, SocketAddr, u16, Vec<u8>);
+
 struct Network {
     ends: [Plane; 2],
     ways: [Way; 2],
@@ -29,7 +32,7 @@ struct Network {
     /// RTCP packets by end, and whether from the port of RTP.
     reports: [Vec<bool>; 2],
     /// On the way: when, a number that keeps the order, from whom to which port, the packet.
-    flying: BTreeMap<(Time, u64), (usize, SocketAddr, u16, Vec<u8>)>,
+    flying: BTreeMap<(Time, u64), Flying>,
     number: u64,
 }
 

@@ -324,8 +324,11 @@ fn a_caller_on_hold_before_the_agent_answers() {
     let mut scene = scene(|_| {});
     scene.invite("", &sdp(1, &[AUDIO, EVENTS]));
     scene.ack("");
-    scene.reoffer(2, &[AUDIO, EVENTS, "a=sendonly"]);
-    scene.run(1.0);
+    scene.invite("", &sdp(2, &[AUDIO, EVENTS, "a=sendonly"]));
+    scene.ack("");
+    // Nor is it a caller who has left the queue.
+    scene.starve(1);
+    scene.run(1.98);
     scene.starve(1);
     expect![[r#"
         [
