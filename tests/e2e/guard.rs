@@ -187,7 +187,7 @@ fn strange(centre: &Centre, us: SocketAddr, method: &str, serial: u32) -> Vec<u8
     if method == "garbage" {
         return format!("garbage {serial} \u{1}").into_bytes();
     }
-    let tag = if matches!(method, "BYE" | "ACK") {
+    let tag = if matches!(method, "BYE" | "ACK" | "INFO") {
         ";tag=x"
     } else {
         ""
@@ -216,7 +216,9 @@ fn a_flood_of_any_method_from_a_stranger_neither_grows_nor_disturbs() {
         "SUBSCRIBE",
         "MESSAGE",
         "BYE",
+        "CANCEL",
         "ACK",
+        "INFO",
         "garbage",
     ] {
         let until = Instant::now() + Duration::from_millis(500);

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -11,6 +13,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::api::Client;
 use crate::baresip::Baresip;
 use crate::centre::{Centre, Files, QUEUES, agents, wait_for};
+use crate::hostile::still_fine;
+use crate::sipp::Sipp;
 
 /// A CA that nobody else knows.
 pub struct Ca {
@@ -220,4 +224,57 @@ fn a_renewed_certificate_is_taken_over_by_a_reload() {
     assert!(connect(&centre, &old, version, None).is_err());
     let options = invite("9196", "open").replace("INVITE", "OPTIONS");
     assert_eq!(ask(&mut open, &options).expect("it is still open"), 200);
+}
+
+/// The drip of a slow client: connections that say a byte a second, never a whole message, until `end`.
+fn drip(mut open: Vec<Box<dyn Write + Send>>, end: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        for byte in b"OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.1"
+            .iter()
+            .cycle()
+        {
+            for stream in &mut open {
+                // Closed for its slowness: that is right too.
+                let _ = stream.write_all(&[*byte]).and_then(|()| stream.flush());
+            }
+            let next = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < next {
+                if end.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    })
+}
+
+#[test]
+fn a_phone_registers_at_once_beside_2000_slow_connections_on_tls_and_tcp() {
+    let ca = Ca::new();
+    let centre = centre(&ca, &[], &[]);
+    let tls: SocketAddr = tls_address(&centre).parse().expect("an address");
+    let tcp: SocketAddr = centre.sip().parse().expect("an address");
+    let mut open: Vec<Box<dyn Write + Send>> = Vec::with_capacity(2_000);
+    for _ in 0..50 {
+        // These have shaken hands; the rest on the TLS port never come so far.
+        let own = connect(&centre, &ca, &rustls::version::TLS13, None);
+        open.push(Box::new(own.expect("a connection")));
+    }
+    for address in [tls, tcp] {
+        for _ in 0..975 {
+            open.push(Box::new(TcpStream::connect(address).expect("it connects")));
+        }
+    }
+    let end: Arc<AtomicBool> = Arc::default();
+    let slow = drip(open, end.clone());
+    let began = Instant::now();
+    let registrar = format!("{};transport=tls", tls_address(&centre));
+    let agent = Baresip::start_at(&registrar, "1001", Some("demo-1001"), 1000, true);
+    agent.registered();
+    let arguments = ["-t", "t1", "-au", "1002", "-ap", "demo-1002"];
+    Sipp::start(&centre, "register", "1002", &arguments).succeed();
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    end.store(true, Ordering::Relaxed);
+    slow.join().expect("it ends");
+    still_fine(&centre);
 }
