@@ -243,12 +243,13 @@ impl Line {
 
     fn local(&self, leg: LegId, ulaw: bool) -> sdp::Local<'static> {
         const ULAW_FIRST: [sdp::Codec; 2] = [sdp::Codec::Pcmu, sdp::Codec::Pcma];
+        const ALAW_FIRST: [sdp::Codec; 2] = [sdp::Codec::Pcma, sdp::Codec::Pcmu];
         sdp::Local {
             address: self.media.ip(),
             port: self.media.port(),
             session_id: leg.0,
             version: 1,
-            codecs: if ulaw { &ULAW_FIRST } else { &sdp::Codec::ALL },
+            codecs: if ulaw { &ULAW_FIRST } else { &ALAW_FIRST },
             telephone_event: true,
             ptime: PACKET,
             direction: sdp::Direction::SendRecv,

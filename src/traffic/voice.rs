@@ -35,22 +35,23 @@ pub struct Voices {
 impl Voices {
     pub fn make() -> Self {
         let samples: Vec<Vec<i16>> = (0..PITCHES.len()).map(speech).collect();
-        let coded = |codec| {
+        let coded = |law| {
             samples
                 .iter()
-                .map(|voice| media::tone::encode(codec, voice))
+                .map(|voice| media::tone::encode(law, voice))
                 .collect()
         };
         Voices {
-            ulaw: coded(media::Codec::Pcmu),
-            alaw: coded(media::Codec::Pcma),
+            ulaw: coded(media::g711::Law::Mu),
+            alaw: coded(media::g711::Law::A),
         }
     }
 
     fn packet(&self, codec: Codec, voice: usize, at: usize) -> &[u8] {
         let voices = match codec {
             Codec::Pcmu => &self.ulaw,
-            Codec::Pcma => &self.alaw,
+            // Those telephones offer G.711 alone.
+            Codec::Pcma | Codec::G722 | Codec::Opus => &self.alaw,
         };
         let from = at % LOOP * SAMPLES;
         &voices[voice % PITCHES.len()][from..from + SAMPLES]

@@ -72,6 +72,8 @@ impl Baresip {
         let (sip, control) = (free_port(), free_port_tcp());
         let modules = [
             "g711.so",
+            "g722.so",
+            "opus.so",
             "ausine.so",
             "aubridge.so",
             "sndfile.so",
@@ -213,11 +215,16 @@ impl Baresip {
             return (PathBuf::new(), Vec::new());
         };
         let bytes = std::fs::read(&newest).expect("a recording");
-        let samples = bytes
-            .get(44..)
-            .unwrap_or_default()
-            .chunks_exact(2)
-            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        let Some((head, sound)) = bytes.split_at_checked(44) else {
+            return (newest, Vec::new());
+        };
+        // In the rate and the channels of its codec: one channel of it at 8000 Hz will do for tones.
+        let channels = usize::from(u16::from_le_bytes([head[22], head[23]])).max(1);
+        let rate = u32::from_le_bytes([head[24], head[25], head[26], head[27]]) as usize;
+        let samples = sound
+            .chunks_exact(2 * channels)
+            .step_by((rate / 8000).max(1))
+            .map(|frame| i16::from_le_bytes([frame[0], frame[1]]))
             .collect();
         (newest, samples)
     }

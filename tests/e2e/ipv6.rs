@@ -100,7 +100,7 @@ fn a_caller_on_ipv6_talks_to_an_agent_on_ipv4() {
         samples.extend(
             buffer[12..length]
                 .iter()
-                .map(|byte| media::g711::decode(media::Codec::Pcma, *byte)),
+                .map(|byte| media::g711::decode(media::g711::Law::A, *byte)),
         );
         let last = &samples[samples.len().saturating_sub(4000)..];
         (last.len() == 4000 && crate::baresip::is_tone(last, 1000)).then_some(())

@@ -13,6 +13,7 @@ mod baresip;
 mod browser;
 mod calls;
 mod centre;
+mod codecs;
 mod command_line;
 mod configuration;
 mod desk;

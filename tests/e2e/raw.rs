@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use media::Codec;
+use media::g711::Law;
 
 use crate::centre::{Centre, PATIENCE};
 
@@ -262,11 +262,11 @@ impl Rtp {
         self.socket.local_addr().expect("an address")
     }
 
-    fn codec(&self) -> Codec {
+    fn law(&self) -> Law {
         if self.payload_type == PCMU {
-            Codec::Pcmu
+            Law::Mu
         } else {
-            Codec::Pcma
+            Law::A
         }
     }
 
@@ -292,7 +292,7 @@ impl Rtp {
             })
             .collect();
         self.spoken += SAMPLES;
-        let payload = media::tone::encode(self.codec(), &samples);
+        let payload = media::tone::encode(self.law(), &samples);
         let (payload_type, timestamp) = (self.payload_type, self.timestamp);
         self.send(payload_type, false, timestamp, &payload);
         self.timestamp = self.timestamp.wrapping_add(SAMPLES as u32);
@@ -361,12 +361,12 @@ impl Rtp {
         audio[audio.len().saturating_sub(packets)..]
             .iter()
             .flat_map(|packet| {
-                let codec = if packet.payload_type == PCMU {
-                    Codec::Pcmu
+                let law = if packet.payload_type == PCMU {
+                    Law::Mu
                 } else {
-                    Codec::Pcma
+                    Law::A
                 };
-                media::tone::decode(codec, &packet.payload)
+                media::tone::decode(law, &packet.payload)
             })
             .collect()
     }

@@ -283,3 +283,70 @@ fn strangers_on_the_rtp_ports_are_counted_never_heard_and_never_answered() {
     phone.hung_up();
     still_fine(&centre);
 }
+
+#[test]
+fn only_the_host_of_the_signalling_is_learned_and_nobody_after_the_lock() {
+    let centre = Centre::start();
+    let mut caller = Caller::new(&centre);
+    // A telephone behind an address translator: its SDP names an address where nobody is.
+    let elsewhere = "127.0.0.7:9".parse().expect("an address");
+    let invite = caller.invite("9196", &crate::raw::sdp(elsewhere, &[PCMU]));
+    caller.send(invite);
+    caller.answered();
+    let port = caller.rtp.remote.expect("a port");
+    let stranger = UdpSocket::bind("127.0.0.3:0").expect("another loopback address");
+    stranger.set_nonblocking(true).expect("non-blocking");
+    let inject = |sequence: u16| {
+        let mut packet = vec![0x80, PCMU];
+        packet.extend(sequence.to_be_bytes());
+        packet.extend([0; 8]);
+        packet.extend([0x55; 160]);
+        stranger.send_to(&packet, port).expect("sent");
+    };
+    let rejected = || metric(&centre, "cordboard_rtp_rejected_total", "source");
+    let accepted = || metric(&centre, "cordboard_rtp_packets_total", "in");
+    // Before anybody has spoken, between the packets that teach, and after the lock.
+    let mut injected = 0;
+    for n in 0..60u8 {
+        for _ in 0..3 {
+            inject(u16::from(n));
+            injected += 1;
+        }
+        let timestamp = caller.rtp.timestamp;
+        let heard = caller.rtp.heard.len();
+        caller.rtp.send(PCMU, n == 0, timestamp, &[n; 160]);
+        caller.rtp.timestamp = timestamp.wrapping_add(160);
+        wait_for("the echo", || {
+            caller.rtp.listen();
+            (caller.rtp.heard.len() > heard).then_some(())
+        });
+    }
+    // The same host, but another port than the one that was learned.
+    let mut second = Rtp::new(caller.rtp.ssrc);
+    second.remote = Some(port);
+    second.payload_type = PCMU;
+    for _ in 0..10 {
+        second.speak(1500.0);
+    }
+    wait_for("all of it to be refused", || {
+        (rejected() >= f64::from(injected) + 10.0).then_some(())
+    });
+    assert_eq!(accepted(), 60.0, "the telephone's packets and no other");
+    caller.rtp.listen();
+    assert_eq!(caller.rtp.heard.len(), 60);
+    assert!(
+        caller
+            .rtp
+            .heard
+            .iter()
+            .all(|packet| packet.payload[0] != 0x55)
+    );
+    assert!(
+        stranger.recv(&mut [0; 64]).is_err(),
+        "an answer to a stranger"
+    );
+    second.listen();
+    assert!(second.heard.is_empty());
+    caller.hang_up();
+    still_fine(&centre);
+}

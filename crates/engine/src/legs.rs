@@ -39,6 +39,8 @@ fn codec_in_sdp(codec: media::Codec) -> sdp::Codec {
     match codec {
         media::Codec::Pcmu => sdp::Codec::Pcmu,
         media::Codec::Pcma => sdp::Codec::Pcma,
+        media::Codec::G722 => sdp::Codec::G722,
+        media::Codec::Opus => sdp::Codec::Opus,
     }
 }
 
@@ -46,6 +48,8 @@ fn codec_in_media(codec: sdp::Codec) -> media::Codec {
     match codec {
         sdp::Codec::Pcmu => media::Codec::Pcmu,
         sdp::Codec::Pcma => media::Codec::Pcma,
+        sdp::Codec::G722 => media::Codec::G722,
+        sdp::Codec::Opus => media::Codec::Opus,
     }
 }
 
@@ -284,6 +288,11 @@ impl Engine {
                     negotiated.send_ptime
                 },
                 telephone_event: negotiated.telephone_event,
+                event_rate: u16::try_from(negotiated.event_rate).unwrap_or(8000),
+                wishes: media::Wishes {
+                    fec: negotiated.opus_fec,
+                    dtx: negotiated.opus_dtx,
+                },
             },
             direction: match negotiated.direction {
                 sdp::Direction::SendRecv => media::Direction::SendReceive,

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::g711::Law;
+
 /// One RTP stream pair (both directions) of one leg; named by the engine, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub u64);
@@ -26,11 +28,41 @@ impl Port {
     }
 }
 
-/// Audio codecs; later issues add G.722 and Opus.
+/// Audio codecs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Codec {
     Pcmu,
     Pcma,
+    G722,
+    Opus,
+}
+
+impl Codec {
+    /// The clock of its RTP timestamps: for G.722 not its sampling rate, for a reason of old (RFC 3551 section 4.5.2).
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => 8_000,
+            Codec::Opus => 48_000,
+        }
+    }
+
+    /// Which law of G.711 it is, if it is one.
+    pub const fn law(self) -> Option<Law> {
+        match self {
+            Codec::Pcmu => Some(Law::Mu),
+            Codec::Pcma => Some(Law::A),
+            Codec::G722 | Codec::Opus => None,
+        }
+    }
+}
+
+/// What a far end wants of our Opus (RFC 7587 section 6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// `useinbandfec`: each packet with a coarse copy of the one before.
+    pub fec: bool,
+    /// `usedtx`: nothing sent in silence.
+    pub dtx: bool,
 }
 
 /// How a stream talks on the wire.
@@ -40,8 +72,11 @@ pub struct Format {
     pub payload_type: u8,
     /// Packet time to send, 10 to 60 ms.
     pub ptime: Duration,
-    /// Payload type of RFC 4733 events at 8000 Hz, when negotiated.
+    /// Payload type of RFC 4733 events, when negotiated.
     pub telephone_event: Option<u8>,
+    /// Their clock in Hz, usually the codec's; 48,000 at most.
+    pub event_rate: u16,
+    pub wishes: Wishes,
 }
 
 /// Where a far end wants its RTCP.

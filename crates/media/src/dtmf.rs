@@ -15,7 +15,7 @@ pub struct Payload {
     pub end: bool,
     /// Power in dBm0 without its sign.
     pub volume: u8,
-    /// In samples at 8000 Hz.
+    /// In ticks of the events' clock.
     pub duration: u16,
 }
 
@@ -128,6 +128,28 @@ pub const MAX_KEYS: usize = 64;
 /// -10 dBm0, as telephones do.
 const VOLUME: u8 = 10;
 
+/// The time of one packet by the clock of the events and by that of the stream.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketTime {
+    pub milliseconds: u32,
+    pub event_ticks: u32,
+    pub stream_ticks: u32,
+}
+
+impl PacketTime {
+    pub fn new(milliseconds: u32, event_rate: u32, stream_rate: u32) -> PacketTime {
+        PacketTime {
+            milliseconds,
+            event_ticks: milliseconds * event_rate / 1000,
+            stream_ticks: milliseconds * stream_rate / 1000,
+        }
+    }
+
+    fn press_ticks(&self) -> u32 {
+        PRESS.as_millis() as u32 * self.event_ticks / self.milliseconds.max(1)
+    }
+}
+
 /// Keys to press, packet by packet at the stream's own pace.
 #[derive(Debug, Default)]
 pub struct Keypad {
@@ -168,11 +190,11 @@ impl Keypad {
         !self.waiting.is_empty() || !matches!(self.phase, Phase::Idle)
     }
 
-    /// The packet due at `now` with packets of `samples`, if it is not a pause.
+    /// The packet due at `now`, if it is not a pause; with it passes the time of a packet, which is so many ticks of the events' clock and of the stream's.
     pub fn tick(
         &mut self,
         now: Time,
-        samples: u32,
+        time: PacketTime,
         payload_type: u8,
         sender: &mut Sender,
     ) -> Option<(Fixed, Payload)> {
@@ -195,10 +217,10 @@ impl Keypad {
                 began,
                 duration,
             } => {
-                let duration = duration + samples as u16;
-                let header = sender.event(now, payload_type, began, samples);
+                let duration = duration.saturating_add(time.event_ticks as u16);
+                let header = sender.event(now, payload_type, began, time.stream_ticks);
                 let began = header.timestamp;
-                self.phase = if u128::from(duration) * 125 >= PRESS.as_micros() {
+                self.phase = if u32::from(duration) >= time.press_ticks() {
                     Phase::Ending {
                         event,
                         began,
@@ -228,7 +250,7 @@ impl Keypad {
                 duration,
                 left,
             } => {
-                let header = sender.event(now, payload_type, Some(began), samples);
+                let header = sender.event(now, payload_type, Some(began), time.stream_ticks);
                 self.phase = if left > 1 {
                     Phase::Ending {
                         event,

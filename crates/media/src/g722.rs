@@ -113,9 +113,15 @@ impl Band {
     fn next_poles(&self) -> [i32; 2] {
         let sign = self.partial.map(|partial| partial >> 15);
         let doubled = saturate(self.poles[1] << 2);
-        let toward = if sign[0] == sign[1] { -doubled } else { doubled }.min(32_767);
+        let toward = if sign[0] == sign[1] {
+            -doubled
+        } else {
+            doubled
+        }
+        .min(32_767);
         let step = if sign[0] == sign[2] { 128 } else { -128 };
-        let second = ((toward >> 7) + step + ((self.poles[2] * 32_512) >> 15)).clamp(-12_288, 12_288);
+        let second =
+            ((toward >> 7) + step + ((self.poles[2] * 32_512) >> 15)).clamp(-12_288, 12_288);
         let step = if sign[0] == sign[1] { 192 } else { -192 };
         let bound = saturate(15_360 - second);
         let first = saturate(step + ((self.poles[1] * 32_640) >> 15)).clamp(-bound, bound);

@@ -21,7 +21,10 @@ pub mod api;
 mod control;
 mod dtmf;
 pub mod g711;
+pub mod g722;
+mod inband;
 mod latch;
+mod loss;
 mod pace;
 mod plane;
 mod playlist;
@@ -35,10 +38,12 @@ mod sender;
 pub mod speech;
 mod stream;
 pub mod tone;
+mod transcode;
+pub mod voice;
 
 pub use api::{
     Close, Codec, Command, Counters, Direction, Event, Far, Format, Item, Lang, PlaneConfig,
-    PlayId, Port, Rejected, Rtcp, Source, Stats, StreamId,
+    PlayId, Port, Rejected, Rtcp, Source, Stats, StreamId, Wishes,
 };
 pub use plane::Plane;
 pub use port_map::PortMap;

@@ -10,6 +10,8 @@ use crate::api::{
     Close, Command, Counters, Direction, Event, Format, Item, PlaneConfig, PlayId, Port, Rtcp,
     Source, Stats, StreamId,
 };
+use crate::dtmf::MAX_KEYS;
+use crate::inband;
 use crate::latch::Latch;
 use crate::pace::{Tick, Wheel};
 use crate::playlist::{Clip, Playlist};
@@ -319,33 +321,18 @@ impl Plane {
         let Some((place, stream)) = self.at(id) else {
             return;
         };
-        let (latch, both_ways) = match stream.talk.take() {
-            Some(talk) => {
-                if talk.format != format {
-                    stream.sender.cut();
-                }
-                let same = talk.latch.negotiated() == remote;
-                (
-                    if same {
-                        talk.latch
-                    } else {
-                        Latch::new(remote, behind)
-                    },
-                    talk.direction == Direction::SendReceive,
-                )
-            }
-            None => (Latch::new(remote, behind), false),
-        };
+        let known = stream.talk.as_ref();
+        let both_ways = known.is_some_and(|talk| talk.direction == Direction::SendReceive);
+        let latch = known
+            .map(|talk| talk.latch)
+            .filter(|latch| latch.negotiated() == remote)
+            .unwrap_or_else(|| Latch::new(remote, behind));
         // After a hold, in which it may have been silent, a far end has the whole time-out again.
         if direction.receives() && !both_ways {
             stream.heard = now;
             stream.starved = false;
         }
-        stream.talk = Some(Talk {
-            latch,
-            format,
-            direction,
-        });
+        stream.agree(latch, format, direction);
         let ssrc = stream.sender.ssrc();
         stream.control.agreed(now, rtcp, ssrc);
         let due = stream.control.due;
@@ -426,16 +413,23 @@ impl Plane {
         let Some((place, stream)) = self.at(id) else {
             return;
         };
-        let can = stream
-            .talk
-            .as_ref()
-            .is_some_and(|talk| talk.format.telephone_event.is_some());
-        if can {
-            stream.keypad.press(digits);
-            self.arm(now, place);
-        } else {
+        let Some(talk) = &stream.talk else {
             self.counters.ignored_commands += 1;
+            return;
+        };
+        if talk.format.telephone_event.is_some() {
+            stream.keypad.press(digits);
+        } else {
+            let sound = inband::sound(&digits[..digits.floor_char_boundary(MAX_KEYS)]);
+            match &mut stream.tones {
+                Some(tones) => tones.append(&sound),
+                None => {
+                    stream.tones = Some(Playlist::of_samples(&sound));
+                    stream.sender.cut();
+                }
+            }
         }
+        self.arm(now, place);
     }
 
     fn close(&mut self, now: Time, id: StreamId) {
@@ -504,8 +498,29 @@ impl Plane {
                 stop_play(&mut self.streams, place);
             }
             self.events.push_back(Event::Dtmf { stream: id, digit });
+            self.pass_on(now, place, digit);
         }
         self.revive(now, place);
+    }
+
+    /// A key of a bridged far end that has events, for one that has none.
+    fn pass_on(&mut self, now: Time, place: u32, digit: char) {
+        let has_events = |stream: &Stream| {
+            let talk = stream.talk.as_ref();
+            talk.is_some_and(|talk| talk.format.telephone_event.is_some())
+        };
+        let own = self.streams[place as usize]
+            .as_ref()
+            .is_some_and(has_events);
+        let Some(target) = self.route(place).filter(|target| own && *target != place) else {
+            return;
+        };
+        if let Some(peer) = self.streams[target as usize].as_ref()
+            && !has_events(peer)
+        {
+            let (id, mut digits) = (peer.id, [0; 4]);
+            self.press(now, id, digit.encode_utf8(&mut digits));
+        }
     }
 
     /// Something has come: the media time-out begins anew where it was over or suspended.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{Codec, Item};
-use crate::g711::{self, RATE};
+use crate::api::Item;
+use crate::g711::{self, Law, RATE};
 use crate::prompts::Prompts;
 use crate::speech;
 
-/// Audio ready to send, in every codec that needs no state.
+/// Audio in both laws of G.711; what goes to another codec is encoded from them as it is played.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
     pub pcmu: Box<[u8]>,
@@ -18,23 +18,23 @@ pub struct Clip {
 impl Clip {
     /// Encodes samples at 8 kHz.
     pub fn new(samples: &[i16]) -> Self {
-        let in_codec = |codec| {
+        let in_law = |law| {
             samples
                 .iter()
-                .map(|sample| g711::encode(codec, *sample))
+                .map(|sample| g711::encode(law, *sample))
                 .collect()
         };
         Clip {
-            pcmu: in_codec(Codec::Pcmu),
-            pcma: in_codec(Codec::Pcma),
+            pcmu: in_law(Law::Mu),
+            pcma: in_law(Law::A),
         }
     }
 
     /// The octets to send; one a sample.
-    pub fn octets(&self, codec: Codec) -> &[u8] {
-        match codec {
-            Codec::Pcmu => &self.pcmu,
-            Codec::Pcma => &self.pcma,
+    pub fn octets(&self, law: Law) -> &[u8] {
+        match law {
+            Law::Mu => &self.pcmu,
+            Law::A => &self.pcma,
         }
     }
 
@@ -43,10 +43,10 @@ impl Clip {
     }
 
     /// Copies out of the endless repetition of this clip from sample `position` on. An empty clip gives silence.
-    pub fn fill_endless(&self, codec: Codec, position: u64, out: &mut [u8]) {
-        let octets = self.octets(codec);
+    pub fn fill_endless(&self, law: Law, position: u64, out: &mut [u8]) {
+        let octets = self.octets(law);
         if octets.is_empty() {
-            out.fill(g711::silence(codec));
+            out.fill(g711::silence(law));
             return;
         }
         let mut at = (position % octets.len() as u64) as usize;
@@ -113,8 +113,24 @@ impl Playlist {
         )
     }
 
+    /// Samples at 8 kHz.
+    pub fn of_samples(samples: &[i16]) -> Playlist {
+        Playlist {
+            pieces: vec![Piece::Clip(Arc::new(Clip::new(samples)))],
+            current: 0,
+            offset: 0,
+        }
+    }
+
+    /// Goes on with these samples at 8 kHz, as far as there is room.
+    pub fn append(&mut self, samples: &[i16]) {
+        if self.pieces.len() < MAX_PIECES {
+            self.pieces.push(Piece::Clip(Arc::new(Clip::new(samples))));
+        }
+    }
+
     /// Fills a packet with what comes next, and with silence after the end. False, and nothing filled, when all is sent already.
-    pub fn fill(&mut self, codec: Codec, out: &mut [u8]) -> bool {
+    pub fn fill(&mut self, law: Law, out: &mut [u8]) -> bool {
         let mut filled = 0;
         while filled < out.len() {
             let Some(piece) = self.pieces.get(self.current) else {
@@ -125,9 +141,9 @@ impl Playlist {
             let target = &mut out[filled..filled + part];
             match piece {
                 Piece::Clip(clip) => {
-                    target.copy_from_slice(&clip.octets(codec)[self.offset..self.offset + part])
+                    target.copy_from_slice(&clip.octets(law)[self.offset..self.offset + part])
                 }
-                Piece::Silence(_) => target.fill(g711::silence(codec)),
+                Piece::Silence(_) => target.fill(g711::silence(law)),
             }
             filled += part;
             self.offset += part;
@@ -138,7 +154,7 @@ impl Playlist {
         }
         let some = filled > 0;
         if some {
-            out[filled..].fill(g711::silence(codec));
+            out[filled..].fill(g711::silence(law));
         }
         some
     }
@@ -189,14 +205,14 @@ mod tests {
         assert_eq!(missing, 1);
         let mut out = [0; 160];
         let mut sent = Vec::new();
-        while list.fill(Codec::Pcma, &mut out) {
+        while list.fill(Law::A, &mut out) {
             sent.extend_from_slice(&out);
         }
-        let [a, b] = [1000, -2000].map(|sample| g711::encode(Codec::Pcma, sample));
-        let quiet = g711::silence(Codec::Pcma);
+        let [a, b] = [1000, -2000].map(|sample| g711::encode(Law::A, sample));
+        let quiet = g711::silence(Law::A);
         let want: Vec<u8> = [vec![a; 100], vec![quiet; 40], vec![b; 250], vec![quiet; 90]].concat();
         assert_eq!(sent, want);
-        assert!(!list.fill(Codec::Pcma, &mut out), "stays at its end");
+        assert!(!list.fill(Law::A, &mut out), "stays at its end");
     }
 
     #[test]
@@ -222,7 +238,7 @@ mod tests {
         ];
         assert_eq!(Playlist::new(&many, &prompts()).0.pieces.len(), MAX_PIECES);
         let (mut empty, _) = Playlist::new(&[], &prompts());
-        assert!(!empty.fill(Codec::Pcmu, &mut [0; 160]));
+        assert!(!empty.fill(Law::Mu, &mut [0; 160]));
     }
 
     #[test]
@@ -232,9 +248,9 @@ mod tests {
             pcma: [4, 5, 6].into(),
         };
         let mut out = [0; 8];
-        clip.fill_endless(Codec::Pcmu, 3_000_002, &mut out);
+        clip.fill_endless(Law::Mu, 3_000_002, &mut out);
         assert_eq!(out, [3, 1, 2, 3, 1, 2, 3, 1]);
-        Clip::new(&[]).fill_endless(Codec::Pcmu, 9, &mut out);
+        Clip::new(&[]).fill_endless(Law::Mu, 9, &mut out);
         assert_eq!(out, [0xff; 8]);
     }
 }

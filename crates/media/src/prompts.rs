@@ -192,7 +192,7 @@ fn resample(samples: Vec<f32>, rate: u32) -> Result<Vec<f32>, PromptError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Codec;
+    use crate::g711::Law;
     use crate::tone;
 
     /// A WAV file of 16-bit samples.
@@ -253,7 +253,7 @@ mod tests {
                 "{rate}: {}",
                 clip.samples()
             );
-            for codec in [Codec::Pcmu, Codec::Pcma] {
+            for codec in [Law::Mu, Law::A] {
                 let heard = tone::decode(codec, clip.octets(codec));
                 assert!(
                     tone::purity(&heard[400..7600], 700.0, RATE) > 0.99,

@@ -22,6 +22,8 @@ const DEFAULT_RATING: f64 = 93.2;
 fn equipment(codec: Codec) -> (f64, f64) {
     match codec {
         Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
+        // G.113 has no figures for them in the narrow band.
+        Codec::G722 | Codec::Opus => (0.0, 25.1),
     }
 }
 

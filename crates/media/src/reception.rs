@@ -11,8 +11,10 @@ pub const MAX_DROPOUT: i16 = 3000;
 pub const MAX_MISORDER: i16 = 500;
 
 /// Follows one sender's packets; a new SSRC or sequence starts a new count on top of the old one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Reception {
+    /// Clock of the timestamps.
+    rate: u32,
     ssrc: Option<u32>,
     /// Extended sequence numbers of the present run: first, highest; and packets received in it.
     first: u64,
@@ -37,7 +39,31 @@ pub enum Order {
     Older,
 }
 
+impl Default for Reception {
+    fn default() -> Self {
+        Reception {
+            rate: RATE,
+            ssrc: None,
+            first: 0,
+            highest: 0,
+            received: 0,
+            lost_before: 0,
+            reported: (0, 0),
+            transit: None,
+            jitter: 0,
+        }
+    }
+}
+
 impl Reception {
+    /// The clock of the timestamps from now on.
+    pub fn set_rate(&mut self, rate: u32) {
+        if self.rate != rate {
+            self.jitter = (u64::from(self.jitter) * u64::from(rate) / u64::from(self.rate)) as u32;
+            (self.rate, self.transit) = (rate, None);
+        }
+    }
+
     /// Counts a packet. `timestamp` is given for audio only: RFC 4733 events repeat theirs and say nothing on jitter.
     pub fn count(&mut self, now: Time, ssrc: u32, sequence: u16, timestamp: Option<u32>) -> Order {
         let step = sequence.wrapping_sub(self.highest as u16) as i16;
@@ -71,12 +97,12 @@ impl Reception {
     }
 
     fn measure(&mut self, now: Time, timestamp: u32) {
-        let arrival = (u128::from(now.as_nanos()) * u128::from(RATE) / 1_000_000_000) as u32;
+        let arrival = (u128::from(now.as_nanos()) * u128::from(self.rate) / 1_000_000_000) as u32;
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(before) = self.transit.replace(transit) {
             let difference = (transit.wrapping_sub(before) as i32)
                 .unsigned_abs()
-                .min(RATE * 10); // a jump of a clock is not jitter
+                .min(self.rate * 10); // a jump of a clock is not jitter
             self.jitter = self.jitter + difference - ((self.jitter + 8) >> 4);
         }
     }
@@ -120,13 +146,13 @@ impl Reception {
 
     /// Interarrival jitter in milliseconds.
     pub fn jitter_ms(&self) -> f32 {
-        in_ms(self.jitter >> 4)
+        self.in_ms(self.jitter >> 4)
     }
-}
 
-/// Samples as milliseconds.
-pub fn in_ms(samples: u32) -> f32 {
-    samples as f32 * 1000.0 / RATE as f32
+    /// Ticks of the clock as milliseconds.
+    pub fn in_ms(&self, ticks: u32) -> f32 {
+        ticks as f32 * 1000.0 / self.rate as f32
+    }
 }
 
 #[cfg(test)]

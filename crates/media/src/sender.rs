@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use clock::Time;
 
+use crate::g711::RATE;
 use crate::reception::{MAX_DROPOUT, MAX_MISORDER};
 use crate::rtp::{Fixed, Header};
+
+/// In a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// Headers for what is sent. Between talkspurts the timestamp follows the clock (RFC 3551 section 4.1); within one it follows the samples.
 #[derive(Debug)]
 pub struct Sender {
     ssrc: u32,
+    /// Clock of the timestamps.
+    rate: u32,
     sequence: u16,
     /// Timestamp of the next packet if it comes without a pause, and when that is due.
     timestamp: u32,
@@ -47,12 +53,21 @@ impl Sender {
     pub fn new(ssrc: u32) -> Self {
         Sender {
             ssrc,
+            rate: RATE,
             sequence: (ssrc.wrapping_mul(0x9e37_79b9) >> 16) as u16,
             timestamp: ssrc.wrapping_mul(0x85eb_ca6b),
             due: Time::ZERO,
             fresh: true,
             begun: false,
             relay: None,
+        }
+    }
+
+    /// The clock of the timestamps from now on.
+    pub fn set_rate(&mut self, rate: u32) {
+        if self.rate != rate {
+            self.rate = rate;
+            self.cut();
         }
     }
 
@@ -63,8 +78,8 @@ impl Sender {
     /// Where the timeline is at `now`, whether or not a packet goes then (RFC 3550 section 6.4.1).
     pub fn timestamp_at(&self, now: Time) -> u32 {
         self.timestamp
-            .wrapping_add(samples(now - self.due))
-            .wrapping_sub(samples(self.due - now))
+            .wrapping_add(self.samples(now - self.due))
+            .wrapping_sub(self.samples(self.due - now))
     }
 
     /// The source changes or pauses: the next packet begins a talkspurt.
@@ -84,6 +99,13 @@ impl Sender {
         self.sequence = self.sequence.wrapping_add(1);
         self.advance(samples);
         header
+    }
+
+    /// Time passes of which nothing is sent (DTX).
+    pub fn pass(&mut self, samples: u32) {
+        self.relay = None;
+        self.advance(samples);
+        self.fresh = true;
     }
 
     /// The header of one packet of an RFC 4733 event that we make: `step` more samples of time pass with it.
@@ -166,7 +188,7 @@ impl Sender {
         }
         self.due = now
             + if matches!(what, Relayed::Audio(_)) {
-                duration(samples)
+                self.duration(samples)
             } else {
                 Duration::ZERO
             };
@@ -177,7 +199,9 @@ impl Sender {
     /// Moves the timestamp on by the time that has passed beyond what was sent.
     fn catch_up(&mut self, now: Time) {
         if self.begun && now > self.due {
-            self.timestamp = self.timestamp.wrapping_add(samples(now.since(self.due)));
+            self.timestamp = self
+                .timestamp
+                .wrapping_add(self.samples(now.since(self.due)));
             self.due = now;
         }
         if !self.begun {
@@ -189,7 +213,15 @@ impl Sender {
 
     fn advance(&mut self, samples: u32) {
         self.timestamp = self.timestamp.wrapping_add(samples);
-        self.due += duration(samples);
+        self.due += self.duration(samples);
+    }
+
+    fn duration(&self, samples: u32) -> Duration {
+        Duration::from_nanos(u64::from(samples) * NANOS / u64::from(self.rate))
+    }
+
+    fn samples(&self, duration: Duration) -> u32 {
+        (duration.as_nanos() * u128::from(self.rate) / u128::from(NANOS)) as u32
     }
 
     fn fixed(&self, marker: bool, payload_type: u8, sequence: u16, timestamp: u32) -> Fixed {
@@ -201,16 +233,6 @@ impl Sender {
             ssrc: self.ssrc,
         }
     }
-}
-
-const NANOS_PER_SAMPLE: u64 = 125_000;
-
-fn duration(samples: u32) -> Duration {
-    Duration::from_nanos(u64::from(samples) * NANOS_PER_SAMPLE)
-}
-
-fn samples(duration: Duration) -> u32 {
-    (duration.as_nanos() as u64 / NANOS_PER_SAMPLE) as u32
 }
 
 #[cfg(test)]

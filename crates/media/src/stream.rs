@@ -8,8 +8,9 @@ use clock::Time;
 
 use crate::api::{Codec, Direction, Far, Format, PlayId, Port, Stats, StreamId};
 use crate::control::{Control, Own};
-use crate::dtmf::{self, Detector, Keypad};
-use crate::g711;
+use crate::dtmf::{self, Detector, Keypad, PacketTime};
+use crate::g711::{self, Law};
+use crate::inband;
 use crate::latch::Latch;
 use crate::pace::{TICK, TICK_SAMPLES, Tick};
 use crate::playlist::{Clip, Playlist};
@@ -18,11 +19,13 @@ use crate::reception::Reception;
 use crate::rtcp;
 use crate::rtp::{self, HEADER, Header};
 use crate::sender::{Relayed, Sender};
+use crate::transcode::{self, Fit, Transcoder};
+use crate::voice::{self, Encoder, MAX_PAYLOAD};
 
 /// The payload type of comfort noise at 8000 Hz (RFC 3551 section 6), which some send without having agreed on it.
 const COMFORT_NOISE: u8 = 13;
-/// Octets of the longest packet that we make: 60 ms of G.711.
-const MAX_PACKET: usize = HEADER + 480;
+/// Octets of the longest packet that we make.
+const MAX_PACKET: usize = HEADER + MAX_PAYLOAD;
 
 #[derive(Debug)]
 pub struct Stream {
@@ -33,9 +36,17 @@ pub struct Stream {
     pub play: Option<Play>,
     pub keypad: Keypad,
     pub sender: Sender,
+    /// Keys that are played as sound to a far end without events.
+    pub tones: Option<Playlist>,
     detector: Detector,
+    /// Listens for keys in the sound of a far end without events.
+    ear: Option<Box<inband::Detector>>,
     reception: Reception,
     pub control: Control,
+    /// From the bridged peer's codec to ours, where it has another.
+    transcoder: Option<Box<Transcoder>>,
+    /// For what we play, where our codec is not G.711.
+    encoder: Option<Box<Encoder>>,
     packets_in: u64,
     packets_out: u64,
     /// Of payload.
@@ -96,6 +107,8 @@ pub struct Accepted {
     pub header: Header,
     pub what: Relayed,
     pub codec: Codec,
+    /// Clock of its events.
+    pub event_rate: u16,
     /// The first packet of the stream.
     pub first: bool,
     /// A key press that begins with this packet.
@@ -126,7 +139,23 @@ impl Direction {
 impl Talk {
     /// Packet time in ticks of the wheel, 10 to 60 ms.
     pub fn ticks(&self) -> u64 {
-        (self.format.ptime.as_millis() as u64 / TICK.as_millis() as u64).clamp(2, 12)
+        let ticks = (self.format.ptime.as_millis() as u64 / TICK.as_millis() as u64).clamp(2, 12);
+        match (self.format.codec, ticks) {
+            // Frames of Opus that are shorter than what is asked for (RFC 6716 section 2.1.4).
+            (Codec::Opus, 2..4) => 2,
+            (Codec::Opus, 4..8) => 4,
+            (Codec::Opus, 8..12) => 8,
+            (_, ticks) => ticks,
+        }
+    }
+
+    fn milliseconds(&self) -> u32 {
+        (self.ticks() * TICK.as_millis() as u64) as u32
+    }
+
+    /// Packet time by the clock of the stream.
+    fn clock_ticks(&self) -> u32 {
+        self.milliseconds() * self.format.codec.clock_rate() / 1000
     }
 
     /// Where packets go, if the direction allows any and SDP gave an address that can be sent to.
@@ -147,9 +176,13 @@ impl Stream {
             play: None,
             keypad: Keypad::default(),
             sender: Sender::new(ssrc),
+            tones: None,
             detector: Detector::default(),
+            ear: None,
             reception: Reception::default(),
             control: Control::new(),
+            transcoder: None,
+            encoder: None,
             packets_in: 0,
             packets_out: 0,
             octets_out: 0,
@@ -166,7 +199,7 @@ impl Stream {
         let (lost, jitter_ms) = (self.reception.lost(), self.reception.jitter_ms());
         let far = self.control.far().map(|block| {
             let lost = u64::try_from(block.lost).unwrap_or(0);
-            let jitter_ms = crate::reception::in_ms(block.jitter);
+            let jitter_ms = self.reception.in_ms(block.jitter);
             Far {
                 lost,
                 jitter_ms,
@@ -200,6 +233,21 @@ impl Stream {
         quality::mos(quality::rating(talk.format.codec, &impairments)) as f32
     }
 
+    /// What SDP has agreed on, at first or anew.
+    pub fn agree(&mut self, latch: Latch, format: Format, direction: Direction) {
+        if self.talk.as_ref().is_none_or(|talk| talk.format != format) {
+            self.sender.cut();
+            (self.transcoder, self.encoder) = (None, None);
+        }
+        self.sender.set_rate(format.codec.clock_rate());
+        self.reception.set_rate(format.codec.clock_rate());
+        self.talk = Some(Talk {
+            latch,
+            format,
+            direction,
+        });
+    }
+
     /// Whether packets should be coming.
     pub fn expects(&self) -> bool {
         let receives = |talk: &Talk| talk.direction.receives();
@@ -211,6 +259,7 @@ impl Stream {
         self.talk.is_some()
             && (self.play.is_some()
                 || self.keypad.is_busy()
+                || self.tones.is_some()
                 || matches!(self.feed, Feed::Endless(_)))
     }
 
@@ -253,13 +302,20 @@ impl Stream {
         self.heard = now;
         self.quiet = is_noise;
         Ok(Accepted {
-            key: event.and_then(|payload| self.detector.detect(now, &header, payload)),
+            key: match event {
+                Some(payload) => self.detector.detect(now, &header, payload),
+                None => listen(&mut self.ear, &talk.format, &packet[header.payload.clone()]),
+            },
             what: match event {
                 Some(payload) => Relayed::Event(u32::from(payload.duration)),
                 None if is_noise => Relayed::Noise,
-                None => Relayed::Audio(header.payload.len() as u32),
+                None => Relayed::Audio(voice::ticks(
+                    talk.format.codec,
+                    &packet[header.payload.clone()],
+                )),
             },
             codec: talk.format.codec,
+            event_rate: talk.format.event_rate,
             first: self.packets_in == 1,
             header,
         })
@@ -298,8 +354,7 @@ impl Stream {
         }
         let Some(talk) = &self.talk else { return };
         let target = self.control.target(talk.latch.target());
-        // A call that begins on hold by `c=0.0.0.0` has not said where it is.
-        if target.ip().is_unspecified() || bye && !self.control.has_spoken(self.packets_out) {
+        if bye && !self.control.has_spoken(self.packets_out) {
             return;
         }
         let own = Own {
@@ -312,7 +367,7 @@ impl Stream {
         let mut buffer = [0; rtcp::MAX_OCTETS];
         let length = self.control.write(now, own, bye, &mut buffer);
         if target.port() == 0 || target.ip().is_unspecified() {
-            return; // an old way to hold: nobody listens
+            return; // on hold by `c=0.0.0.0`, from the beginning: where it is has not been said; the next report is due all the same
         }
         let port = match self.control.is_muxed() {
             true => self.port,
@@ -325,16 +380,15 @@ impl Stream {
     /// takes us for dead (RFC 6263).
     fn keep_alive(&mut self, now: Time, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
         let Some(talk) = &self.talk else { return };
-        let Some(target) = talk.target() else { return };
+        if talk.target().is_none() {
+            return;
+        }
         let samples = (talk.ticks() * TICK_SAMPLES) as usize;
-        let mut packet = [g711::silence(talk.format.codec); MAX_PACKET];
-        let payload_type = talk.format.payload_type;
+        let law = talk.format.codec.law().unwrap_or(Law::A);
+        let mut packet = [g711::silence(law); MAX_PACKET];
         self.sender.cut();
-        let header = self.sender.paced(now, payload_type, samples as u32);
-        packet[..HEADER].copy_from_slice(&header.octets());
+        self.send_audio(Tick::at(now), &mut packet[..HEADER + samples], send);
         self.sender.cut();
-        self.count_out(samples);
-        send(self.port, target, &packet[..HEADER + samples]);
     }
 
     fn count_out(&mut self, payload: usize) {
@@ -353,32 +407,83 @@ impl Stream {
     ) {
         let Some(talk) = &self.talk else { return };
         let Some(target) = talk.target() else { return };
-        if self.play.is_some() || self.keypad.is_busy() || from.header.payload.is_empty() {
+        if self.play.is_some()
+            || self.keypad.is_busy()
+            || self.tones.is_some()
+            || from.header.payload.is_empty()
+        {
             return;
         }
-        let payload_type = match from.what {
-            Relayed::Audio(_) => {
-                g711::transcode(
-                    from.codec,
-                    talk.format.codec,
-                    &mut packet[from.header.payload.clone()],
-                );
-                talk.format.payload_type
+        let (mut what, mut payload_type) = (from.what, talk.format.payload_type);
+        match from.what {
+            Relayed::Audio(_) if transcode::is_needed(from.codec, talk.format.codec) => {
+                return self.transcode(now, from, packet, target, send);
             }
-            Relayed::Event(_) => match talk.format.telephone_event {
-                Some(payload_type) => payload_type,
+            Relayed::Audio(_) => {
+                if let (Some(theirs), Some(ours)) = (from.codec.law(), talk.format.codec.law()) {
+                    g711::transcode(theirs, ours, &mut packet[from.header.payload.clone()]);
+                }
+            }
+            Relayed::Event(duration) => match talk.format.telephone_event {
+                Some(events) => {
+                    payload_type = events;
+                    let ours = u64::from(talk.format.event_rate);
+                    let scaled = u64::from(duration) * ours / u64::from(from.event_rate);
+                    let scaled = scaled.min(u64::from(u16::MAX)) as u16;
+                    let at = from.header.payload.start + 2;
+                    packet[at..at + 2].copy_from_slice(&scaled.to_be_bytes());
+                    what = Relayed::Event(u32::from(scaled));
+                }
                 None => return self.sender.skipped(&from.header),
             },
             Relayed::Noise => return self.sender.skipped(&from.header),
-        };
+        }
         let begin = from.header.payload.start - HEADER;
         let octets = self
             .sender
-            .relayed(now, &from.header, payload_type, from.what)
+            .relayed(now, &from.header, payload_type, what)
             .octets();
         packet[begin..begin + HEADER].copy_from_slice(&octets);
         self.count_out(from.header.payload.len());
         send(self.port, target, &packet[begin..from.header.payload.end]);
+    }
+
+    /// Sends a packet of the bridged peer on in our codec and packet time.
+    fn transcode(
+        &mut self,
+        now: Time,
+        from: &Accepted,
+        packet: &[u8],
+        target: SocketAddr,
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
+        let Some(talk) = &self.talk else { return };
+        let (format, milliseconds, ticks) = (talk.format, talk.milliseconds(), talk.clock_ticks());
+        let mut transcoder = match self.transcoder.take() {
+            Some(transcoder) if transcoder.is_between(from.codec, &format) => transcoder,
+            Some(_) | None => match Transcoder::new(from.codec, format) {
+                Some(transcoder) => Box::new(transcoder),
+                None => return,
+            },
+        };
+        let fit = transcoder.take(&from.header, &packet[from.header.payload.clone()]);
+        if fit == Fit::Begins {
+            self.sender.cut();
+        }
+        let mut payload = [0; MAX_PAYLOAD];
+        while let Some(length) = transcoder.next(milliseconds as usize, &mut payload) {
+            let Some(length) = length else {
+                self.sender.pass(ticks);
+                continue;
+            };
+            let mut packet = [0; MAX_PACKET];
+            let header = self.sender.paced(now, format.payload_type, ticks);
+            packet[..HEADER].copy_from_slice(&header.octets());
+            packet[HEADER..HEADER + length].copy_from_slice(&payload[..length]);
+            self.count_out(length);
+            send(self.port, target, &packet[..HEADER + length]);
+        }
+        self.transcoder = Some(transcoder);
     }
 
     /// Sends what is due at `tick`.
@@ -387,16 +492,24 @@ impl Stream {
             return Emitted::Nothing;
         };
         let samples = (talk.ticks() * TICK_SAMPLES) as usize;
-        let codec = talk.format.codec;
+        let law = talk.format.codec.law().unwrap_or(Law::A);
         if self.keypad.is_busy() {
-            self.emit_key(tick, samples, send);
+            self.emit_key(tick, send);
             return Emitted::Ongoing(None);
         }
         let mut packet = [0; MAX_PACKET];
         let payload = &mut packet[HEADER..HEADER + samples];
+        if let Some(tones) = &mut self.tones {
+            if tones.fill(law, payload) {
+                self.send_audio(tick, &mut packet[..HEADER + samples], send);
+                return Emitted::Ongoing(None);
+            }
+            self.tones = None;
+            self.sender.cut();
+        }
         let mut ended = None;
         if let Some(play) = &mut self.play {
-            if play.list.fill(codec, payload) {
+            if play.list.fill(law, payload) {
                 self.send_audio(tick, &mut packet[..HEADER + samples], send);
                 return Emitted::Ongoing(None);
             }
@@ -406,7 +519,7 @@ impl Stream {
         }
         match (&self.feed, ended) {
             (Feed::Endless(clip), ended) => {
-                clip.fill_endless(codec, tick.samples(), payload);
+                clip.fill_endless(law, tick.samples(), payload);
                 self.send_audio(tick, &mut packet[..HEADER + samples], send);
                 Emitted::Ongoing(ended)
             }
@@ -424,38 +537,54 @@ impl Stream {
         packet: &mut [u8],
         send: &mut impl FnMut(Port, SocketAddr, &[u8]),
     ) {
-        let Some((target, payload_type)) = self
-            .talk
-            .as_ref()
-            .and_then(|talk| Some((talk.target()?, talk.format.payload_type)))
-        else {
+        let Some(talk) = &self.talk else { return };
+        let (format, ticks) = (talk.format, talk.clock_ticks());
+        let Some(target) = talk.target() else {
             return self.sender.cut();
         };
-        let samples = (packet.len() - HEADER) as u32;
-        packet[..HEADER].copy_from_slice(
-            &self
-                .sender
-                .paced(tick.time(), payload_type, samples)
-                .octets(),
-        );
-        self.count_out(packet.len() - HEADER);
-        send(self.port, target, packet);
+        let mut length = packet.len();
+        if format.codec.law().is_none() {
+            let Some(encoded) = self.encode(format, &mut packet[HEADER..]) else {
+                return self.sender.pass(ticks);
+            };
+            length = HEADER + encoded;
+        }
+        let header = self.sender.paced(tick.time(), format.payload_type, ticks);
+        packet[..HEADER].copy_from_slice(&header.octets());
+        self.count_out(length - HEADER);
+        send(self.port, target, &packet[..length]);
     }
 
-    fn emit_key(
-        &mut self,
-        tick: Tick,
-        samples: usize,
-        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
-    ) {
+    /// A-law, which what we play is kept in, to our codec, in place; the length, unless nothing is to be sent.
+    fn encode(&mut self, format: Format, audio: &mut [u8]) -> Option<usize> {
+        let mut samples = [0; MAX_PAYLOAD];
+        for (sample, octet) in samples.iter_mut().zip(&*audio) {
+            *sample = g711::decode(Law::A, *octet);
+        }
+        if self.encoder.is_none() {
+            self.encoder = Encoder::new(format.codec, g711::RATE, format.wishes).map(Box::new);
+        }
+        let mut payload = [0; MAX_PAYLOAD];
+        let encoder = self.encoder.as_mut()?;
+        let length = encoder.encode(&samples[..audio.len()], &mut payload)?;
+        audio.get_mut(..length)?.copy_from_slice(&payload[..length]);
+        Some(length)
+    }
+
+    fn emit_key(&mut self, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
         let Some(talk) = &self.talk else { return };
+        let time = PacketTime::new(
+            talk.milliseconds(),
+            talk.format.event_rate.into(),
+            talk.format.codec.clock_rate(),
+        );
         let (Some(payload_type), target) = (talk.format.telephone_event, talk.target()) else {
             self.keypad = Keypad::default(); // a re-INVITE took the events away
             return;
         };
         let Some((header, payload)) =
             self.keypad
-                .tick(tick.time(), samples as u32, payload_type, &mut self.sender)
+                .tick(tick.time(), time, payload_type, &mut self.sender)
         else {
             return;
         };
@@ -466,4 +595,18 @@ impl Stream {
         self.count_out(dtmf::Payload::OCTETS);
         send(self.port, target, &packet);
     }
+}
+
+/// A key in the sound of a packet. Only where no events were agreed on, and only G.711 carries tones that well.
+fn listen(
+    ear: &mut Option<Box<inband::Detector>>,
+    format: &Format,
+    payload: &[u8],
+) -> Option<char> {
+    let law = format
+        .codec
+        .law()
+        .filter(|_| format.telephone_event.is_none())?;
+    ear.get_or_insert_with(|| Box::new(inband::Detector::new()))
+        .hear(payload.iter().map(|octet| g711::decode(law, *octet)))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Time;
+use media::g711::Law;
 use media::rtp::{self, Fixed};
 use media::{
     Codec, Command, Direction, Event, Format, Item, Lang, Plane, PlaneConfig, PlayId, Port,
@@ -32,6 +33,8 @@ fn format(codec: Codec) -> Format {
         payload_type,
         ptime: Duration::from_millis(20),
         telephone_event: Some(101),
+        event_rate: 8000,
+        wishes: Default::default(),
     }
 }
 
@@ -264,15 +267,15 @@ fn laws_are_transcoded_where_they_differ() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcma);
     world.command(Command::Bridge { a: A, b: B });
     let speech: Vec<i16> = tone::cycle(1000).into_iter().cycle().take(160).collect();
-    world.hear(A, 0, 1, &tone::encode(Codec::Pcmu, &speech));
-    world.hear(B, 8, 1, &tone::encode(Codec::Pcma, &speech));
+    world.hear(A, 0, 1, &tone::encode(Law::Mu, &speech));
+    world.hear(B, 8, 1, &tone::encode(Law::A, &speech));
     let sent = world.take_sent();
     assert_eq!(
         (sent[0].header.payload_type, sent[1].header.payload_type),
         (8, 0)
     );
-    for (sent, codec) in sent.iter().zip([Codec::Pcma, Codec::Pcmu]) {
-        assert!(tone::purity(&tone::decode(codec, &sent.payload), 1000.0, g711::RATE) > 0.999);
+    for (sent, law) in sent.iter().zip([Law::A, Law::Mu]) {
+        assert!(tone::purity(&tone::decode(law, &sent.payload), 1000.0, g711::RATE) > 0.999);
     }
 }
 
@@ -407,8 +410,8 @@ fn prompts_are_paced_without_drift_and_end_when_they_end() {
         );
     }
     let audio: Vec<u8> = sent.iter().flat_map(|sent| sent.payload.clone()).collect();
-    let [low, high] = [-4000, 4000].map(|sample| g711::encode(Codec::Pcma, sample));
-    let quiet = g711::silence(Codec::Pcma);
+    let [low, high] = [-4000, 4000].map(|sample| g711::encode(Law::A, sample));
+    let quiet = g711::silence(Law::A);
     assert_eq!(
         audio,
         [
@@ -604,7 +607,7 @@ fn a_tone_is_exact_and_phase_continuous() {
     let heard: Vec<i16> = world
         .take_sent()
         .iter()
-        .flat_map(|sent| tone::decode(Codec::Pcma, &sent.payload))
+        .flat_map(|sent| tone::decode(Law::A, &sent.payload))
         .collect();
     assert!(heard.len() >= 15_840);
     let last = heard.len() - heard.len() % 2000;
@@ -627,7 +630,7 @@ fn an_echo_returns_audio_and_keys_under_our_header() {
 }
 
 #[test]
-fn keys_are_relayed_with_the_other_sides_payload_type_or_left_out() {
+fn keys_are_relayed_with_the_other_sides_payload_type_or_as_tones() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
     world.update(
         B,
@@ -661,9 +664,24 @@ fn keys_are_relayed_with_the_other_sides_payload_type_or_left_out() {
     world.hear(A, 0, 5, &[1; 160]);
     world.key(A, 6, 960, 4);
     world.hear(A, 0, 7, &[1; 160]);
+    world.run(ms(185));
+    world.hear(A, 0, 17, &[1; 160]);
     let sent = world.take_sent();
-    assert_eq!(sent.len(), 2);
+    assert_eq!(
+        sent.len(),
+        1 + 9 + 1,
+        "a key and its pause between the sound"
+    );
     assert_continuous(&sent);
+    let tones: Vec<i16> = sent[1..6]
+        .iter()
+        .flat_map(|sent| tone::decode(Law::Mu, &sent.payload))
+        .collect();
+    let both = [770.0, 1209.0].map(|hertz| tone::purity(&tones, hertz, g711::RATE));
+    assert!(
+        both[0] > 0.35 && both[1] > 0.5 && both[0] + both[1] > 0.98,
+        "{both:?}"
+    );
     assert_eq!(
         world
             .events
@@ -769,6 +787,25 @@ fn directions_are_kept() {
 }
 
 #[test]
+fn a_call_that_begins_on_hold_without_an_address_gets_no_reports_and_stops_nobody_elses() {
+    let mut world = World::new(PlaneConfig::default());
+    world.open(A, PORT_A);
+    world.command(Command::Update {
+        stream: A,
+        remote: "0.0.0.0:4000".parse().unwrap(),
+        rtcp: Rtcp::Muxed,
+        behind: None,
+        format: format(Codec::Pcmu),
+        direction: Direction::ReceiveOnly,
+    });
+    world.open(B, PORT_B);
+    world.update(B, format(Codec::Pcmu), Direction::SendReceive);
+    world.run(ms(60_000));
+    assert!(world.reports.len() >= 7, "{} reports", world.reports.len());
+    assert!(world.reports.iter().all(|report| report.2 == control(B)));
+}
+
+#[test]
 fn silence_is_reported_once_until_it_ends() {
     let timeout = Some(Duration::from_secs(10));
     let mut world = World::new(PlaneConfig {
@@ -801,6 +838,37 @@ fn silence_is_reported_once_until_it_ends() {
     world.command(Command::Close { stream: A });
     world.timeout(); // the goodbye
     assert_eq!(world.plane.poll_timeout(), None);
+}
+
+#[test]
+fn keys_in_the_sound_of_a_phone_without_events_are_heard() {
+    let mut world = World::new(PlaneConfig::default());
+    for (stream, number) in [(A, PORT_A), (B, PORT_B)] {
+        world.open(stream, number);
+        let without = Format {
+            telephone_event: None,
+            ..format(Codec::Pcma)
+        };
+        world.update(stream, without, Direction::SendReceive);
+    }
+    // What one plane makes the other must hear.
+    world.command(Command::SendDtmf {
+        stream: B,
+        digits: "159D*0#".into(),
+    });
+    world.run(ms(1_400));
+    let made = world.take_sent();
+    for (n, sent) in made.iter().enumerate() {
+        world.hear(A, 8, n as u16, &sent.payload);
+    }
+    let keys = |world: &World| -> String {
+        let key = |event: &Event| match event {
+            Event::Dtmf { digit, .. } => Some(*digit),
+            _ => None,
+        };
+        world.events.iter().filter_map(key).collect()
+    };
+    assert_eq!(keys(&world), "159D*0#");
 }
 
 #[test]

@@ -58,6 +58,8 @@ impl Network {
                 payload_type: 8,
                 ptime: Duration::from_millis(20),
                 telephone_event: None,
+                event_rate: 8000,
+                wishes: Default::default(),
             };
             plane.handle(
                 now,

@@ -3,7 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use media::{Lang, Prompts, speech};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Time;
+use media::{
+    Codec, Command, Direction, Event, Format, Item, Lang, Plane, PlaneConfig, PlayId, Port,
+    Prompts, Rtcp, StreamId, Wishes, rtp, speech,
+};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivr-scripts/prompts")
@@ -40,6 +48,88 @@ fn load() -> Prompts {
         }
     }
     prompts
+}
+
+/// Talk-off: nothing that the shipped voices say is a key, though the line has no events and the plane listens for tones.
+#[test]
+fn no_word_of_the_prompts_is_taken_for_a_key() {
+    let prompts = load();
+    let spoken: Vec<(Lang, String)> = prompts
+        .names()
+        .filter_map(|(lang, name)| Some((lang?, name.to_owned())))
+        .collect();
+    let mut plane = Plane::new(PlaneConfig::default(), Arc::new(prompts));
+    let mut now = Time::from_secs(1_000);
+    let phone = SocketAddr::from(([192, 0, 2, 1], 7_000));
+    for stream in [1, 2] {
+        let open = Command::Open {
+            stream: StreamId(stream),
+            port: Port {
+                plane: 0,
+                number: 4_000 + stream as u16 * 2,
+            },
+            ssrc: stream as u32,
+        };
+        plane.handle(now, open);
+        let update = Command::Update {
+            stream: StreamId(stream),
+            remote: phone,
+            rtcp: Rtcp::Muxed,
+            behind: None,
+            format: Format {
+                codec: Codec::Pcmu,
+                payload_type: 0,
+                ptime: Duration::from_millis(20),
+                telephone_event: None,
+                event_rate: 8_000,
+                wishes: Wishes::default(),
+            },
+            direction: Direction::SendReceive,
+        };
+        plane.handle(now, update);
+    }
+    let (mut packets, mut keys) = (0u64, Vec::new());
+    for (number, (lang, name)) in spoken.iter().enumerate() {
+        let item = Item::Prompt {
+            lang: *lang,
+            name: name.as_str().into(),
+        };
+        let play = Command::Play {
+            stream: StreamId(1),
+            play: PlayId(number as u64),
+            items: [item].into(),
+            barge_in: false,
+        };
+        plane.handle(now, play);
+        let mut over = false;
+        while !over {
+            let mut said = Vec::new();
+            now = now.max(plane.poll_timeout().expect("it plays").0);
+            plane.handle_timeout(now, &mut |port, _, packet| {
+                if port.number == 4_002 && !rtp::is_rtcp(packet) {
+                    said.push(packet.to_vec());
+                }
+            });
+            for mut packet in said {
+                packets += 1;
+                plane.receive(now, 4_004, phone, &mut packet, &mut |_, _, _| {});
+            }
+            while let Some(event) = plane.poll_event() {
+                match event {
+                    Event::Dtmf { digit, .. } => keys.push((name, digit)),
+                    Event::Played { .. } => over = true,
+                    _ => {}
+                }
+            }
+        }
+    }
+    let seconds = packets / 50;
+    assert!(
+        seconds > 60,
+        "{seconds} s of speech in {} prompts",
+        spoken.len()
+    );
+    assert_eq!(keys, [], "in {seconds} s of speech");
 }
 
 #[test]

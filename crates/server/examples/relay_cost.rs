@@ -117,6 +117,8 @@ fn open(threads: &MediaThreads, id: u64, port: Port, remote: SocketAddr) {
         payload_type: 0,
         ptime: PTIME,
         telephone_event: Some(101),
+        event_rate: 8000,
+        wishes: Default::default(),
     };
     command(
         threads,

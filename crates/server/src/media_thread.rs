@@ -708,6 +708,8 @@ mod tests {
             payload_type: 0,
             ptime: Duration::from_millis(20),
             telephone_event: Some(101),
+            event_rate: 8000,
+            wishes: Default::default(),
         };
         let (remote, direction) = (phone.local_addr().unwrap(), Direction::SendReceive);
         threads

@@ -15,8 +15,9 @@ use sdp_types::{Connection, Media, RtpMap, Session};
 pub const MAX_SDP: usize = 16 * 1024;
 /// Most media lines; each must be answered (RFC 3264 section 6).
 pub const MAX_MEDIA: usize = 32;
-/// Payload type of telephone events in our offers; every phone uses it.
+/// Payload type of telephone events in our offers; every phone uses it. Those at the clock of Opus have one of their own.
 const TELEPHONE_EVENT: u8 = 101;
+const TELEPHONE_EVENT_WIDE: u8 = 110;
 /// Packet times that a far end may ask us to send.
 const PTIME_MIN: u64 = 10;
 const PTIME_MAX: u64 = 60;
@@ -26,24 +27,37 @@ const PTIME_MAX: u64 = 60;
 pub enum Codec {
     Pcmu,
     Pcma,
+    G722,
+    Opus,
 }
 
 impl Codec {
     /// Every codec, in the order of our preference.
-    pub const ALL: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
+    pub const ALL: [Codec; 4] = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
 
     /// The encoding name of `a=rtpmap`.
     pub const fn name(self) -> &'static str {
         match self {
             Codec::Pcmu => "PCMU",
             Codec::Pcma => "PCMA",
+            Codec::G722 => "G722",
+            Codec::Opus => "opus",
         }
     }
 
-    /// The clock rate of `a=rtpmap`, in Hz.
+    /// The clock rate of `a=rtpmap`, in Hz. That of G.722 is not what it samples at (RFC 3551 section 4.5.2).
     pub const fn clock_rate(self) -> u32 {
         match self {
-            Codec::Pcmu | Codec::Pcma => 8000,
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => 8000,
+            Codec::Opus => 48_000,
+        }
+    }
+
+    /// The channels of `a=rtpmap`: Opus always says two, whatever it sends (RFC 7587 section 7).
+    const fn channels(self) -> u8 {
+        match self {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => 1,
+            Codec::Opus => 2,
         }
     }
 
@@ -52,6 +66,8 @@ impl Codec {
         match self {
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
+            Codec::G722 => 9,
+            Codec::Opus => 111,
         }
     }
 
@@ -60,17 +76,16 @@ impl Codec {
         match payload_type {
             0 => Some(Codec::Pcmu),
             8 => Some(Codec::Pcma),
+            9 => Some(Codec::G722),
             _ => None,
         }
     }
 
     fn of_map(map: &RtpMap) -> Option<Codec> {
-        let mono = map
-            .encoding_params
-            .as_deref()
-            .is_none_or(|channels| channels == "1");
+        let channels = map.encoding_params.as_deref().unwrap_or("1").parse();
         let matches = |codec: &Codec| {
-            mono && map.encoding_name.eq_ignore_ascii_case(codec.name())
+            channels == Ok(codec.channels())
+                && map.encoding_name.eq_ignore_ascii_case(codec.name())
                 && map.clock_rate == codec.clock_rate()
         };
         Codec::ALL.into_iter().find(matches)
@@ -142,7 +157,7 @@ pub struct Local<'a> {
     pub version: u64,
     /// What we can speak, in the order of preference when we offer.
     pub codecs: &'a [Codec],
-    /// RFC 4733 events at 8000 Hz.
+    /// RFC 4733 events, at the clock of each codec.
     pub telephone_event: bool,
     /// Packet time that we like to receive, and send when the far end has no wish.
     pub ptime: Duration,
@@ -161,8 +176,12 @@ pub struct Negotiated {
     pub payload_type: u8,
     /// Packet time to send, 10 to 60 ms in steps of 10 ms.
     pub send_ptime: Duration,
-    /// Payload type of RFC 4733 events.
+    /// Payload type of RFC 4733 events, and their clock: the codec's, unless the far end has none at it.
     pub telephone_event: Option<u8>,
+    pub event_rate: u32,
+    /// What the far end wants of our Opus (RFC 7587 section 6.1): each packet with a copy of the one before, nothing in silence.
+    pub opus_fec: bool,
+    pub opus_dtx: bool,
     /// Seen from us.
     pub direction: Direction,
 }
@@ -185,7 +204,7 @@ pub enum SdpError {
 /// An offer of what we can speak.
 pub fn offer(local: &Local<'_>) -> Bytes {
     let mut text = session(local);
-    audio_offer(&mut text, local, "RTP/AVP", TELEPHONE_EVENT);
+    audio_offer(&mut text, local, "RTP/AVP", None);
     text.into()
 }
 
@@ -200,13 +219,11 @@ pub fn offer_again(last: &[u8], agreed: Option<&Negotiated>, local: &Local<'_>) 
     let Some(used) = used.or_else(|| lines.clone().position(is_plain_audio)) else {
         return offer(local);
     };
-    let events = agreed
-        .and_then(|agreed| agreed.telephone_event)
-        .unwrap_or(TELEPHONE_EVENT);
+    let known = agreed.and_then(|agreed| Some((agreed.telephone_event?, agreed.event_rate)));
     let mut text = session(local);
     for (position, media) in described.medias.iter().enumerate() {
         if position == used {
-            audio_offer(&mut text, local, &media.proto, events);
+            audio_offer(&mut text, local, &media.proto, known);
         } else {
             refused(&mut text, media);
         }
@@ -314,10 +331,13 @@ fn answered(offered: &Session, taken: Option<(usize, &Negotiated)>, local: &Loca
         }
         text.push_str("\r\n");
         rtpmap(&mut text, agreed.codec, agreed.payload_type);
+        let events = agreed
+            .telephone_event
+            .map(|number| (number, agreed.event_rate));
         attributes(
             &mut text,
             local,
-            agreed.telephone_event,
+            events.as_slice(),
             agreed.rtcp.is_none(),
             agreed.direction,
         );
@@ -348,6 +368,9 @@ fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiat
         .codecs()
         .find(|(_, codec)| local.codecs.contains(codec))
         .ok_or(SdpError::NoCodec)?;
+    let events = maps
+        .telephone_event(codec.clock_rate())
+        .filter(|_| local.telephone_event);
     let remote = remote(session, media)?;
     let theirs = direction_of(session, media);
     let reachable = !remote.ip().is_unspecified();
@@ -357,9 +380,10 @@ fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiat
         codec,
         payload_type,
         send_ptime: send_ptime(media, local.ptime),
-        telephone_event: maps
-            .telephone_event(codec.clock_rate())
-            .filter(|_| local.telephone_event),
+        telephone_event: events.map(|(number, _)| number),
+        event_rate: events.map_or(codec.clock_rate(), |(_, rate)| rate),
+        opus_fec: codec == Codec::Opus && maps.has_parameter(payload_type, "useinbandfec=1"),
+        opus_dtx: codec == Codec::Opus && maps.has_parameter(payload_type, "usedtx=1"),
         direction: Direction::of(
             local.direction.sends() && theirs.receives() && reachable,
             local.direction.receives() && theirs.sends(),
@@ -378,6 +402,7 @@ fn is_plain_audio(media: &Media) -> bool {
 struct Maps<'a> {
     formats: &'a str,
     maps: Vec<RtpMap>,
+    media: &'a Media,
 }
 
 impl<'a> Maps<'a> {
@@ -388,6 +413,7 @@ impl<'a> Maps<'a> {
                 .attributes_typed::<RtpMap>()
                 .filter_map(Result::ok)
                 .collect(),
+            media,
         }
     }
 
@@ -414,14 +440,29 @@ impl<'a> Maps<'a> {
         })
     }
 
-    /// Events must have the clock of the codec (RFC 4733 section 2.1): browsers offer several.
-    fn telephone_event(&self, clock_rate: u32) -> Option<u8> {
-        self.payload_types().find(|number| {
-            self.map(*number).is_some_and(|map| {
-                map.encoding_name.eq_ignore_ascii_case("telephone-event")
-                    && map.clock_rate == clock_rate
-            })
-        })
+    /// Events should have the clock of the codec (RFC 4733 section 2.1): browsers offer several. Some phones have those at 8000 Hz with Opus all the same.
+    fn telephone_event(&self, clock_rate: u32) -> Option<(u8, u32)> {
+        let at = |rate: u32| {
+            let number = self.payload_types().find(|number| {
+                self.map(*number).is_some_and(|map| {
+                    map.encoding_name.eq_ignore_ascii_case("telephone-event")
+                        && map.clock_rate == rate
+                })
+            });
+            number.map(|number| (number, rate))
+        };
+        at(clock_rate).or_else(|| at(8000))
+    }
+
+    /// Whether `a=fmtp` of a payload type has this among its parameters.
+    fn has_parameter(&self, payload_type: u8, parameter: &str) -> bool {
+        self.media
+            .get_attribute_values("fmtp")
+            .flatten()
+            .filter_map(|value| value.trim().split_once(' '))
+            .filter(|(number, _)| number.parse() == Ok(payload_type))
+            .flat_map(|(_, parameters)| parameters.split(';'))
+            .any(|one| one.trim().eq_ignore_ascii_case(parameter))
     }
 }
 
@@ -503,22 +544,28 @@ fn session(local: &Local<'_>) -> String {
     text
 }
 
-/// Our media line in an offer.
-fn audio_offer(text: &mut String, local: &Local<'_>, proto: &str, events: u8) {
+/// Our media line in an offer; `known` are events that have their number already.
+fn audio_offer(text: &mut String, local: &Local<'_>, proto: &str, known: Option<(u8, u32)>) {
     let Local { port, codecs, .. } = local;
-    let events = local.telephone_event.then_some(events);
+    let events: Vec<(u8, u32)> = [(TELEPHONE_EVENT, 8000), (TELEPHONE_EVENT_WIDE, 48_000)]
+        .into_iter()
+        .filter(|(_, rate)| {
+            local.telephone_event && codecs.iter().any(|codec| codec.clock_rate() == *rate)
+        })
+        .map(|event| known.filter(|known| known.1 == event.1).unwrap_or(event))
+        .collect();
     let _ = write!(text, "m=audio {port} {proto}");
     for codec in *codecs {
         let _ = write!(text, " {}", codec.payload_type());
     }
-    if let Some(events) = events {
-        let _ = write!(text, " {events}");
+    for (number, _) in &events {
+        let _ = write!(text, " {number}");
     }
     text.push_str("\r\n");
     for codec in *codecs {
         rtpmap(text, *codec, codec.payload_type());
     }
-    attributes(text, local, events, true, local.direction);
+    attributes(text, local, &events, true, local.direction);
 }
 
 /// A media line that we do not take, in its place.
@@ -533,25 +580,29 @@ fn refused(text: &mut String, media: &Media) {
 fn rtpmap(text: &mut String, codec: Codec, payload_type: u8) {
     let _ = write!(
         text,
-        "a=rtpmap:{payload_type} {}/{}\r\n",
+        "a=rtpmap:{payload_type} {}/{}",
         codec.name(),
         codec.clock_rate()
     );
+    if codec == Codec::Opus {
+        let _ = write!(text, "/2\r\na=fmtp:{payload_type} useinbandfec=1");
+    }
+    text.push_str("\r\n");
 }
 
 /// The lines behind the codecs of our media line.
 fn attributes(
     text: &mut String,
     local: &Local<'_>,
-    events: Option<u8>,
+    events: &[(u8, u32)],
     rtcp_mux: bool,
     direction: Direction,
 ) {
-    if let Some(events) = events {
+    for (number, rate) in events {
         // 0-15: the digits of RFC 4733 section 3.2, without flash.
         let _ = write!(
             text,
-            "a=rtpmap:{events} telephone-event/8000\r\na=fmtp:{events} 0-15\r\n"
+            "a=rtpmap:{number} telephone-event/{rate}\r\na=fmtp:{number} 0-15\r\n"
         );
     }
     if rtcp_mux {

@@ -88,9 +88,55 @@ fn the_first_codec_of_the_offer_that_we_speak() {
         payload_type: 0,
         send_ptime: Duration::from_millis(30),
         telephone_event: Some(96),
+        event_rate: 8000,
+        opus_fec: false,
+        opus_dtx: false,
         direction: Direction::SendRecv,
     };
     assert_eq!(agreed, expected);
+}
+
+#[test]
+fn wide_codecs_with_their_clocks_events_and_parameters() {
+    let all = Local {
+        codecs: &Codec::ALL,
+        ..local()
+    };
+    let text = String::from_utf8_lossy(&offer(&all)).replace("\r\n", "\n");
+    expect_test::expect![[""]].assert_eq(&text[text.find("m=").expect("media")..]);
+    let answered = |media: &str| {
+        let (text, agreed) = answer(&wire(&format!("{HEAD}{media}")), &all).expect("an answer");
+        (String::from_utf8_lossy(&text).replace("\r\n", "\n"), agreed)
+    };
+    // What a browser offers.
+    let (text, agreed) = answered(
+        "m=audio 6000 RTP/AVP 96 9 0 97 98\na=rtpmap:96 opus/48000/2\na=fmtp:96 minptime=10;useinbandfec=1; usedtx=1\na=rtpmap:9 G722/8000\na=rtpmap:97 telephone-event/48000\na=rtpmap:98 telephone-event/8000\n",
+    );
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::Opus, 96));
+    assert_eq!(
+        (agreed.telephone_event, agreed.event_rate),
+        (Some(97), 48_000)
+    );
+    assert!(agreed.opus_fec && agreed.opus_dtx);
+    assert!(
+        text.contains("RTP/AVP 96 97\na=rtpmap:96 opus/48000/2\na=fmtp:96 useinbandfec=1\na=rtpmap:97 telephone-event/48000\n"),
+        "{text}"
+    );
+    // A phone with Opus and events at 8000 Hz; and G.722 by its static number.
+    let (_, agreed) = answered(
+        "m=audio 6000 RTP/AVP 96 101\na=rtpmap:96 OPUS/48000/2\na=rtpmap:101 telephone-event/8000\n",
+    );
+    assert_eq!(
+        (agreed.telephone_event, agreed.event_rate),
+        (Some(101), 8000)
+    );
+    assert!(!agreed.opus_fec && !agreed.opus_dtx);
+    let (text, agreed) = answered("m=audio 6000 RTP/AVP 18 9 8\n");
+    assert_eq!((agreed.codec, agreed.payload_type), (Codec::G722, 9));
+    assert!(text.contains("a=rtpmap:9 G722/8000\n"), "{text}");
+    // Opus in one channel is none (RFC 7587 section 7).
+    let (_, agreed) = answered("m=audio 6000 RTP/AVP 96 0\na=rtpmap:96 opus/48000\n");
+    assert_eq!(agreed.codec, Codec::Pcmu);
 }
 
 #[test]

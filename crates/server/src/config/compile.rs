@@ -207,6 +207,8 @@ fn media_codec(codec: Codec) -> media::Codec {
     match codec {
         Codec::Pcmu => media::Codec::Pcmu,
         Codec::Pcma => media::Codec::Pcma,
+        Codec::G722 => media::Codec::G722,
+        Codec::Opus => media::Codec::Opus,
     }
 }
 

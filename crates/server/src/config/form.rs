@@ -299,7 +299,7 @@ pub struct Ivr {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Media {
-    /// In the order of preference.
+    /// In the order of preference when we offer; a caller's own order counts when it offers. Between legs of one codec nothing is decoded.
     pub codecs: Placed<Vec<Codec>>,
     /// Packet time.
     pub ptime: Placed<Length>,
@@ -311,7 +311,7 @@ impl Default for Media {
     fn default() -> Self {
         Media {
             codecs: Placed {
-                value: vec![Codec::Pcma, Codec::Pcmu],
+                value: vec![Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus],
                 span: 0..0,
             },
             ptime: Placed {
@@ -331,6 +331,10 @@ pub enum Codec {
     Pcmu,
     #[serde(rename = "PCMA")]
     Pcma,
+    #[serde(rename = "G722")]
+    G722,
+    #[serde(rename = "opus")]
+    Opus,
 }
 
 /// Country, time zone, language.
