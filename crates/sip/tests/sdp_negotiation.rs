@@ -103,7 +103,22 @@ fn wide_codecs_with_their_clocks_events_and_parameters() {
         ..local()
     };
     let text = String::from_utf8_lossy(&offer(&all)).replace("\r\n", "\n");
-    expect_test::expect![[""]].assert_eq(&text[text.find("m=").expect("media")..]);
+    expect_test::expect![[r#"
+        m=audio 10000 RTP/AVP 8 0 9 111 101 110
+        a=rtpmap:8 PCMA/8000
+        a=rtpmap:0 PCMU/8000
+        a=rtpmap:9 G722/8000
+        a=rtpmap:111 opus/48000/2
+        a=fmtp:111 useinbandfec=1
+        a=rtpmap:101 telephone-event/8000
+        a=fmtp:101 0-15
+        a=rtpmap:110 telephone-event/48000
+        a=fmtp:110 0-15
+        a=rtcp-mux
+        a=ptime:20
+        a=sendrecv
+    "#]]
+    .assert_eq(&text[text.find("m=").expect("media")..]);
     let answered = |media: &str| {
         let (text, agreed) = answer(&wire(&format!("{HEAD}{media}")), &all).expect("an answer");
         (String::from_utf8_lossy(&text).replace("\r\n", "\n"), agreed)
