@@ -619,3 +619,41 @@ fn the_longest_idle_agent_with_the_skills_gets_the_longest_waiting_caller() {
     );
     still_fine(&centre);
 }
+
+/// Whoever says `Allow-Events: talk` when they ring are told to answer; nobody else is.
+#[test]
+fn a_telephone_is_answered_from_outside_where_it_says_that_it_can_be() {
+    let mut phone = Phone::new();
+    let (centre, client) = centre(&[("a1", phone.port(), "support = 5")], &[]);
+    let mut last = None;
+    for allows in ["", "Allow-Events: talk, hold\r\n"] {
+        let mut caller = Caller::new(&centre);
+        caller.dial("2000");
+        phone.called();
+        phone.reply("180 Ringing", allows, "");
+        let told = !allows.is_empty();
+        let offered = client.wait_event("contact.offered", |event| {
+            Some(&event["subject"]) != last.as_ref()
+        });
+        last = Some(offered["subject"].clone());
+        let contact = offered["subject"].as_str().expect("a contact").to_owned();
+        let path = format!("/api/v1/contacts/{contact}/answer");
+        // The 180 is on its way.
+        let (status, answer) = crate::centre::wait_for("the 180", || {
+            let (status, answer) = client.json("POST", &path, None);
+            (!told || status == 202).then_some((status, answer))
+        });
+        assert_eq!(status, if told { 202 } else { 409 }, "{answer}");
+        if told {
+            let notify = phone.line.request("NOTIFY");
+            assert_eq!(notify.header("Event"), "talk");
+            phone.line.reply(&notify, "200 OK", "", "", "");
+        }
+        phone.answer();
+        client.wait_event("contact.answered", |event| event["subject"] == *contact);
+        caller.answered();
+        caller.hang_up();
+        phone.hung_up();
+        client.wait_event("contact.closed", |event| event["subject"] == *contact);
+    }
+}
