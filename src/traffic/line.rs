@@ -290,5 +290,6 @@ fn config(name: &str, address: SocketAddr, centre: IpAddr) -> sip::Config {
         product: format!("cordboard demo traffic ({name})"),
         dialogs: sip::DialogRules::default(),
         silent_to_scanners: true,
+        phones: sip::PhoneRules::default(),
     }
 }

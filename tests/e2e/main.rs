@@ -21,6 +21,7 @@ mod dialogs;
 mod dns;
 mod events;
 mod guard;
+mod health;
 mod hostile;
 mod http;
 mod identity;

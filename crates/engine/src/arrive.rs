@@ -10,7 +10,7 @@ use crate::api::{Count, Output, Route};
 use crate::contact::{Ask, Beginning, Contact, Leg, LegState, LookUp, Stage};
 use crate::event::{Direction, EventKind};
 use crate::identity::Signalling;
-use crate::outbound::{Barred, Destination, Outside};
+use crate::outbound::{Barred, Destination, EMERGENCY, Outside};
 use crate::timers::Kind;
 
 type Name = Arc<str>;
@@ -133,6 +133,9 @@ impl Engine {
         } else {
             return Ok(());
         };
+        if self.is_emergency(incoming) {
+            return Ok(());
+        }
         self.journal
             .put(Output::Count(Count::OverloadRejected { reason }));
         Err((503, self.retry_after(incoming.leg)))
@@ -209,7 +212,7 @@ impl Engine {
         self.timers
             .set(number, Kind::MaxCall, now + self.config.max_call);
         let kind = EventKind::ContactArrived {
-            contact: id,
+            contact: id.clone(),
             channel: "voice".into(),
             direction,
             entry: entry_name(lead),
@@ -221,6 +224,17 @@ impl Engine {
             signalling,
         };
         self.note(now, number, kind);
+        if let (Lead::Outside(outside), Some(agent)) = (lead, &by)
+            && *outside.class == *EMERGENCY
+        {
+            let kind = EventKind::Audit {
+                by: agent.clone(),
+                action: "emergency_call".into(),
+                subject: outside.number.clone(),
+                detail: Some(id.to_string()),
+            };
+            self.note(now, number, kind);
+        }
         if let Some(agent) = by
             && self.config.agents.contains_key(&agent)
         {

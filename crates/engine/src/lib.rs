@@ -301,6 +301,13 @@ impl Engine {
                     );
                 }
             }
+            sip::Event::PhoneLives { user } => {
+                // A call that it did not answer may have said otherwise.
+                if matches!(self.acd.state(&user), Some(acd::State::Unreachable)) {
+                    self.phone_is(now, user, true);
+                }
+            }
+            sip::Event::FixedPhone { user, reachable } => self.phone_is(now, user, reachable),
             sip::Event::Trunk(state) => self.journal.put(Output::Count(Count::Trunk(state))),
             sip::Event::TrunkCall { trunk, outbound } => self
                 .journal
@@ -323,6 +330,12 @@ impl Engine {
                     class,
                 }));
             }
+        }
+    }
+
+    fn phone_is(&mut self, now: Time, agent: Arc<str>, reachable: bool) {
+        if self.config.agents.contains_key(&agent) {
+            self.tell_acd(now, acd::Input::Presence { agent, reachable });
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clock::Time;
-use sip::{Cause, LegId};
+use sip::{Cause, Identity, Incoming, LegId};
 
 use crate::Engine;
 use crate::api::{Count, Output, Route};
@@ -28,6 +28,9 @@ const OUTSIDE_RING: std::time::Duration = std::time::Duration::from_secs(120);
 const SHORT_DIGITS: std::ops::RangeInclusive<usize> = 2..=6;
 /// Digits of an international number (ITU-T E.164); fewer are nobody's.
 const E164_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+
+/// The class whose numbers every agent may call, whatever `may_call` says, in a full centre and by a full trunk: somebody's life may hang on it.
+pub const EMERGENCY: &str = "emergency";
 
 /// Who may call out, and by which trunks. The default lets nobody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -143,6 +146,7 @@ impl Outbound {
                         .unwrap_or_default(),
                     rank: share.rank,
                     weight: share.weight,
+                    urgent: *rule.class == *EMERGENCY,
                 })
             })
             .collect();
@@ -221,12 +225,33 @@ impl Engine {
             .map(Destination::Outside)
     }
 
-    /// What an agent may call outside.
+    /// What an agent may call outside: emergency numbers in any case.
     pub(crate) fn classes_of_agent(&self, agent: &str) -> Arc<[Name]> {
-        self.config
-            .agents
-            .get(agent)
-            .map_or_else(|| [].into(), |account| account.may_call.clone())
+        let Some(account) = self.config.agents.get(agent) else {
+            return [].into();
+        };
+        let emergency: Name = EMERGENCY.into();
+        if account.may_call.contains(&emergency) {
+            return account.may_call.clone();
+        }
+        account
+            .may_call
+            .iter()
+            .cloned()
+            .chain([emergency])
+            .collect()
+    }
+
+    /// Whether an agent's telephone calls for help: such a call is let in when no other is.
+    pub(crate) fn is_emergency(&self, incoming: &Incoming) -> bool {
+        let Identity::User(agent) = &incoming.identity else {
+            return false;
+        };
+        let classes = self.classes_of_agent(agent);
+        matches!(
+            self.destination(&incoming.dialled, &classes),
+            Ok(Destination::Outside(outside)) if *outside.class == *EMERGENCY
+        )
     }
 
     /// What the flow that an entry number starts may call outside for its callers.

@@ -90,6 +90,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             product: "Cordboard".into(),
             dialogs: sip::DialogRules::default(),
             silent_to_scanners: true,
+            phones: sip::PhoneRules::default(),
         },
         acd: Arc::new(acd::Config {
             seed: 1,

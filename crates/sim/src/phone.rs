@@ -85,6 +85,7 @@ fn config(name: &str, address: SocketAddr, engine: SocketAddr) -> sip::Config {
         product: format!("sim/{name}"),
         dialogs: sip::DialogRules::default(),
         silent_to_scanners: true,
+        phones: sip::PhoneRules::default(),
     }
 }
 

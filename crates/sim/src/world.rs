@@ -151,6 +151,39 @@ impl World {
         self.transmit(from, self.engine_address, bytes);
     }
 
+    /// An agent's phone dials. The challenge is answered by hand, as the scripted phones have no passwords; headers of its own come before.
+    pub fn dial_as(
+        &mut self,
+        from: SocketAddr,
+        number: &str,
+        user: &str,
+        password: &str,
+        mut headers: Vec<(String, String)>,
+    ) -> sip::LegId {
+        self.dial(from, number, user);
+        self.run(Duration::from_millis(10));
+        let mut wire = self.wire.iter().rev();
+        let refusal = wire.find(|wire| wire.start_line.contains(" 401 "));
+        let refusal = refusal.expect("agents' phones are challenged");
+        let refusal =
+            sip::message::Message::parse(refusal.bytes.clone()).expect("ours is well formed");
+        let line = refusal
+            .header_named("WWW-Authenticate")
+            .expect("a 401 has one");
+        let auth = sip::digest::ClientAuth {
+            challenge: &sip::digest::DigestChallenge::parse(line).expect("ours is well formed"),
+            username: user,
+            ha1: &sip::digest::ha1(user, "cordboard", password, sip::Algorithm::Md5),
+            method: &sip::message::Method::Invite,
+            uri: &format!("sip:{number}@{ENGINE}"),
+            nc: 1,
+            cnonce: "c",
+        };
+        headers.push(("Authorization".to_owned(), auth.to_string()));
+        let now = self.now;
+        self.with_phone(from, |phone| phone.dial_with(now, number, user, headers))
+    }
+
     /// Does something with a phone, then lets its messages out.
     pub fn with_phone<R>(&mut self, address: SocketAddr, act: impl FnOnce(&mut Phone) -> R) -> R {
         let result = act(self

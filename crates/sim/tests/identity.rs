@@ -12,7 +12,7 @@ use sim::centre::{TestAgent, centre, one_agent};
 use sim::phone::Manner;
 use sim::world::World;
 use sip::Trust;
-use sip::digest::{ClientAuth, DigestChallenge, ha1};
+use sip::digest::ha1;
 use sip::message::Message;
 
 const CALLER: &str = "10.0.1.1:5060";
@@ -323,33 +323,10 @@ fn users() -> Arc<HashMap<Arc<str>, sip::Credentials>> {
     Arc::new(["1001", "1002"].map(user).into())
 }
 
-/// An agent's phone dials, for ten seconds. The challenge is answered by hand, as the scripted phones have no passwords.
+/// An agent's phone dials, for ten seconds.
 fn dial_as(world: &mut World, from: &str, number: &str, user: &str, lines: &[(&str, &str)]) {
     let phone = from.parse().expect("an address");
-    world.dial(phone, number, user);
-    world.run(Duration::from_millis(10));
-    let refusal = world
-        .wire
-        .iter()
-        .rev()
-        .find(|wire| wire.start_line.contains(" 401 "));
-    let refusal = Message::parse(refusal.expect("a 401").bytes.clone()).expect("a message");
-    let line = refusal
-        .header_named("WWW-Authenticate")
-        .expect("a challenge");
-    let auth = ClientAuth {
-        challenge: &DigestChallenge::parse(line).expect("a challenge"),
-        username: user,
-        ha1: &ha1(user, "cordboard", "secret", sip::Algorithm::Md5),
-        method: &sip::message::Method::Invite,
-        uri: &format!("sip:{number}@10.0.0.1:5060"),
-        nc: 1,
-        cnonce: "c",
-    };
-    let mut lines = headers(lines);
-    lines.push(("Authorization".to_owned(), auth.to_string()));
-    let now = world.now;
-    world.with_phone(phone, |phone| phone.dial_with(now, number, user, lines));
+    world.dial_as(phone, number, user, "secret", headers(lines));
     world.run(Duration::from_secs(10));
 }
 

@@ -147,6 +147,7 @@ fn main() {
         product: "Cordboard".into(),
         dialogs: sip::DialogRules::default(),
         silent_to_scanners: true,
+        phones: sip::PhoneRules::default(),
     };
     let mut bench = Bench {
         endpoint: Endpoint::new(Arc::new(config), [3; 32]),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::endpoint::PhoneRules;
 use crate::identity::Signalled;
 use crate::info::Key;
 use crate::locate::{Answer, Question};
@@ -167,6 +168,8 @@ pub struct Through {
     /// Ways of a lower rank come first; within one the calls are shared by weight.
     pub rank: u16,
     pub weight: u16,
+    /// The trunk's caps do not count: a call for help.
+    pub urgent: bool,
 }
 
 /// What the endpoint wants done.
@@ -241,8 +244,12 @@ pub enum Event {
         cause: Cause,
         reason: Option<Box<str>>,
     },
-    /// A user's bindings changed or were refreshed: `reachable` is false when none is left (unregistered, expired, connection lost).
+    /// A user's bindings changed or were refreshed: `reachable` is false when none is left (unregistered, expired, connection lost), or none that is not silent.
     Registration(Registration),
+    /// A user's phone has answered when it was asked whether it lives.
+    PhoneLives { user: Arc<str> },
+    /// A phone at a fixed address has fallen silent, or is back.
+    FixedPhone { user: Arc<str>, reachable: bool },
     /// A trunk came up, went down, (un)registered, or has another number of calls.
     Trunk(TrunkState),
     /// A call by a trunk began.
@@ -398,6 +405,7 @@ pub struct Config {
     pub dialogs: DialogRules,
     /// Known scanners get no answer at all, instead of the same challenge as everybody.
     pub silent_to_scanners: bool,
+    pub phones: PhoneRules,
 }
 
 /// How dialogs are kept alive and their provisionals delivered.

@@ -28,7 +28,7 @@ pub use api::{
     Registration, Reliable, Replaced, Target, Through, Transport,
 };
 pub use endpoint::{
-    Counts, DialogName, Endpoint, Urgency, acknowledges_refusal, is_new_work, nearest,
+    Counts, DialogName, Endpoint, PhoneRules, Urgency, acknowledges_refusal, is_new_work, nearest,
     overload_response, urgency,
 };
 pub use identity::Signalled;

@@ -7,6 +7,7 @@
 //! and asks [`Registrar::expire`] when [`Registrar::next_expiry`] is due.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,16 @@ impl Registrar {
         self.users
             .iter()
             .flat_map(|(user, bindings)| bindings.iter().map(move |binding| (user, binding)))
+    }
+
+    /// How many users have bindings.
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The first of these users who has bindings.
+    pub fn user_in(&self, range: (Bound<Arc<str>>, Bound<Arc<str>>)) -> Option<&Arc<str>> {
+        self.users.range(range).next().map(|(user, _)| user)
     }
 
     /// The bindings of one user.

@@ -46,6 +46,7 @@ fn call(world: &mut World) -> LegId {
         caller: "+861065529988".into(),
         rank: 0,
         weight: 1,
+        urgent: false,
     };
     world.call_target(Target::Trunks([way].into()))
 }

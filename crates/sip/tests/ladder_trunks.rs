@@ -60,6 +60,7 @@ fn way(trunk: &str, rank: u16, weight: u16) -> Through {
         caller: "+861065529988".into(),
         rank,
         weight,
+        urgent: false,
     }
 }
 

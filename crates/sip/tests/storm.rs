@@ -200,6 +200,8 @@ impl Storm {
                 }
                 Output::Event(
                     Event::Registration(_)
+                    | Event::PhoneLives { .. }
+                    | Event::FixedPhone { .. }
                     | Event::Placed { .. }
                     | Event::Trunk(_)
                     | Event::TrunkCall { .. }

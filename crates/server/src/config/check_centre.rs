@@ -132,6 +132,15 @@ impl Check<'_> {
                 Some("two capital letters, e.g. \"CN\""),
             );
         }
+        let options = centre.sip.phone_options.0;
+        if !options.is_zero() && options < Duration::from_secs(1) {
+            self.error(
+                CENTRE,
+                &centre.sip.phone_options.span,
+                "phones are asked more often than each second",
+                Some("e.g. \"60s\", or \"0s\" to ask none"),
+            );
+        }
         if centre.sip.expires_min > centre.sip.expires_max {
             self.error(
                 CENTRE,

@@ -155,7 +155,8 @@ pub fn compile(
     check.skills();
     let trunks = check.trunks(&settings, base.dir);
     let routes = check.routes;
-    let sip = sip_config(forms, agents.sip, trunks.sip);
+    let phones = phones(forms, &agents.phones);
+    let sip = sip_config(forms, agents.sip, trunks.sip, phones);
     let engine = engine::Config {
         node: settings.node.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -244,10 +245,24 @@ fn effective(forms: &Forms) -> Effective {
     Effective(text.into())
 }
 
+/// Whose phones are asked whether they live.
+fn phones(forms: &Forms, agents: &BTreeMap<Name, engine::AgentAccount>) -> sip::PhoneRules {
+    let interval = forms.centre.sip.phone_options.0;
+    if interval.is_zero() {
+        return sip::PhoneRules::default();
+    }
+    let at = |agent: &engine::AgentAccount| Some((agent.id.clone(), agent.contact.clone()?));
+    sip::PhoneRules {
+        options: Some(interval),
+        fixed: Arc::new(agents.values().filter_map(at).collect()),
+    }
+}
+
 fn sip_config(
     forms: &Forms,
     users: HashMap<Name, sip::Credentials>,
     trunks: Vec<sip::Trunk>,
+    phones: sip::PhoneRules,
 ) -> sip::Config {
     let centre = &forms.centre;
     let calls = centre.limits.calls as usize;
@@ -277,6 +292,7 @@ fn sip_config(
         t2: Duration::from_secs(4),
         t4: Duration::from_secs(5),
         product: concat!("Cordboard/", env!("CARGO_PKG_VERSION")).to_owned(),
+        phones,
         dialogs: sip::DialogRules {
             session_expires: centre.sip.session_expires.0,
             session_expires_min: centre.sip.session_expires_min.0,

@@ -61,6 +61,8 @@ pub struct Sip {
     pub session_expires_min: Length,
     /// Which callers acknowledge our ringing and early media (RFC 3262).
     pub reliable_provisionals: ReliableProvisionals,
+    /// How often OPTIONS asks each agent's phone whether it lives; `"0s"` asks none. One that stays silent gets no offers until it is back.
+    pub phone_options: Placed<Length>,
     /// How agents' phones are asked to answer the calls of queues by themselves; an agent's own overrides it.
     pub auto_answer: AutoAnswer,
     pub guard: Guard,
@@ -132,6 +134,10 @@ impl Default for Sip {
             session_expires: Length::secs(1800),
             session_expires_min: Length::secs(90),
             reliable_provisionals: ReliableProvisionals::Supported,
+            phone_options: Placed {
+                value: Length::secs(0),
+                span: 0..0,
+            },
             auto_answer: AutoAnswer::Off,
             guard: Guard::default(),
             hep: None,

@@ -137,8 +137,12 @@ impl Endpoint {
         let (kind, mut ranks) = match &invite.target {
             Target::Uri(_) | Target::Binding { .. } => return Some(Command::Invite(invite)),
             Target::User(user) => {
+                // Silent phones are left out, unless there are no others.
+                let reachable = self.is_reachable(user);
+                let rings = |uri: &str| !reachable || !self.phones.is_silent(user, uri);
                 let ranks = self.registrar.ranks(user).into_iter().map(|rank| {
                     rank.into_iter()
+                        .filter(|binding| rings(&binding.uri))
                         .map(|binding| Target::Binding {
                             user: user.clone(),
                             uri: binding.uri.as_str().into(),
@@ -161,7 +165,9 @@ impl Endpoint {
             },
         };
         if kind == Kind::User && ranks.iter().map(Vec::len).sum::<usize>() <= 1 {
-            return Some(Command::Invite(invite));
+            let only = ranks.into_iter().flatten().next();
+            let target = only.unwrap_or_else(|| invite.target.clone());
+            return Some(Command::Invite(Invite { target, ..invite }));
         }
         let mut room = WAYS_MAX;
         for rank in &mut ranks {
@@ -513,6 +519,8 @@ fn leg_of_event(event: &mut Event) -> Option<&mut LegId> {
         // Told of the call by its own name.
         Event::Placed { .. }
         | Event::Registration(_)
+        | Event::PhoneLives { .. }
+        | Event::FixedPhone { .. }
         | Event::Trunk(_)
         | Event::TrunkCall { .. }
         | Event::TrunkRefused { .. }

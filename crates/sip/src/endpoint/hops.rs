@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Time;
@@ -35,6 +36,8 @@ pub(super) enum Seeker {
     Trunk(u16, TrunkAlarm),
     /// A dialog whose far end has given a name.
     Dialog(LegId),
+    /// The fixed phone of a user, to be asked whether it lives.
+    Phone(Arc<str>),
 }
 
 /// What came of seeking.
@@ -225,6 +228,7 @@ impl Endpoint {
             Seeker::Dialog(_) => {
                 self.hops.since.remove(&seeker);
             }
+            Seeker::Phone(user) => self.ask_phones(now, &user),
         }
     }
 

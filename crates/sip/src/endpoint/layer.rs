@@ -121,6 +121,8 @@ pub enum Purpose {
     Register(u16),
     /// Whether a trunk lives.
     Options(u16),
+    /// Whether a phone lives.
+    Phone(u32),
 
     Refer(LegId),
     Notify(LegId),

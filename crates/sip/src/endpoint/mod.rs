@@ -20,6 +20,7 @@ mod leg;
 mod local;
 mod names;
 mod overload;
+mod phones;
 mod pickup;
 mod refer;
 mod register;
@@ -57,6 +58,7 @@ use timers::TimerId;
 
 pub use local::nearest;
 pub use overload::{Urgency, acknowledges_refusal, is_new_work, overload_response, urgency};
+pub use phones::PhoneRules;
 
 /// Methods that we understand, for Allow.
 pub const ALLOW: &str =
@@ -98,6 +100,7 @@ pub struct Endpoint {
     /// Calls in progress of each trunk.
     trunk_calls: BTreeMap<Arc<str>, usize>,
     trunks: trunks::Trunks,
+    phones: phones::Phones,
     forks: forks::Forks,
     legs_made: u64,
     hops: Hops,
@@ -116,6 +119,8 @@ pub enum Alarm {
     /// A call with several ways has had no sign of life.
     Fork(LegId),
     Trunk(u16, trunks::TrunkAlarm),
+    /// The next phone is asked whether it lives.
+    Phones,
 }
 
 /// What identifies a dialog to the far end; its `Display` is the value of a Replaces header.
@@ -167,6 +172,7 @@ impl Endpoint {
             nonces: NonceBook::new(secret, lifetime),
             trunk_calls: BTreeMap::new(),
             trunks: trunks::Trunks::default(),
+            phones: phones::Phones::default(),
             forks: forks::Forks::default(),
             legs_made: 0,
             hops: Hops::default(),
@@ -177,6 +183,7 @@ impl Endpoint {
     /// Begins what needs no input from outside: registrations at carriers, and asking after their health.
     pub fn start(&mut self, now: Time) {
         self.configure_trunks(now);
+        self.configure_phones(now);
     }
 
     /// A name for a leg that [`Command::Invite`] will make.
@@ -220,6 +227,7 @@ impl Endpoint {
                 self.nonces.set_lifetime(config.nonce_lifetime);
                 self.layer.configure(config);
                 self.configure_trunks(now);
+                self.configure_phones(now);
             }
         }
     }
@@ -243,6 +251,7 @@ impl Endpoint {
                 }
                 Alarm::Fork(parent) => self.no_sign_of_life(now, parent),
                 Alarm::Trunk(index, alarm) => self.trunk_alarm(now, index, alarm),
+                Alarm::Phones => self.phone_alarm(now),
             }
             self.follow_up(now);
         }
@@ -367,6 +376,7 @@ impl Endpoint {
                 Purpose::Info(leg) => self.info_response(now, leg, message),
                 Purpose::Register(index) => self.register_response(now, index, Some(message)),
                 Purpose::Options(index) => self.options_response(now, index, Some(message)),
+                Purpose::Phone(number) => self.phone_response(number, Some(message)),
                 Purpose::Refer(leg) => self.refer_response(now, leg, message),
                 Purpose::Notify(leg) => self.notify_response(now, leg, message.status()),
                 Purpose::PickUp => self.pick_up_response(message.status()),
@@ -386,6 +396,7 @@ impl Endpoint {
             Purpose::Bye(leg) => self.gone(leg, Cause::HungUp),
             Purpose::Register(index) => self.register_response(now, index, None),
             Purpose::Options(index) => self.options_response(now, index, None),
+            Purpose::Phone(number) => self.phone_response(number, None),
             Purpose::Refer(leg) => self.refer_unanswered(leg),
             Purpose::Notify(leg) => self.notify_response(now, leg, None),
             Purpose::PickUp => self.pick_up_response(None),

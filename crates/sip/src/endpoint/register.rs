@@ -44,6 +44,7 @@ impl Endpoint {
                 self.watch_expiry(user);
                 if change != Change::None {
                     self.tell_registration(user);
+                    self.ask_silent(now, user);
                 }
             }
             Err(Refusal::TooBrief(seconds)) => {
@@ -96,11 +97,11 @@ impl Endpoint {
         }
     }
 
-    fn tell_registration(&mut self, user: &Arc<str>) {
+    pub(super) fn tell_registration(&mut self, user: &Arc<str>) {
         let contacts = self.registrar.of(user).len() as u32;
         let registration = Registration {
             user: user.clone(),
-            reachable: contacts > 0,
+            reachable: self.is_reachable(user),
             contacts,
         };
         self.layer.emit(Event::Registration(registration));

@@ -371,7 +371,8 @@ impl Endpoint {
             let Some(index) = self.trunks.index_of(&way.trunk) else {
                 continue;
             };
-            match self.has_room(now, &way.trunk) {
+            let room = self.has_room(now, &way.trunk);
+            match room.or(if way.urgent { Ok(()) } else { room }) {
                 Ok(()) => open.push((self.standing(now, index), way.clone())),
                 Err(reason) => {
                     full = true;

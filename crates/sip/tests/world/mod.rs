@@ -89,6 +89,7 @@ pub fn config() -> Config {
         product: "Cordboard".into(),
         dialogs: sip::DialogRules::default(),
         silent_to_scanners: true,
+        phones: sip::PhoneRules::default(),
     }
 }
 
