@@ -60,7 +60,7 @@ endif
 # promtool comes with prometheus, speech detection and prompts need nothing at test time.
 tools:
 	@missing=""; \
-	for pair in sipp:sip-tester baresip:baresip promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban cmake:cmake cc:gcc kill:procps taskset:util-linux prlimit:util-linux; do \
+	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban cmake:cmake cc:gcc kill:procps taskset:util-linux prlimit:util-linux; do \
 	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then \

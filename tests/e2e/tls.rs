@@ -62,7 +62,7 @@ pub const SET: [&str; 3] = [
     "sip.tls.key=key.pem",
 ];
 
-fn centre(ca: &Ca, more: Files<'_>, set: &[&str]) -> Centre {
+pub fn centre(ca: &Ca, more: Files<'_>, set: &[&str]) -> Centre {
     let ours = ca.pair(&["localhost", "127.0.0.1"]);
     let agents = agents();
     let mut files = vec![
@@ -75,7 +75,7 @@ fn centre(ca: &Ca, more: Files<'_>, set: &[&str]) -> Centre {
     Centre::start_with(&files, &[&SET, set].concat())
 }
 
-fn tls_address(centre: &Centre) -> &str {
+pub fn tls_address(centre: &Centre) -> &str {
     centre.ready["sip_tls"].as_str().expect("sip_tls is told")
 }
 
