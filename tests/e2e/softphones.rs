@@ -16,6 +16,7 @@ const SECOND: u32 = 620;
 /// Agent 1001 on Linphone, agent 1002 on a baresip that answers by itself, and a customer on another.
 struct Floor {
     transport: &'static str,
+    registrar: String,
     first: Linphone,
     second: Baresip,
     caller: Baresip,
@@ -29,7 +30,8 @@ impl Floor {
         let (centre, registrar, root) = match transport {
             "tls" => {
                 let centre = tls_centre(&ca, &[], set);
-                let registrar = tls_address(&centre).to_owned();
+                // Linphone looks for names in certificates, not for addresses.
+                let registrar = tls_address(&centre).replace("127.0.0.1", "localhost");
                 (centre, registrar, Some(ca.certificate.pem()))
             }
             _ => {
@@ -54,6 +56,7 @@ impl Floor {
         client.wait_agent("1002", "ready");
         Floor {
             transport,
+            registrar,
             first,
             second,
             caller: Baresip::start(&centre, "13800138000", None, CALLER, false),
@@ -79,7 +82,7 @@ impl Floor {
     }
 
     fn address(&self, user: &str) -> String {
-        format!("sip:{user}@{}", self.centre.sip())
+        format!("sip:{user}@{}", self.registrar)
     }
 
     /// The contact is the second agent's, and both are heard.
