@@ -78,6 +78,7 @@ pub struct TurnedAway {
     waiting: AtomicU64,
     queue: AtomicU64,
     source: AtomicU64,
+    shut_out: AtomicU64,
     dropped: AtomicU64,
     too_large: AtomicU64,
 }
@@ -123,6 +124,7 @@ impl Inbox {
             waiting,
             queue,
             source,
+            shut_out,
             dropped,
             too_large,
         } = &self.queue.turned_away;
@@ -134,6 +136,7 @@ impl Inbox {
         let lost = [
             ("inbox_full", take(dropped)),
             ("source_rate", take(source)),
+            ("source_shut_out", take(shut_out)),
             ("too_large", take(too_large)),
         ];
         if refused.iter().chain(&lost).all(|(_, count)| *count == 0) {
@@ -308,6 +311,12 @@ impl Door {
     /// When what the engine took last had come in.
     pub fn head(&self) -> Time {
         Time::from_nanos(self.queue.head.load(Ordering::Relaxed))
+    }
+
+    /// Counts a source that the kernel drops for a while.
+    pub fn shut_out(&self) {
+        let count = &self.queue.turned_away.shut_out;
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a message that the edge does not take for its size.

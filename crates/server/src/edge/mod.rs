@@ -8,5 +8,6 @@ pub mod keeper;
 pub mod outgoing;
 pub mod queue;
 mod repeats;
+mod shut;
 pub mod udp;
 pub mod websocket;

@@ -21,6 +21,7 @@ use sip::{Peer, Transport, Urgency};
 
 use super::door::Door;
 use super::repeats::Repeats;
+use super::shut::Shut;
 use crate::clock::Clock;
 use crate::fatal;
 
@@ -152,6 +153,7 @@ pub fn spawn(
             door,
             clock,
             repeats: Repeats::new(),
+            shut: Shut::default(),
         };
         receiver.run(&stop);
     })
@@ -162,6 +164,7 @@ struct Receiver {
     door: Door,
     clock: Clock,
     repeats: Repeats,
+    shut: Shut,
 }
 
 impl Receiver {
@@ -170,6 +173,7 @@ impl Receiver {
         let mut buffers = vec![[0u8; DATAGRAM_MAX]; BATCH];
         let socket = self.socket.clone();
         while !stop.load(Ordering::Relaxed) {
+            self.shut.open(self.clock.now(), &socket);
             let mut slices: Vec<[IoSliceMut<'_>; 1]> = buffers
                 .iter_mut()
                 .map(|buffer| [IoSliceMut::new(buffer)])
@@ -201,6 +205,9 @@ impl Receiver {
 
     fn datagram(&mut self, at: clock::Time, remote: SocketAddr, bytes: &[u8]) {
         if !self.door.admits(at, remote.ip()) {
+            if self.shut.refused(at, remote.ip(), &self.socket) {
+                self.door.shut_out();
+            }
             return;
         }
         if sip::stun::is_stun(bytes) {
