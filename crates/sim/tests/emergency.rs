@@ -116,8 +116,8 @@ fn every_agent_reaches_help_by_a_full_trunk_and_it_is_logged() {
         agent.state 1001 Ready -> Occupied
         contact.identified n-1-1 customers=0 class=None late=false
         contact.answered n-1-1 agent=1001 queue=None wait=0ms
-        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
         agent.state 1001 Occupied -> Ready
+        contact.closed n-1-1 Answered agent=Some("1001") cause=agent_bye
     "#]]
     .assert_eq(&world.story(after));
     let logged = world.events.iter().any(|event| {
