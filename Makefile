@@ -12,55 +12,70 @@ FUZZ_SECONDS ?= 60
 FUZZ := RUSTC_BOOTSTRAP=1 cargo fuzz
 FUZZ_OPTIONS := --sanitizer none --target x86_64-unknown-linux-gnu
 
-.PHONY: build run test lint differential unit flows e2e config tools soak fuzz fuzz-corpus bench audit prompts schemas clean
+# Opus comes from libopus, whose build needs cmake and a C compiler: by this feature, so that cargo alone builds us without it.
+FEATURES := --features opus
 
-build:
-	cargo build --release
+.PHONY: build run test lint differential unit flows e2e config compilers tools soak fuzz fuzz-corpus bench audit prompts schemas clean
 
-run: ## the demo centre on loopback; prints what to dial
-	cargo run --release -- demo
+build: compilers
+	cargo build --release $(FEATURES)
+
+run: compilers ## the demo centre on loopback; prints what to dial
+	cargo run --release $(FEATURES) -- demo
 
 ## --- tests -------------------------------------------------------------------------------------------------
 
 # Unit, sim and end-to-end tests come last, so that the last line counts them.
-test: tools lint config flows differential unit
+test: compilers tools lint config flows differential unit
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	cargo clippy --workspace --all-targets $(FEATURES) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet $(FEATURES)
 
 config:
-	cargo build --quiet
-	cargo run --quiet -- check --config config
+	cargo build --quiet $(FEATURES)
+	cargo run --quiet $(FEATURES) -- check --config config
 
 flows:
-	cargo run --quiet -- flow test --config config
+	cargo run --quiet $(FEATURES) -- flow test --config config
 
 differential: ## our SIP parser beside rsip and rsipstack; outside the workspace, since tokio's features would be unified
 	cargo test --quiet --locked --manifest-path tests/differential/Cargo.toml --target-dir target/differential
 
 unit:
 ifeq ($(HAS_NEXTEST),yes)
-	cargo test --workspace --doc --quiet
-	cargo nextest run --workspace
+	cargo test --workspace --doc --quiet $(FEATURES)
+	cargo nextest run --workspace $(FEATURES)
 else
-	@mkdir -p target; cargo test --workspace 2>&1 | tee target/test.log; \
+	@mkdir -p target; cargo test --workspace $(FEATURES) 2>&1 | tee target/test.log; \
 	awk '/^test result:/ { passed += $$4; failed += $$6 } END { printf "tests: %d passed, %d failed\n", passed, failed }' target/test.log
 endif
 
-e2e: tools ## only the tests against the binary
+e2e: compilers tools ## only the tests against the binary
 ifeq ($(HAS_NEXTEST),yes)
-	cargo nextest run -p cordboard
+	cargo nextest run -p cordboard $(FEATURES)
 else
-	cargo test -p cordboard
+	cargo test -p cordboard $(FEATURES)
 endif
+
+# What the build of libopus calls.
+compilers:
+	@missing=""; \
+	for pair in cmake:cmake cc:gcc c++:g++ make:make; do \
+	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing" >&2; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >&2; \
+	fi
 
 # What the end-to-end tests call and Debian has; apt is not touched when everything is there.
 # promtool comes with prometheus, speech detection and prompts need nothing at test time.
 tools:
 	@missing=""; \
-	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban cmake:cmake cc:gcc kill:procps taskset:util-linux prlimit:util-linux; do \
+	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban kill:procps taskset:util-linux prlimit:util-linux; do \
 	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	if [ -n "$$missing" ]; then \
@@ -91,7 +106,7 @@ fuzz-corpus: ## takes into the corpus what fuzzing has found, and no more than c
 	done
 
 bench: ## figures beside their budgets (DESIGN section 7)
-	cargo bench
+	cargo bench $(FEATURES)
 
 audit: ## licences, bans and sources of all dependencies
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install --locked cargo-deny

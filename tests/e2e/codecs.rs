@@ -47,6 +47,7 @@ fn g722_with_a_g711_agent() {
     talk(&centre, &client, "G722/16000/1", "PCMA");
 }
 
+#[cfg(feature = "opus")]
 #[test]
 fn opus_with_a_g711_agent() {
     let centre = Centre::start();
@@ -54,6 +55,7 @@ fn opus_with_a_g711_agent() {
     talk(&centre, &client, "opus/48000/2", "PCMU");
 }
 
+#[cfg(feature = "opus")]
 #[test]
 fn opus_with_a_g722_agent() {
     let centre = Centre::start();
@@ -61,6 +63,7 @@ fn opus_with_a_g722_agent() {
     talk(&centre, &client, "opus/48000/2", "G722/16000/1");
 }
 
+#[cfg(feature = "opus")]
 #[test]
 fn opus_on_both_sides_and_the_test_tone_in_it() {
     let centre = Centre::start();

@@ -46,6 +46,14 @@ impl Codec {
         }
     }
 
+    /// Whether this binary has it: Opus comes by the feature of its name.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Codec::Pcmu | Codec::Pcma | Codec::G722 => true,
+            Codec::Opus => cfg!(feature = "opus"),
+        }
+    }
+
     /// Which law of G.711 it is, if it is one.
     pub const fn law(self) -> Option<Law> {
         match self {

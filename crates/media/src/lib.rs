@@ -24,6 +24,11 @@ pub mod g711;
 pub mod g722;
 mod inband;
 mod latch;
+#[cfg(feature = "opus")]
+mod libopus;
+#[cfg(not(feature = "opus"))]
+#[path = "no_opus.rs"]
+mod libopus;
 mod loss;
 mod pace;
 mod plane;

@@ -49,7 +49,7 @@ pub fn is_needed(from: Codec, to: Codec) -> bool {
 }
 
 impl Transcoder {
-    /// `None` where libopus gets no memory.
+    /// `None` where there is no Opus, or it gets no memory.
     pub fn new(from: Codec, to: Format) -> Option<Transcoder> {
         let rate = meeting_rate(from, to.codec);
         Some(Transcoder {

@@ -1,23 +1,13 @@
 //! Codecs with their state: payloads to samples and back, at the rate at which both sides of a transcoding meet.
 
-use opus::{Application, Channels};
-
 use crate::api::{Codec, Wishes};
 use crate::g711::{self, Law};
 use crate::g722;
+use crate::libopus;
 use crate::loss::Concealer;
 
 /// Octets of a payload that we make; 60 ms of G.711 and G.722, and more than Opus takes for speech.
 pub const MAX_PAYLOAD: usize = 480;
-/// Most samples that one packet gives: 120 ms of Opus at 16 kHz (RFC 6716 section 2.1.4).
-const MAX_SAMPLES: usize = 1920;
-/// What Opus spends on speech, in bits a second (RFC 6716 section 2.1.1: 16 to 20 for wide-band speech, and its FEC).
-const OPUS_BITRATE: i32 = 24_000;
-/// Half of what Opus could do: the best that speech gains anything from, for half the work.
-const OPUS_COMPLEXITY: i32 = 5;
-/// Loss that FEC is made for, in percent.
-const OPUS_LOSS: i32 = 5;
-
 /// The rate at which two codecs meet, so that nothing is resampled: each can be asked for it. Wide only where both are.
 pub fn meeting_rate(a: Codec, b: Codec) -> u32 {
     match (a, b) {
@@ -37,8 +27,6 @@ fn g722_rate(rate: u32) -> g722::Rate {
 #[derive(Debug)]
 pub struct Decoder {
     state: Decoding,
-    /// Of the samples.
-    rate: u32,
     concealer: Concealer,
 }
 
@@ -46,21 +34,20 @@ pub struct Decoder {
 enum Decoding {
     G711(Law),
     G722(Box<g722::Decoder>),
-    Opus(opus::Decoder),
+    Opus(libopus::Decoder),
 }
 
 impl Decoder {
-    /// A fresh decoder to 8 or 16 kHz; `None` where libopus gets no memory.
+    /// A fresh decoder to 8 or 16 kHz; `None` where there is no Opus, or it gets no memory.
     pub fn new(codec: Codec, rate: u32) -> Option<Decoder> {
         let state = match codec {
             Codec::Pcmu => Decoding::G711(Law::Mu),
             Codec::Pcma => Decoding::G711(Law::A),
             Codec::G722 => Decoding::G722(Box::new(g722::Decoder::new(g722_rate(rate)))),
-            Codec::Opus => Decoding::Opus(opus::Decoder::new(rate, Channels::Mono).ok()?),
+            Codec::Opus => Decoding::Opus(libopus::Decoder::new(rate)?),
         };
         Some(Decoder {
             state,
-            rate,
             concealer: Concealer::new(rate),
         })
     }
@@ -73,41 +60,18 @@ impl Decoder {
                 out.extend(payload.iter().map(|octet| g711::decode(*law, *octet)));
             }
             Decoding::G722(decoder) => decoder.decode(payload, out),
-            Decoding::Opus(decoder) => {
-                return decode_opus(decoder, payload, MAX_SAMPLES, false, out);
-            }
+            Decoding::Opus(decoder) => return decoder.decode(payload, out),
         }
         self.concealer.heard(&mut out[begin..]);
     }
 
     /// Appends `samples` in place of packets that were lost; `next` is the packet after the gap, in which Opus may have left a copy of the one before.
     pub fn conceal(&mut self, samples: usize, next: &[u8], out: &mut Vec<i16>) {
-        let Decoding::Opus(decoder) = &mut self.state else {
-            return self.concealer.conceal(samples, out);
-        };
-        let length = decoder.get_nb_samples(next).unwrap_or(samples).min(samples);
-        let unit = self.rate as usize / 400; // 2.5 ms: whatever else libopus refuses
-        let before = (samples - length) / unit * unit;
-        if before > 0 {
-            decode_opus(decoder, &[], before, false, out);
-        }
-        if length >= unit {
-            decode_opus(decoder, next, length / unit * unit, true, out);
+        match &mut self.state {
+            Decoding::Opus(decoder) => decoder.conceal(samples, next, out),
+            Decoding::G711(_) | Decoding::G722(_) => self.concealer.conceal(samples, out),
         }
     }
-}
-
-fn decode_opus(
-    decoder: &mut opus::Decoder,
-    payload: &[u8],
-    room: usize,
-    from_copy: bool,
-    out: &mut Vec<i16>,
-) {
-    let begin = out.len();
-    out.resize(begin + room, 0);
-    let decoded = decoder.decode(payload, &mut out[begin..], from_copy);
-    out.truncate(begin + decoded.unwrap_or(0).min(room));
 }
 
 /// Samples to payloads.
@@ -120,11 +84,11 @@ pub struct Encoder {
 enum Encoding {
     G711(Law),
     G722(Box<g722::Encoder>, Vec<u8>),
-    Opus(opus::Encoder),
+    Opus(libopus::Encoder),
 }
 
 impl Encoder {
-    /// A fresh encoder of samples at 8 or 16 kHz; `None` where libopus gets no memory.
+    /// A fresh encoder of samples at 8 or 16 kHz; `None` where there is no Opus, or it gets no memory.
     pub fn new(codec: Codec, rate: u32, wishes: Wishes) -> Option<Encoder> {
         let state = match codec {
             Codec::Pcmu => Encoding::G711(Law::Mu),
@@ -133,7 +97,7 @@ impl Encoder {
                 Box::new(g722::Encoder::new(g722_rate(rate))),
                 Vec::with_capacity(MAX_PAYLOAD),
             ),
-            Codec::Opus => Encoding::Opus(opus_encoder(rate, wishes).ok()?),
+            Codec::Opus => Encoding::Opus(libopus::Encoder::new(rate, wishes)?),
         };
         Some(Encoder { state })
     }
@@ -156,21 +120,11 @@ impl Encoder {
             }
             Encoding::Opus(encoder) => {
                 // RFC 6716 section 2.1.9: a payload of one octet or two need not be sent.
-                let length = encoder.encode(samples, payload).ok()?;
+                let length = encoder.encode(samples, payload)?;
                 (length > 2).then_some(length)
             }
         }
     }
-}
-
-fn opus_encoder(rate: u32, wishes: Wishes) -> opus::Result<opus::Encoder> {
-    let mut encoder = opus::Encoder::new(rate, Channels::Mono, Application::Voip)?;
-    encoder.set_bitrate(opus::Bitrate::Bits(OPUS_BITRATE))?;
-    encoder.set_complexity(OPUS_COMPLEXITY)?;
-    encoder.set_inband_fec(wishes.fec)?;
-    encoder.set_packet_loss_perc(if wishes.fec { OPUS_LOSS } else { 0 })?;
-    encoder.set_dtx(wishes.dtx)?;
-    Ok(encoder)
 }
 
 /// Ticks of its clock that a payload lasts (RFC 3551, RFC 7587): one an octet, but for Opus, which says it in its first octet or two
@@ -199,17 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_length_of_an_opus_packet_is_what_libopus_says() {
-        for first in 0..=255u8 {
-            for second in [0x01, 0x02, 0x06] {
-                let packet = [first, second, 0, 0, 0, 0, 0, 0, 0];
-                let says = opus::packet::get_nb_samples(&packet, 48_000);
-                match says {
-                    Ok(samples) => assert_eq!(ticks(Codec::Opus, &packet), samples as u32),
-                    Err(_) => assert!(ticks(Codec::Opus, &packet) <= 5760),
-                }
-            }
-        }
+    fn an_empty_packet_lasts_no_time_and_octets_of_others_last_a_tick_each() {
         assert_eq!(
             (ticks(Codec::Opus, &[]), ticks(Codec::G722, &[0; 160])),
             (0, 160)

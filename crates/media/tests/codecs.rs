@@ -12,7 +12,12 @@ use media::{
     Wishes, tone,
 };
 
-const ALL: [Codec; 4] = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
+/// Those that were built; `make test` builds all.
+fn all() -> impl Iterator<Item = Codec> {
+    [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus]
+        .into_iter()
+        .filter(|codec| codec.is_built())
+}
 const A: StreamId = StreamId(1);
 const B: StreamId = StreamId(2);
 const HERTZ: f64 = 1004.0;
@@ -183,8 +188,8 @@ fn clarity(samples: &[i16]) -> f64 {
 #[test]
 fn a_tone_comes_through_every_pair_of_codecs_with_and_without_loss() {
     let mut table = String::new();
-    for from in ALL {
-        for to in ALL {
+    for from in all() {
+        for to in all() {
             let (from_format, to_format) = (format(from, 20), format(to, 20));
             let mut row = Vec::new();
             for (lost, least) in [(0, 18.0), (100, 14.0), (20, 8.0)] {
@@ -219,6 +224,9 @@ fn packet_times_of_either_side_are_kept() {
         (Codec::G722, Codec::Pcma),
         (Codec::Pcma, Codec::Opus),
     ] {
+        if !to.is_built() {
+            continue;
+        }
         for theirs in [10, 20, 30, 40, 50, 60] {
             for ours in [10, 20, 30, 40, 60] {
                 let (from_format, to_format) = (format(from, theirs), format(to, ours));
@@ -242,7 +250,7 @@ fn packet_times_of_either_side_are_kept() {
 
 #[test]
 fn what_we_play_is_heard_in_every_codec_and_packet_time() {
-    for codec in ALL {
+    for codec in all() {
         for ptime in [10, 20, 30, 40, 60] {
             let format = format(codec, ptime);
             let mut plane = plane(format, format);
@@ -270,6 +278,7 @@ fn what_we_play_is_heard_in_every_codec_and_packet_time() {
     }
 }
 
+#[cfg(feature = "opus")]
 #[test]
 fn late_and_repeated_packets_and_pauses_do_no_harm_to_a_transcoding() {
     let (from, to) = (format(Codec::Pcmu, 20), format(Codec::Opus, 20));

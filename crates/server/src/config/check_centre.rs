@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::check::{Check, is_name};
-use super::compile::{Base, Import, Settings};
+use super::compile::{Base, Import, Settings, media_codec};
 use super::read::CENTRE;
 
 /// Shortest session that we would take: refreshes must have the time to be answered.
@@ -115,6 +115,7 @@ impl Check<'_> {
                 Some("e.g. [\"PCMA\", \"PCMU\"]"),
             );
         }
+        self.codecs_built();
         let ptime = centre.media.ptime.0.as_millis();
         if !(10..=60).contains(&ptime) || !ptime.is_multiple_of(10) {
             self.error(
@@ -203,5 +204,25 @@ impl Check<'_> {
             );
         }
         // The SIP port may lie among them: it is bound first, and a port that is taken is left out.
+    }
+}
+
+impl Check<'_> {
+    /// Codecs named by the operator, not by default, that this binary has not.
+    fn codecs_built(&mut self) {
+        const HINT: &str =
+            "`make build` builds it in; so does `cargo build --features opus`, which needs cmake";
+        let codecs = &self.forms.centre.media.codecs;
+        let absent = codecs
+            .iter()
+            .filter(|codec| !media_codec(**codec).is_built());
+        let (span, absent) = (codecs.span.clone(), absent.count());
+        if absent > 0 && absent == codecs.len() {
+            let message = "this binary was built without Opus: it would speak no codec";
+            self.error(CENTRE, &span, message, Some(HINT));
+        } else if absent > 0 && !span.is_empty() {
+            let message = "this binary was built without Opus: it goes without it";
+            self.warning(CENTRE, &span, message, Some(HINT));
+        }
     }
 }

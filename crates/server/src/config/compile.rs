@@ -178,6 +178,7 @@ pub fn compile(
             .codecs
             .iter()
             .map(|codec| media_codec(*codec))
+            .filter(|codec| codec.is_built())
             .collect(),
         ptime: forms.centre.media.ptime.0,
         default_lang: match forms.centre.locale.language {
@@ -204,7 +205,7 @@ pub fn compile(
     }
 }
 
-fn media_codec(codec: Codec) -> media::Codec {
+pub(super) fn media_codec(codec: Codec) -> media::Codec {
     match codec {
         Codec::Pcmu => media::Codec::Pcmu,
         Codec::Pcma => media::Codec::Pcma,
