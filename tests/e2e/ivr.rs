@@ -272,3 +272,27 @@ queue = "support"
     silent.hang_up();
     still_fine(&centre);
 }
+
+/// Key 2, twice, of a telephone that offers no events: 697 with 1336 Hz (ITU-T Q.23) for 100 ms. Silence would lead to support.
+#[test]
+fn keys_of_a_phone_without_events_are_heard_in_its_sound() {
+    let (centre, client) = centre();
+    let mut caller = Caller::new(&centre);
+    caller.codecs = vec![crate::raw::PCMA];
+    caller.dial("1000");
+    let answer = caller.answered();
+    assert!(
+        !answer.body().contains("telephone-event"),
+        "{}",
+        answer.text
+    );
+    listen(&mut caller, 10);
+    caller.rtp.press_by_sound(697.0, 1336.0, 5);
+    at_step(&client, "menu");
+    listen(&mut caller, 10);
+    caller.rtp.press_by_sound(697.0, 1336.0, 5);
+    let queued = client.wait_event("contact.queued", |_| true);
+    assert_eq!(queued["data"]["queue"], "sales", "{queued}");
+    caller.hang_up();
+    still_fine(&centre);
+}

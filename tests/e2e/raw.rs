@@ -321,6 +321,25 @@ impl Rtp {
         self.timestamp = start.wrapping_add(u32::from(packets) * SAMPLES as u32);
     }
 
+    /// Presses a key as its two tones sound (ITU-T Q.23), for packets at the pace of 20 ms.
+    pub fn press_by_sound(&mut self, low: f64, high: f64, packets: usize) {
+        let mut next = Instant::now();
+        for packet in 0..packets {
+            let samples: Vec<i16> = (packet * SAMPLES..(packet + 1) * SAMPLES)
+                .map(|n| {
+                    let turns = n as f64 / 8000.0 * std::f64::consts::TAU;
+                    ((turns * low).sin() * 7000.0 + (turns * high).sin() * 8000.0) as i16
+                })
+                .collect();
+            let payload = media::tone::encode(self.law(), &samples);
+            let (payload_type, timestamp) = (self.payload_type, self.timestamp);
+            self.send(payload_type, false, timestamp, &payload);
+            self.timestamp = timestamp.wrapping_add(SAMPLES as u32);
+            next += PTIME;
+            self.listen_until(next);
+        }
+    }
+
     /// Takes what has come.
     pub fn listen(&mut self) {
         let mut buffer = [0u8; 2048];
