@@ -289,10 +289,9 @@ fn keys_of_a_phone_without_events_are_heard_in_its_sound() {
     listen(&mut caller, 10);
     caller.rtp.press_by_sound(697.0, 1336.0, 5);
     at_step(&client, "menu");
-    listen(&mut caller, 10);
+    listen(&mut caller, 50);
     caller.rtp.press_by_sound(697.0, 1336.0, 5);
-    let queued = client.wait_event("contact.queued", |_| true);
-    assert_eq!(queued["data"]["queue"], "sales", "{queued}");
+    at_step(&client, "sales");
     caller.hang_up();
     still_fine(&centre);
 }

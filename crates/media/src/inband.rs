@@ -64,6 +64,11 @@ impl Detector {
         pressed
     }
 
+    /// Nothing has come for a while: whatever was held is let go.
+    pub fn pause(&mut self) {
+        *self = Detector::new();
+    }
+
     fn look(&mut self) -> Option<char> {
         let found = key_in(&self.block);
         self.blocks = match found == self.seen {
@@ -181,6 +186,17 @@ mod tests {
         // 40 ms are a key, 15 ms are none (Q.24).
         assert_eq!(heard(&[tone(320), vec![0; 800]].concat()), "5");
         assert_eq!(heard(&[tone(120), vec![0; 800]].concat()), "");
+    }
+
+    #[test]
+    fn a_telephone_that_sends_no_silence_lets_a_key_go_all_the_same() {
+        let key = sound("7");
+        let mut detector = Detector::new();
+        let press = |detector: &mut Detector| detector.hear(key[..PRESS].iter().copied());
+        assert_eq!(press(&mut detector), Some('7'));
+        assert_eq!(press(&mut detector), None, "held");
+        detector.pause();
+        assert_eq!(press(&mut detector), Some('7'));
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::sender::{Relayed, Sender};
 use crate::transcode::{self, Fit, Transcoder};
 use crate::voice::{self, Encoder, MAX_PAYLOAD};
 
+/// Without a packet for so long a key heard in sound is no longer pressed: some telephones send no silence. Longer than what networks lose at once.
+const LET_GO: Duration = Duration::from_millis(100);
 /// The payload type of comfort noise at 8000 Hz (RFC 3551 section 6), which some send without having agreed on it.
 const COMFORT_NOISE: u8 = 13;
 /// Octets of the longest packet that we make.
@@ -299,6 +301,13 @@ impl Stream {
         self.reception
             .count(now, header.ssrc, header.sequence, timestamp);
         self.packets_in += 1;
+        if let Some(ear) = self
+            .ear
+            .as_mut()
+            .filter(|_| now.since(self.heard) >= LET_GO)
+        {
+            ear.pause();
+        }
         self.heard = now;
         self.quiet = is_noise;
         Ok(Accepted {
