@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -35,6 +36,7 @@ impl Page {
             .arg("about:blank")
             .env("HOME", profile.path())
             .env("LANGUAGE", "en")
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -241,7 +243,9 @@ fn base64(text: &str) -> Vec<u8> {
 
 impl Drop for Page {
     fn drop(&mut self) {
-        let _ = self.browser.kill();
+        // Debian's command is a shell script that waits for the browser: both are one group, as are the browser's helpers.
+        let group = format!("-{}", self.browser.id());
+        let _ = Command::new("kill").args(["-9", "--", &group]).status();
         let _ = self.browser.wait();
     }
 }
