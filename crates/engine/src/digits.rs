@@ -1,7 +1,7 @@
 //! Keys in a conversation: into flows, on to the other side, and from the desk.
 //!
-//! To a far end they go in RTP (RFC 4733) where it has agreed to that, else by INFO where it takes those; nobody has to say which. Keys are
-//! heard, and never dialled: no key of a caller makes a leg.
+//! To a far end they go one way only, or it would hear each twice: in RTP (RFC 4733) where it has agreed to that, else by INFO where it takes
+//! those, else as tones; nobody has to say which. Keys are heard, and never dialled: no key of a caller makes a leg.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sip::LegId;
 use sip::info::Key;
 
 use crate::Engine;
-use crate::api::{Count, Output, Refusal};
+use crate::api::Refusal;
 use crate::contact::Stage;
 use crate::legs::stream;
 
@@ -22,10 +22,11 @@ const DIGITS_MAX: usize = 32;
 const PRESSED: Duration = Duration::from_millis(160);
 
 impl Engine {
-    /// A key in RTP. The media plane passes it on where the other side has keys in RTP as well.
+    /// A key in RTP. As an event it is relayed where the other side has events as well; as a tone it is in the sound that the other side hears.
     pub(crate) fn digit_in_rtp(&mut self, now: Time, leg: LegId, digit: char) {
         self.digit(now, leg, digit);
         if let Some(partner) = self.partner(leg)
+            && self.has_events(leg)
             && !self.has_events(partner)
         {
             let duration = PRESSED;
@@ -66,36 +67,24 @@ impl Engine {
             .chars()
             .map(|digit| Key { digit, duration })
             .collect();
-        if self.send_keys(now, far, &keys) {
-            Ok(())
-        } else {
-            Err(Refusal::Conflict(
-                "the far end takes keys neither in RTP (RFC 4733) nor by INFO".into(),
-            ))
-        }
+        self.send_keys(now, far, &keys);
+        Ok(())
     }
 
-    /// Sends keys to a far end the way it takes them; false when there is none.
-    fn send_keys(&mut self, now: Time, far: LegId, keys: &[Key]) -> bool {
-        if self.has_events(far) {
-            let digits: String = keys.iter().map(|key| key.digit).collect();
-            self.media(
-                far,
-                media::Command::SendDtmf {
-                    stream: stream(far),
-                    digits: Arc::from(digits),
-                },
-            );
-            return true;
-        }
-        if self.sip.takes_info(far) {
+    /// Sends keys to a far end the way it takes them; its stream makes tones where it has no events.
+    fn send_keys(&mut self, now: Time, far: LegId, keys: &[Key]) {
+        if !self.has_events(far) && self.sip.takes_info(far) {
             let pressed = keys.to_vec();
-            self.tell_sip(now, sip::Command::Digits { leg: far, pressed });
-            return true;
+            return self.tell_sip(now, sip::Command::Digits { leg: far, pressed });
         }
-        self.journal
-            .put(Output::Count(Count::SipRefused { what: "digit_lost" }));
-        false
+        let digits: String = keys.iter().map(|key| key.digit).collect();
+        self.media(
+            far,
+            media::Command::SendDtmf {
+                stream: stream(far),
+                digits: Arc::from(digits),
+            },
+        );
     }
 
     fn has_events(&self, leg: LegId) -> bool {

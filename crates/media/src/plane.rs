@@ -498,29 +498,8 @@ impl Plane {
                 stop_play(&mut self.streams, place);
             }
             self.events.push_back(Event::Dtmf { stream: id, digit });
-            self.pass_on(now, place, digit);
         }
         self.revive(now, place);
-    }
-
-    /// A key of a bridged far end that has events, for one that has none.
-    fn pass_on(&mut self, now: Time, place: u32, digit: char) {
-        let has_events = |stream: &Stream| {
-            let talk = stream.talk.as_ref();
-            talk.is_some_and(|talk| talk.format.telephone_event.is_some())
-        };
-        let own = self.streams[place as usize]
-            .as_ref()
-            .is_some_and(has_events);
-        let Some(target) = self.route(place).filter(|target| own && *target != place) else {
-            return;
-        };
-        if let Some(peer) = self.streams[target as usize].as_ref()
-            && !has_events(peer)
-        {
-            let (id, mut digits) = (peer.id, [0; 4]);
-            self.press(now, id, digit.encode_utf8(&mut digits));
-        }
     }
 
     /// Something has come: the media time-out begins anew where it was over or suspended.

@@ -630,7 +630,7 @@ fn an_echo_returns_audio_and_keys_under_our_header() {
 }
 
 #[test]
-fn keys_are_relayed_with_the_other_sides_payload_type_or_as_tones() {
+fn keys_are_relayed_with_the_other_sides_payload_type_and_made_as_tones_where_it_has_none() {
     let mut world = World::ready(Codec::Pcmu, Codec::Pcmu);
     world.update(
         B,
@@ -663,6 +663,10 @@ fn keys_are_relayed_with_the_other_sides_payload_type_or_as_tones() {
     );
     world.hear(A, 0, 5, &[1; 160]);
     world.key(A, 6, 960, 4);
+    world.command(Command::SendDtmf {
+        stream: B,
+        digits: "4".into(),
+    });
     world.hear(A, 0, 7, &[1; 160]);
     world.run(ms(185));
     world.hear(A, 0, 17, &[1; 160]);
