@@ -154,6 +154,9 @@ pub enum Source {
     Music { name: Arc<str> },
     /// The other stream's packets, headers rewritten; transcoded only where the codecs differ. Set on both sides by [`Command::Bridge`].
     Bridge { peer: StreamId },
+    /// What these streams of the same plane say, together: one row of the matrix of who hears whom. They need not hear this one, and go on with
+    /// whatever they hear themselves. Pre-empts prompts, as a bridge does.
+    Mix { of: Arc<[StreamId]> },
 }
 
 /// What the engine asks of a plane. Commands to a stream that is gone are ignored.

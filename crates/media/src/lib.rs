@@ -15,7 +15,7 @@
 //! assert_eq!(plane.counters().rejected.unready, 1);
 //! ```
 //!
-//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: jitter buffer, mixing, recording.
+//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: jitter buffer, recording.
 
 pub mod api;
 mod control;
@@ -30,6 +30,7 @@ mod libopus;
 #[path = "no_opus.rs"]
 mod libopus;
 mod loss;
+mod mixer;
 mod pace;
 mod plane;
 mod playlist;

@@ -13,6 +13,7 @@ use crate::api::{
 use crate::dtmf::MAX_KEYS;
 use crate::inband;
 use crate::latch::Latch;
+use crate::mixer::{Ears, MAX_SAMPLES};
 use crate::pace::{Tick, Wheel};
 use crate::playlist::{Clip, Playlist};
 use crate::port_map::PortMap;
@@ -104,6 +105,13 @@ impl Plane {
         self.streams[place as usize].as_ref().map(Stream::stats)
     }
 
+    /// How loud a stream that is heard in a mix has been of late, in dBov.
+    pub fn level(&self, stream: StreamId) -> Option<f32> {
+        let place = *self.places.get(&stream)?;
+        let voice = self.streams[place as usize].as_ref()?.voice.as_ref()?;
+        Some(voice.level())
+    }
+
     /// Carries a command out. Packets that it causes leave at the next [`Plane::handle_timeout`], at most 5 ms later.
     pub fn handle(&mut self, now: Time, command: Command) {
         match command {
@@ -165,6 +173,7 @@ impl Plane {
             }
         };
         self.counters.packets_in += 1;
+        stream.overhear(now, &accepted, packet);
         self.notice(now, place, &accepted);
         if let Some(target) = self.route(place) {
             let mut counted = |port, to, packet: &[u8]| {
@@ -357,13 +366,59 @@ impl Plane {
                 Some(place) => Feed::Bridge { peer: *peer, place },
                 None => Feed::Silence,
             },
+            Source::Mix { of } => self.ears(of),
         };
-        if let Some((place, stream)) = self.at(id) {
-            stream.feed = feed;
-            if stream.play.is_none() {
-                stream.sender.cut();
+        let Some(place) = self.place(id) else { return };
+        if matches!(feed, Feed::Mix(_)) {
+            self.join_in(now, place);
+        }
+        self.put_feed(place, feed);
+        if let Some(stream) = self.streams[place as usize].as_mut()
+            && stream.play.is_none()
+        {
+            stream.sender.cut();
+        }
+        self.arm(now, place);
+    }
+
+    /// Those of these streams that there are.
+    fn ears(&mut self, of: &[StreamId]) -> Feed {
+        let voices = of.iter().filter_map(|id| Some((*id, self.place(*id)?)));
+        Feed::Mix(Box::new(Ears::new(voices.collect())))
+    }
+
+    /// A stream comes into a conversation: prompts give way, and a phone that died in the queue is found out again now that somebody listens.
+    fn join_in(&mut self, now: Time, place: u32) {
+        if let Some(stream) = self.streams[place as usize].as_mut() {
+            stream.play = None;
+            stream.heard = now;
+            stream.starved = false;
+        }
+        self.watch_over(place);
+    }
+
+    /// Gives a stream something else to send. Those whom it hears in a mix are decoded, and no longer than somebody hears them.
+    fn put_feed(&mut self, place: u32, feed: Feed) {
+        if let Feed::Mix(ears) = &feed {
+            self.count_hearer(ears, 1);
+        }
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
+        if let Feed::Mix(ears) = std::mem::replace(&mut stream.feed, feed) {
+            self.count_hearer(&ears, -1);
+        }
+    }
+
+    fn count_hearer(&mut self, ears: &Ears, more: i32) {
+        for (id, place) in &ears.voices {
+            let stream = self.streams[*place as usize].as_mut();
+            if let Some(stream) = stream.filter(|stream| stream.id == *id) {
+                stream.hearers = stream.hearers.saturating_add_signed(more);
+                if stream.hearers == 0 {
+                    stream.voice = None;
+                }
             }
-            self.arm(now, place);
         }
     }
 
@@ -383,15 +438,11 @@ impl Plane {
             return;
         };
         for (own, peer, place) in [(place_a, b, place_b), (place_b, a, place_a)] {
+            self.put_feed(own, Feed::Bridge { peer, place });
             if let Some(stream) = self.streams[own as usize].as_mut() {
-                stream.feed = Feed::Bridge { peer, place };
-                stream.play = None;
                 stream.sender.cut();
-                // A phone that died in the queue is found out again now that somebody listens.
-                stream.heard = now;
-                stream.starved = false;
             }
-            self.watch_over(own);
+            self.join_in(now, own);
         }
     }
 
@@ -434,6 +485,7 @@ impl Plane {
 
     fn close(&mut self, now: Time, id: StreamId) {
         let Some(place) = self.place(id) else { return };
+        self.put_feed(place, Feed::Silence);
         let Some(mut stream) = self.streams[place as usize].take() else {
             return;
         };
@@ -526,7 +578,7 @@ impl Plane {
                 let mutual = matches!(&other.feed, Feed::Bridge { peer, .. } if *peer == stream.id);
                 (other.id == *peer && mutual).then_some(*place)
             }
-            Feed::Silence | Feed::Endless(_) => None,
+            Feed::Silence | Feed::Endless(_) | Feed::Mix(_) => None,
         }
     }
 
@@ -542,49 +594,91 @@ impl Plane {
     }
 
     fn pace(&mut self, place: u32, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
-        let Some(stream) = self.streams[place as usize].as_mut() else {
+        let Some(stream) = self.streams[place as usize].as_ref() else {
             return;
         };
         let Some(mut due) = stream.due.filter(|due| *due <= tick) else {
             return;
         }; // a stale entry
         let ticks = stream.talk.as_ref().map_or(1, Talk::ticks);
-        let mut counted = |port, to, packet: &[u8]| {
-            self.counters.packets_out += 1;
-            send(port, to, packet);
-        };
         for _ in 0..CATCH_UP {
-            let ended = match stream.emit(due, &mut counted) {
-                Emitted::Nothing => {
-                    stream.due = None;
-                    return;
-                }
-                Emitted::Ended(play) => {
-                    stream.due = None;
-                    self.events.push_back(Event::Played {
-                        stream: stream.id,
-                        play,
-                    });
-                    return;
-                }
-                Emitted::Ongoing(ended) => ended,
-            };
-            if let Some(play) = ended {
-                self.events.push_back(Event::Played {
-                    stream: stream.id,
-                    play,
-                });
+            if !self.send_next(place, due, send) {
+                return;
             }
             due = due.after(ticks);
             if due > tick {
                 break;
             }
         }
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
         if due <= tick {
             stream.sender.cut();
             due = due.next_in_phase(tick, ticks);
         }
         stream.due = Some(self.wheel.insert(due, place));
+    }
+
+    /// Sends the packet of a stream that is due. False: it had none, and leaves the wheel.
+    fn send_next(
+        &mut self,
+        place: u32,
+        due: Tick,
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) -> bool {
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return false;
+        };
+        let id = stream.id;
+        let mut counted = |port, to, packet: &[u8]| {
+            self.counters.packets_out += 1;
+            send(port, to, packet);
+        };
+        let (goes_on, mixed, ended) = match stream.emit(due, &mut counted) {
+            Emitted::Nothing => (false, false, None),
+            Emitted::Ended(play) => (false, false, Some(play)),
+            Emitted::Ongoing(ended) => (true, false, ended),
+            Emitted::Mix(ended) => (true, true, ended),
+        };
+        if !goes_on {
+            stream.due = None;
+        }
+        if mixed {
+            self.send_mix(place, due, send);
+        }
+        if let Some(play) = ended {
+            self.events.push_back(Event::Played { stream: id, play });
+        }
+        goes_on
+    }
+
+    /// Sends what a stream hears of the others.
+    fn send_mix(&mut self, place: u32, due: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        let Some(stream) = self.streams[place as usize].as_mut() else {
+            return;
+        };
+        let mut samples = [0; MAX_SAMPLES];
+        let Some(samples) = samples.get_mut(..stream.packet_samples()) else {
+            return;
+        };
+        let mut feed = std::mem::replace(&mut stream.feed, Feed::Silence);
+        if let Feed::Mix(ears) = &mut feed {
+            let streams = &self.streams;
+            let voice = |(id, place): &(StreamId, u32)| {
+                let stream = streams.get(*place as usize)?.as_ref()?;
+                stream.voice.as_deref().filter(|_| stream.id == *id)
+            };
+            ears.mix(voice, due.time(), samples);
+        }
+        if let Some(stream) = self.streams[place as usize].as_mut() {
+            stream.feed = feed;
+            let counters = &mut self.counters;
+            stream.send_samples(due, samples, &mut |port, to, packet: &[u8]| {
+                counters.packets_out += 1;
+                send(port, to, packet);
+            });
+        }
     }
 
     /// Watches for silence where there should be packets.

@@ -12,6 +12,7 @@ use crate::dtmf::{self, Detector, Keypad, PacketTime};
 use crate::g711::{self, Law};
 use crate::inband;
 use crate::latch::Latch;
+use crate::mixer::{Ears, Voice};
 use crate::pace::{TICK, TICK_SAMPLES, Tick};
 use crate::playlist::{Clip, Playlist};
 use crate::quality::{self, Impairments};
@@ -49,6 +50,9 @@ pub struct Stream {
     transcoder: Option<Box<Transcoder>>,
     /// For what we play, where our codec is not G.711.
     encoder: Option<Box<Encoder>>,
+    /// How many hear this one in a mix, and what they hear.
+    pub hearers: u32,
+    pub voice: Option<Box<Voice>>,
     packets_in: u64,
     packets_out: u64,
     /// Of payload.
@@ -84,6 +88,8 @@ pub enum Feed {
         peer: StreamId,
         place: u32,
     },
+    /// Others, mixed.
+    Mix(Box<Ears>),
 }
 
 #[derive(Debug)]
@@ -126,6 +132,8 @@ pub enum Emitted {
     Ongoing(Option<PlayId>),
     /// The play has come to its end and nothing follows it.
     Ended(PlayId),
+    /// It hears a mix: [`Stream::send_samples`] sends that. The play that has come to its end, if one has.
+    Mix(Option<PlayId>),
 }
 
 impl Direction {
@@ -185,6 +193,8 @@ impl Stream {
             control: Control::new(),
             transcoder: None,
             encoder: None,
+            hearers: 0,
+            voice: None,
             packets_in: 0,
             packets_out: 0,
             octets_out: 0,
@@ -262,7 +272,7 @@ impl Stream {
             && (self.play.is_some()
                 || self.keypad.is_busy()
                 || self.tones.is_some()
-                || matches!(self.feed, Feed::Endless(_)))
+                || matches!(self.feed, Feed::Endless(_) | Feed::Mix(_)))
     }
 
     /// Checks a packet and counts it. `former` is the peer of the port's previous stream.
@@ -328,6 +338,24 @@ impl Stream {
             first: self.packets_in == 1,
             header,
         })
+    }
+
+    /// Decodes an accepted packet for those who hear it in a mix. A far end that may not speak is not heard, whatever it sends.
+    pub fn overhear(&mut self, now: Time, accepted: &Accepted, packet: &[u8]) {
+        let receives = |talk: &Talk| talk.direction.receives();
+        let audible =
+            matches!(accepted.what, Relayed::Audio(_)) && self.talk.as_ref().is_some_and(receives);
+        if self.hearers == 0 || !audible {
+            return;
+        }
+        let serves = |voice: &Voice| voice.is_of(accepted.codec);
+        if !self.voice.as_deref().is_some_and(serves) {
+            self.voice = Voice::new(accepted.codec).map(Box::new);
+        }
+        if let Some(voice) = &mut self.voice {
+            let payload = &packet[accepted.header.payload.clone()];
+            voice.take(now, &accepted.header, payload);
+        }
     }
 
     /// Takes in a report that came on the port of RTCP, or on that of RTP where both share it.
@@ -532,6 +560,7 @@ impl Stream {
                 self.send_audio(tick, &mut packet[..HEADER + samples], send);
                 Emitted::Ongoing(ended)
             }
+            (Feed::Mix(_), ended) => Emitted::Mix(ended),
             (Feed::Silence | Feed::Echo | Feed::Bridge { .. }, Some(ended)) => {
                 Emitted::Ended(ended)
             }
@@ -570,14 +599,53 @@ impl Stream {
         for (sample, octet) in samples.iter_mut().zip(&*audio) {
             *sample = g711::decode(Law::A, *octet);
         }
+        let mut payload = [0; MAX_PAYLOAD];
+        let length = self.encode_samples(format, &samples[..audio.len()], &mut payload)?;
+        audio.get_mut(..length)?.copy_from_slice(&payload[..length]);
+        Some(length)
+    }
+
+    /// Samples at 8 kHz to our codec; the length, unless nothing is to be sent.
+    fn encode_samples(
+        &mut self,
+        format: Format,
+        samples: &[i16],
+        payload: &mut [u8; MAX_PAYLOAD],
+    ) -> Option<usize> {
         if self.encoder.is_none() {
             self.encoder = Encoder::new(format.codec, g711::RATE, format.wishes).map(Box::new);
         }
+        self.encoder.as_mut()?.encode(samples, payload)
+    }
+
+    /// Samples at 8 kHz that a packet of ours holds.
+    pub fn packet_samples(&self) -> usize {
+        let ticks = self.talk.as_ref().map_or(0, Talk::ticks);
+        (ticks * TICK_SAMPLES) as usize
+    }
+
+    /// Sends a packet of these samples at 8 kHz.
+    pub fn send_samples(
+        &mut self,
+        tick: Tick,
+        samples: &[i16],
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
+        let Some(talk) = &self.talk else { return };
+        let (format, ticks) = (talk.format, talk.clock_ticks());
+        let Some(target) = talk.target() else {
+            return self.sender.cut();
+        };
         let mut payload = [0; MAX_PAYLOAD];
-        let encoder = self.encoder.as_mut()?;
-        let length = encoder.encode(&samples[..audio.len()], &mut payload)?;
-        audio.get_mut(..length)?.copy_from_slice(&payload[..length]);
-        Some(length)
+        let Some(length) = self.encode_samples(format, samples, &mut payload) else {
+            return self.sender.pass(ticks);
+        };
+        let mut packet = [0; MAX_PACKET];
+        let header = self.sender.paced(tick.time(), format.payload_type, ticks);
+        packet[..HEADER].copy_from_slice(&header.octets());
+        packet[HEADER..HEADER + length].copy_from_slice(&payload[..length]);
+        self.count_out(length);
+        send(self.port, target, &packet[..HEADER + length]);
     }
 
     fn emit_key(&mut self, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {

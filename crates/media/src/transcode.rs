@@ -19,6 +19,12 @@ pub struct Transcoder {
     encoder: Encoder,
     /// Decoded and not yet sent.
     waiting: Vec<i16>,
+    continuity: Continuity,
+}
+
+/// Where the last packet of a sender that is decoded ended.
+#[derive(Debug, Default)]
+pub struct Continuity {
     last: Option<Last>,
 }
 
@@ -59,7 +65,7 @@ impl Transcoder {
             decoder: Decoder::new(from, rate)?,
             encoder: Encoder::new(to.codec, rate, to.wishes)?,
             waiting: Vec::with_capacity(WAITING_MS * rate as usize / 1000),
-            last: None,
+            continuity: Continuity::default(),
         })
     }
 
@@ -70,7 +76,7 @@ impl Transcoder {
 
     /// Takes a packet in.
     pub fn take(&mut self, header: &Header, payload: &[u8]) -> Fit {
-        let (fit, missing) = self.fit(header);
+        let (fit, missing) = self.continuity.follow(self.from, header, payload);
         match fit {
             Fit::Late => return Fit::Late,
             Fit::Begins => self.waiting.clear(),
@@ -84,33 +90,7 @@ impl Transcoder {
         let most = WAITING_MS * self.rate as usize / 1000;
         let surplus = self.waiting.len().saturating_sub(most);
         self.waiting.drain(..surplus);
-        self.last = Some(Last {
-            ssrc: header.ssrc,
-            sequence: header.sequence,
-            timestamp: header.timestamp,
-            ticks: voice::ticks(self.from, payload),
-        });
         fit
-    }
-
-    /// How it fits, and ticks that are missing before it.
-    fn fit(&self, header: &Header) -> (Fit, u32) {
-        let Some(last) = self.last.filter(|last| last.ssrc == header.ssrc) else {
-            return (Fit::Begins, 0);
-        };
-        let step = header.sequence.wrapping_sub(last.sequence) as i16;
-        if (-crate::reception::MAX_MISORDER..=0).contains(&step) {
-            return (Fit::Late, 0);
-        }
-        let expected = last.timestamp.wrapping_add(last.ticks);
-        let missing = header.timestamp.wrapping_sub(expected) as i32;
-        let longest = (CONCEAL_MS * self.from.clock_rate() / 1000) as i32;
-        match missing {
-            0 => (Fit::Continues, 0),
-            // Time without a packet is a loss only if a packet is missing; otherwise the sender was silent (DTX).
-            1.. if missing <= longest && step > 1 => (Fit::Continues, missing as u32),
-            _ => (Fit::Begins, 0),
-        }
     }
 
     fn samples(&self, ticks: u32) -> usize {
@@ -128,5 +108,40 @@ impl Transcoder {
         let length = self.encoder.encode(packet, payload);
         self.waiting.drain(..samples);
         Some(length)
+    }
+}
+
+impl Continuity {
+    /// How a packet of this codec fits, and ticks that are missing before it. The next one is measured by it, unless it is late.
+    pub fn follow(&mut self, codec: Codec, header: &Header, payload: &[u8]) -> (Fit, u32) {
+        let (fit, missing) = self.fit(codec, header);
+        if fit != Fit::Late {
+            self.last = Some(Last {
+                ssrc: header.ssrc,
+                sequence: header.sequence,
+                timestamp: header.timestamp,
+                ticks: voice::ticks(codec, payload),
+            });
+        }
+        (fit, missing)
+    }
+
+    fn fit(&self, codec: Codec, header: &Header) -> (Fit, u32) {
+        let Some(last) = self.last.filter(|last| last.ssrc == header.ssrc) else {
+            return (Fit::Begins, 0);
+        };
+        let step = header.sequence.wrapping_sub(last.sequence) as i16;
+        if (-crate::reception::MAX_MISORDER..=0).contains(&step) {
+            return (Fit::Late, 0);
+        }
+        let expected = last.timestamp.wrapping_add(last.ticks);
+        let missing = header.timestamp.wrapping_sub(expected) as i32;
+        let longest = (CONCEAL_MS * codec.clock_rate() / 1000) as i32;
+        match missing {
+            0 => (Fit::Continues, 0),
+            // Time without a packet is a loss only if a packet is missing; otherwise the sender was silent (DTX).
+            1.. if missing <= longest && step > 1 => (Fit::Continues, missing as u32),
+            _ => (Fit::Begins, 0),
+        }
     }
 }
