@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clock::Time;
+use media::speech::Spoken;
 use sip::LegId;
 
 use crate::Engine;
@@ -25,18 +26,67 @@ fn item(prompt: ivr::Prompt) -> media::Item {
             lang: lang_in_media(lang),
             name,
         },
-        ivr::Prompt::Number { lang, value } => media::Item::Number {
-            lang: lang_in_media(lang),
-            value,
-        },
-        ivr::Prompt::Digits { lang, digits } => media::Item::Digits {
-            lang: lang_in_media(lang),
-            digits: digits.into(),
-        },
+        ivr::Prompt::Spoken { lang, what } => spoken(lang_in_media(lang), what),
         ivr::Prompt::Silence { ms } => {
             media::Item::Silence(std::time::Duration::from_millis(ms.into()))
         }
     }
+}
+
+/// What is said by grammar: the flow has read it, media has the words.
+fn spoken(lang: media::Lang, what: ivr::Spoken) -> media::Item {
+    let what = match what {
+        ivr::Spoken::Number(value) => return media::Item::Number { lang, value },
+        ivr::Spoken::Digits(digits) => {
+            return media::Item::Digits {
+                lang,
+                digits: digits.into(),
+            };
+        }
+        ivr::Spoken::Decimal {
+            negative,
+            whole,
+            decimals,
+        } => Spoken::Decimal {
+            negative,
+            whole,
+            decimals: decimals.into(),
+        },
+        ivr::Spoken::Count(value) => Spoken::Count(value),
+        ivr::Spoken::Ordinal(value) => Spoken::Ordinal(value),
+        ivr::Spoken::Agent(number) => Spoken::Agent(number.into()),
+        ivr::Spoken::Date {
+            year,
+            month,
+            day,
+            weekday,
+        } => Spoken::Date(media::speech::Date {
+            year,
+            month,
+            day,
+            weekday,
+        }),
+        ivr::Spoken::Time { hour, minute } => Spoken::Time { hour, minute },
+        ivr::Spoken::Duration { seconds } => {
+            Spoken::Duration(std::time::Duration::from_secs(seconds))
+        }
+        ivr::Spoken::Money {
+            negative,
+            units,
+            hundredths,
+            currency,
+        } => Spoken::Money {
+            negative,
+            units,
+            hundredths,
+            currency: match currency {
+                ivr::Currency::Cny => media::speech::Currency::Cny,
+                ivr::Currency::Usd => media::speech::Currency::Usd,
+                ivr::Currency::Eur => media::speech::Currency::Eur,
+            },
+        },
+    };
+    media::Item::Spoken { lang, what }
 }
 
 /// What a flow may read of the customer: the best of those on the number.

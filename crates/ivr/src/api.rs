@@ -83,17 +83,61 @@ pub enum Prompt {
         lang: Lang,
         name: Arc<str>,
     },
-    Number {
+    /// What each language says by a grammar of its own.
+    Spoken {
         lang: Lang,
-        value: u64,
-    },
-    Digits {
-        lang: Lang,
-        digits: String,
+        what: Spoken,
     },
     Silence {
         ms: u32,
     },
+}
+
+/// A number, a date, a sum of money and the like, read and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spoken {
+    Number(u64),
+    /// `-12.5`, with the digits after the point as they are to be said.
+    Decimal {
+        negative: bool,
+        whole: u64,
+        decimals: String,
+    },
+    /// One by one.
+    Digits(String),
+    /// A number of things, before a measure word.
+    Count(u64),
+    Ordinal(u64),
+    /// "Agent number 1001".
+    Agent(String),
+    Date {
+        year: Option<u16>,
+        month: u8,
+        day: u8,
+        /// 1 (Monday) to 7, where it is to be said.
+        weekday: Option<u8>,
+    },
+    Time {
+        hour: u8,
+        minute: u8,
+    },
+    Duration {
+        seconds: u64,
+    },
+    Money {
+        negative: bool,
+        units: u64,
+        hundredths: u8,
+        currency: Currency,
+    },
+}
+
+/// Currencies that can be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Currency {
+    Cny,
+    Usd,
+    Eur,
 }
 
 /// What a session wants.

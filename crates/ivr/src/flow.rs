@@ -12,6 +12,7 @@ use minijinja::value::Value as Jinja;
 use crate::api::Lang;
 use crate::expr::{Expr, Text};
 use crate::hours::Calendar;
+use crate::spoken::Kind;
 
 /// Index of a state in its flow.
 pub(crate) type StateId = usize;
@@ -53,6 +54,26 @@ impl Flow {
     /// Names of its states in the file's order.
     pub fn states(&self) -> impl Iterator<Item = &str> {
         self.states.iter().map(|state| &*state.name)
+    }
+
+    /// Folders of prompts that numbers, dates and the like in it are said with, each once.
+    pub fn grammar_folders(&self) -> BTreeSet<&'static str> {
+        let defaults = &self.defaults;
+        let always = [
+            &defaults.asking.no_input,
+            &defaults.asking.wrong_key,
+            &defaults.goodbye,
+            &defaults.error,
+        ];
+        let states = self.states.iter().flat_map(|state| state.verb.says());
+        (always.into_iter().flatten().chain(states))
+            .filter_map(|say| match say {
+                Say::Spoken { kind, .. } => Some(kind.folders()),
+                Say::File { .. } | Say::Silence { .. } => None,
+            })
+            .flatten()
+            .copied()
+            .collect()
     }
 
     /// Names of the flows that it calls.
@@ -183,6 +204,23 @@ impl Verb {
             Verb::Return { .. } => "return",
             Verb::Hangup { .. } => "hangup",
         }
+    }
+
+    /// All that it may say.
+    fn says(&self) -> Vec<&Say> {
+        let said = match self {
+            Verb::Say { speech, .. } => Some(speech),
+            Verb::Hangup { speech } => speech.as_ref(),
+            _ => self.asking().map(|(speech, _)| speech),
+        };
+        let asked_again = self
+            .asking()
+            .into_iter()
+            .flat_map(|(_, asking)| asking.no_input.iter().chain(&asking.wrong_key));
+        said.into_iter()
+            .flat_map(|speech| &speech.items)
+            .chain(asked_again)
+            .collect()
     }
 
     /// What the state listens for, when it listens.
@@ -396,8 +434,10 @@ pub(crate) enum Say {
         name: Arc<str>,
         lang: Option<Lang>,
     },
-    Number(Arc<Text>),
-    Digits(Arc<Text>),
+    Spoken {
+        kind: Kind,
+        text: Arc<Text>,
+    },
     Silence {
         ms: u32,
     },

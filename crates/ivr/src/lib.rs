@@ -15,9 +15,13 @@ mod load;
 mod parse;
 mod read;
 mod session;
+mod spoken;
 pub mod testing;
 
-pub use api::{Diagnostic, Exit, Facts, Input, Lang, Output, PlayToken, Prompt, Severity, Value};
+pub use api::{
+    Currency, Diagnostic, Exit, Facts, Input, Lang, Output, PlayToken, Prompt, Severity, Spoken,
+    Value,
+};
 pub use flow::Flow;
 pub use load::{Flows, Surroundings};
 pub use session::Session;

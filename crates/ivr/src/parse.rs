@@ -15,11 +15,12 @@ use minijinja::value::Value as Jinja;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::api::Lang;
+use crate::api::{Currency, Lang};
 use crate::expr::{self, Expr, Fault, Text};
 use crate::flow::{Asking, Command, Defaults, Flow, Say, State, StateId, Transfers, Verb};
 use crate::load::Surroundings;
 use crate::read::{self, Sink, Table, suggest};
+use crate::spoken::{self, Kind};
 
 /// Most states of one flow; a larger one should be several.
 const MAX_STATES: usize = 1_000;
@@ -464,12 +465,16 @@ impl<'a> Parser<'a> {
         let mut table = self.sink.table(key, value)?;
         let file = table.take("prompt");
         let lang = table.take("lang");
-        let number = table.take("number");
-        let digits = table.take("digits");
         let silence = table.take("silence");
+        let spoken: Vec<_> = Kind::ALL
+            .into_iter()
+            .filter_map(|kind| Some((kind, table.take(kind.key())?)))
+            .collect();
+        let weekday = table.take("weekday");
+        let currency = table.take("currency");
         table.finish(self.sink, "a prompt");
-        match (file, number, digits, silence) {
-            (Some(file), None, None, None) => {
+        match (file, spoken.as_slice(), silence) {
+            (Some(file), [], None) => {
                 let name = self.sink.string("prompt", file)?;
                 let lang =
                     lang.and_then(|value| self.language(self.sink.string("lang", value)?, value));
@@ -479,25 +484,80 @@ impl<'a> Parser<'a> {
                     lang,
                 })
             }
-            (None, Some(number), None, None) => {
-                Some(Say::Number(self.text("number", number)?.into()))
+            (None, [(kind, text)], None) => {
+                let kind = self.refined(*kind, weekday, currency, value);
+                self.spoken(kind, text)
             }
-            (None, None, Some(digits), None) => {
-                Some(Say::Digits(self.text("digits", digits)?.into()))
-            }
-            (None, None, None, Some(silence)) => {
+            (None, [], Some(silence)) => {
                 let duration = self.sink.duration("silence", silence)?.min(MAX_SILENCE);
                 Some(Say::Silence {
                     ms: duration.as_millis() as u32,
                 })
             }
             _ => {
-                let hint = Some("write one of `prompt`, `number`, `digits`, `silence`".to_owned());
+                let keys = Kind::ALL.map(|kind| format!("`{}`", kind.key())).join(", ");
+                let hint = Some(format!("write one of `prompt`, {keys}, `silence`"));
                 self.sink
                     .error_with(value.span(), "a prompt says exactly one thing", hint);
                 None
             }
         }
+    }
+
+    /// The kind with what stands beside it: a date may leave the day of the week out, a sum of money names its currency.
+    fn refined(
+        &self,
+        kind: Kind,
+        weekday: Option<&Spanned<DeValue<'_>>>,
+        currency: Option<&Spanned<DeValue<'_>>>,
+        whole: &Spanned<DeValue<'_>>,
+    ) -> Kind {
+        let currencies = || Currency::ALL.map(Currency::code);
+        match (kind, weekday, currency) {
+            (Kind::Date { .. }, Some(weekday), None) => Kind::Date {
+                weekday: self.sink.boolean("weekday", weekday).unwrap_or(true),
+            },
+            (Kind::Money(_), None, Some(value)) => {
+                let code = self.sink.string("currency", value).unwrap_or("CNY");
+                if let Some(currency) = spoken::currency(code) {
+                    return Kind::Money(currency);
+                }
+                let hint = suggest(code, currencies())
+                    .or_else(|| Some(format!("there are {}", currencies().join(", "))));
+                let message = format!("`{code}` is no currency that can be said");
+                self.sink.error_with(value.span(), message, hint);
+                kind
+            }
+            (Kind::Money(_), None, None) => {
+                let hint = Some(format!("there are {}", currencies().join(", ")));
+                self.sink
+                    .error_with(whole.span(), "`money` needs a `currency`", hint);
+                kind
+            }
+            (_, None, None) => kind,
+            (_, _, _) => {
+                let message = "`weekday` goes with `date`, and `currency` with `money`";
+                self.sink.error_with(whole.span(), message, None);
+                kind
+            }
+        }
+    }
+
+    /// A constant is read at once, so that it is known to be one of its kind.
+    fn spoken(&self, kind: Kind, value: &Spanned<DeValue<'_>>) -> Option<Say> {
+        let text = match value.get_ref() {
+            DeValue::Float(number) => Text::compile(number.as_str()).ok()?,
+            _ => self.text(kind.key(), value)?,
+        };
+        if let Some(constant) = text.constant().filter(|text| kind.read(text).is_none()) {
+            let message = format!("`{constant}` is no {}", kind.key());
+            self.sink
+                .error_with(value.span(), message, Some(kind.form().to_owned()));
+        }
+        Some(Say::Spoken {
+            kind,
+            text: text.into(),
+        })
     }
 
     fn check_prompt(&self, name: &str, lang: Option<Lang>, span: Range<usize>) {

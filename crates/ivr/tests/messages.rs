@@ -141,7 +141,7 @@ hangup = true
             main.toml:18:18: error: there is no prompt `missing` in zh-CN
                 hint: add `"missing" = …` under `[zh-CN]` in prompts/texts.toml, or a recording
             main.toml:18:29: error: a prompt says exactly one thing
-                hint: write one of `prompt`, `number`, `digits`, `silence`
+                hint: write one of `prompt`, `number`, `digits`, `count`, `ordinal`, `agent`, `date`, `time`, `duration`, `money`, `silence`
             main.toml:19:14: error: there is no state `suport`
                 hint: did you mean `support`?
             main.toml:20:12: error: `barge_in` must be true or false, not a string
@@ -437,5 +437,50 @@ fn calls_between_flows() {
                 hint: a flow may not call itself; lead to a state instead
             pin2.toml:2:8: error: another file has a flow `pin` already
                 hint: docs/flows.md says how a flow is written"#]],
+    );
+}
+
+#[test]
+fn what_is_said_by_grammar_is_read_when_it_stands_in_the_file() {
+    check(
+        r#"
+[flow]
+name = "main"
+start = "a"
+[variables]
+n = 1
+[state.a]
+say = [
+  { number = "twelve" }, { count = 2 }, { ordinal = "-1" }, { agent = "li" }, { number = -0.5 },
+  { date = "2026-02-30" }, { date = "2026-02-28", weekday = false }, { time = "25:00" }, { duration = "1h30m" },
+  { money = "1,50", currency = "CNY" }, { money = 12.5, currency = "USA" }, { money = "{{ n }}" },
+  { time = "09:05", currency = "CNY" }, { date = "{{ n }}", weekday = "no" }, { money = "{{ m }}", currency = "EUR" },
+]
+next = "b"
+[state.b]
+hangup = true
+"#,
+        expect![[r#"
+            main.toml:9:14: error: `twelve` is no number
+                hint: write it as `12`, `-3` or `0.5`
+            main.toml:9:53: error: `-1` is no ordinal
+                hint: write a whole number, e.g. `12`
+            main.toml:9:71: error: `li` is no agent
+                hint: write an agent's number, e.g. `1001`
+            main.toml:10:12: error: `2026-02-30` is no date
+                hint: write it as `2026-11-24`, or `11-24` without the year
+            main.toml:10:79: error: `25:00` is no time
+                hint: write it as `15:05`
+            main.toml:11:13: error: `1,50` is no money
+                hint: write it as `12.50`
+            main.toml:11:68: error: `USA` is no currency that can be said
+                hint: did you mean `USD`?
+            main.toml:11:77: error: `money` needs a `currency`
+                hint: there are CNY, USD, EUR
+            main.toml:12:3: error: `weekday` goes with `date`, and `currency` with `money`
+            main.toml:12:71: error: `weekday` must be true or false, not a string
+                hint: docs/flows.md says how a flow is written
+            main.toml:12:93: error: no state sets the variable `m`
+                hint: give it a first value in `[variables]`"#]],
     );
 }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clock::Time;
-use ivr::{Facts, Flows, Input, Lang, Output, PlayToken, Prompt, Session, Surroundings, Value};
+use ivr::{
+    Facts, Flows, Input, Lang, Output, PlayToken, Prompt, Session, Spoken, Surroundings, Value,
+};
 
 fn load(texts: &[&str]) -> Flows {
     let files: Vec<_> = texts
@@ -124,8 +126,11 @@ fn told(prompt: &Prompt) -> String {
             lang: Lang::En,
             name,
         } => format!("{name}/en"),
-        Prompt::Number { value, .. } => format!("n{value}"),
-        Prompt::Digits { digits, .. } => format!("d{digits}"),
+        Prompt::Spoken { what, .. } => match what {
+            Spoken::Number(value) => format!("n{value}"),
+            Spoken::Digits(digits) => format!("d{digits}"),
+            other => other.to_string(),
+        },
         Prompt::Silence { ms } => format!("{ms}ms"),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::g711::Law;
+use crate::speech::Spoken;
 
 /// One RTP stream pair (both directions) of one leg; named by the engine, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +134,11 @@ pub enum Item {
     Digits {
         lang: Lang,
         digits: Arc<str>,
+    },
+    /// Dates, times, money and the like.
+    Spoken {
+        lang: Lang,
+        what: Spoken,
     },
     Silence(Duration),
 }

@@ -99,6 +99,9 @@ impl Playlist {
                 Item::Digits { lang, digits } => {
                     speech::digits(*lang, digits, &mut |name| add(*lang, name))
                 }
+                Item::Spoken { lang, what } => {
+                    speech::say(*lang, what, &mut |name| add(*lang, name))
+                }
                 Item::Silence(duration) => pieces.push(silence(*duration)),
             }
         }

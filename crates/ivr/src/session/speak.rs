@@ -124,21 +124,10 @@ fn render(
                 lang: lang.unwrap_or(language),
                 name: name.clone(),
             },
-            Say::Number(text) => {
-                let value = text.render(scope).ok()?.trim().parse().ok()?;
-                Prompt::Number {
-                    lang: language,
-                    value,
-                }
-            }
-            Say::Digits(text) => {
-                let mut digits = text.render(scope).ok()?;
-                digits.retain(|digit| digit.is_ascii_digit() || digit == '*' || digit == '#');
-                Prompt::Digits {
-                    lang: language,
-                    digits,
-                }
-            }
+            Say::Spoken { kind, text } => Prompt::Spoken {
+                lang: language,
+                what: kind.read(&text.render(scope).ok()?)?,
+            },
             Say::Silence { ms } => Prompt::Silence { ms: *ms },
         });
     }

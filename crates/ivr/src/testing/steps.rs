@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use crate::api::{Lang, Value};
 use crate::parse::{is_key, parse_language};
 use crate::read::{duration, suggest};
+use crate::spoken::{self, Kind};
 
 /// One line of a test.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +30,8 @@ pub(super) enum Expect {
         name: String,
         lang: Option<Lang>,
     },
-    Number(u64),
-    Digits(String),
+    /// As it is told, e.g. `money 12.50 CNY`.
+    Spoken(String),
     State(String),
     Language(Lang),
     Goal(bool),
@@ -47,8 +48,9 @@ pub(super) enum Expect {
 }
 
 const WORDS: [&str; 6] = ["press", "wait", "customer", "return", "hang", "expect"];
-const EXPECTED: [&str; 9] = [
-    "prompt", "number", "digits", "state", "language", "goal", "queue", "transfer", "hangup",
+const EXPECTED: [&str; 16] = [
+    "prompt", "number", "digits", "count", "ordinal", "agent", "date", "time", "duration", "money",
+    "state", "language", "goal", "queue", "transfer", "hangup",
 ];
 
 /// A suggestion for a line that is no step.
@@ -121,12 +123,11 @@ fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
             name: (*name).to_owned(),
             lang: Some(language(lang)?),
         },
-        ("number", [number]) => Expect::Number(
-            number
-                .parse()
-                .map_err(|_| format!("`{number}` is no number"))?,
-        ),
-        ("digits", [digits]) => Expect::Digits((*digits).to_owned()),
+        ("money", [sum, code]) => {
+            let currency = spoken::currency(code)
+                .ok_or_else(|| format!("`{code}` is no currency that can be said"))?;
+            said(Kind::Money(currency), sum)?
+        }
         ("state", [name]) => Expect::State((*name).to_owned()),
         ("language", [lang]) => Expect::Language(language(lang)?),
         ("goal", [goal]) => Expect::Goal(truth(goal)?),
@@ -137,13 +138,23 @@ fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
         ("hangup", ["goal", goal]) => Expect::Hangup {
             goal: Some(truth(goal)?),
         },
-        _ => {
-            return Err(format!(
-                "`expect {what} {}` is nothing to expect",
-                rest.join(" ")
-            ));
-        }
+        _ => match (Kind::ALL.into_iter().find(|kind| kind.key() == what), rest) {
+            (Some(kind), [text]) if what != "money" => said(kind, text)?,
+            _ => {
+                return Err(format!(
+                    "`expect {what} {}` is nothing to expect",
+                    rest.join(" ")
+                ));
+            }
+        },
     })
+}
+
+/// Something of a kind as it is told.
+fn said(kind: Kind, text: &str) -> Result<Expect, String> {
+    kind.read(text)
+        .map(|spoken| Expect::Spoken(spoken.to_string()))
+        .ok_or_else(|| format!("`{text}` is no {}: {}", kind.key(), kind.form()))
 }
 
 fn queue_details(queue: &str, mut details: &[&str]) -> Result<Expect, String> {

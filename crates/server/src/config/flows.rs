@@ -55,6 +55,7 @@ pub fn load(
         },
     );
     diagnostics.extend(found);
+    diagnostics.extend(unspeakable(&flows, &prompts, &dir.join("prompts")));
     // A flow that is wrong is told as wrong, not as missing too.
     let names = files.iter().filter_map(|(path, text)| name(path, text));
     let names = names.chain(flows.names().map(Into::into)).collect();
@@ -62,6 +63,51 @@ pub fn load(
         flows: Arc::new(flows),
         names,
     }
+}
+
+/// Most prompts of one kind that a complaint names.
+const NAMED_MAX: usize = 5;
+
+/// Numbers, dates and the like that flows say, where prompts for their words are missing.
+fn unspeakable(
+    flows: &Flows,
+    prompts: &BTreeMap<String, BTreeSet<String>>,
+    dir: &Path,
+) -> Vec<Diagnostic> {
+    let mut wanted: BTreeSet<(Lang, &'static str)> = BTreeSet::new();
+    for flow in flows.names().filter_map(|name| flows.get(name)) {
+        for lang in flow.languages() {
+            wanted.extend(
+                flow.grammar_folders()
+                    .into_iter()
+                    .map(|folder| (*lang, folder)),
+            );
+        }
+    }
+    let complaint = |(lang, folder): (Lang, &str)| {
+        let known = prompts.get(lang_dir(lang));
+        let lang_in_media = match lang {
+            Lang::ZhCn => media::Lang::ZhCn,
+            Lang::En => media::Lang::En,
+        };
+        let missing: Vec<&str> = media::speech::names(lang_in_media)
+            .filter(|name| name.split_once('/').is_some_and(|(of, _)| of == folder))
+            .filter(|name| !known.is_some_and(|known| known.contains(*name)))
+            .collect();
+        (!missing.is_empty()).then(|| {
+            let named = missing[..missing.len().min(NAMED_MAX)].join(", ");
+            let more = if missing.len() > NAMED_MAX { ", …" } else { "" };
+            Diagnostic {
+                severity: Severity::Error,
+                file: dir.join(lang_dir(lang)),
+                line: 0,
+                column: 0,
+                message: format!("a flow says numbers, dates or the like and has no words for it: {named}{more}"),
+                hint: Some("copy their lines from the texts.toml that ships and run `make prompts`, or record them".to_owned()),
+            }
+        })
+    };
+    wanted.into_iter().filter_map(complaint).collect()
 }
 
 /// A flow's name: the one it gives itself, or its file's where that cannot be read.
