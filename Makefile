@@ -78,6 +78,7 @@ tools:
 	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban kill:procps taskset:util-linux prlimit:util-linux; do \
 	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
+	ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$$missing kamailio-tls-modules"; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing$$missing" >&2; \
 	  export DEBIAN_FRONTEND=noninteractive; \

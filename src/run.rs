@@ -161,7 +161,8 @@ fn welcome(compiled: &Compiled, ready: &Ready, simulated: Option<&Simulated>) {
         ready.data_dir.display()
     );
     text += &format!("SIP   udp/tcp {}\n", ready.sip_udp);
-    text += &format!("HTTP  http://{}/\n\ndial\n", ready.http);
+    let scheme = if ready.https { "https" } else { "http" };
+    text += &format!("HTTP  {scheme}://{}/\n\ndial\n", ready.http);
     for (number, route) in &compiled.engine.routes {
         let what = match route {
             engine::Route::Flow(flow) => format!("the flow {flow}"),
@@ -210,7 +211,7 @@ fn welcome(compiled: &Compiled, ready: &Ready, simulated: Option<&Simulated>) {
         ("/metrics", "Prometheus"),
         ("/healthz, /readyz", "health"),
     ] {
-        text += &format!("  http://{}{path:<24} {what}\n", ready.http);
+        text += &format!("  {scheme}://{}{path:<24} {what}\n", ready.http);
     }
     eprintln!("{text}");
 }

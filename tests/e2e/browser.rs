@@ -28,10 +28,16 @@ pub struct Page {
 impl Page {
     /// Opens this address, 1280 by 900, in English.
     pub fn open(url: &str) -> Page {
+        Page::open_with(url, &[])
+    }
+
+    /// The same with further arguments of the browser.
+    pub fn open_with(url: &str, more: &[&str]) -> Page {
         let profile = tempfile::tempdir().expect("a temporary directory");
         let mut browser = Command::new("chromium-headless-shell")
             .args(["--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
             .args(["--window-size=1280,900", "--lang=en", "--no-first-run"])
+            .args(more)
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .env("HOME", profile.path())

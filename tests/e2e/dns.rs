@@ -8,13 +8,14 @@ use crate::sipp::{Sipp, free_port, is_bound};
 
 const QUEUES: &str = "[[queue]]\nname = \"support\"\nnumber = \"2000\"\nskills = { support = 1 }\nwrap_up = \"0s\"\nring = \"20s\"\n";
 
-struct Dns {
+/// A DNS server that knows these records and nothing else.
+pub struct Dns {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Dns {
-    fn start(records: &[String]) -> Dns {
+    pub fn start(records: &[String]) -> Dns {
         let port = free_port();
         let child = Command::new("/usr/sbin/dnsmasq")
             .args([
@@ -37,6 +38,13 @@ impl Dns {
             .expect("dnsmasq is installed (make test installs it)");
         wait_for("dnsmasq", || is_bound(port).then_some(()));
         Dns { child, port }
+    }
+}
+
+impl Dns {
+    /// The setting that makes a centre ask it.
+    pub fn setting(&self) -> String {
+        format!("sip.dns.servers=[\"127.0.0.1:{}\"]", self.port)
     }
 }
 
@@ -66,7 +74,7 @@ fn a_phone_behind_a_name_is_called_at_the_second_of_its_servers_when_the_first_i
             .map(|supervisor| format!("[[agent]]{supervisor}"))
             .unwrap_or_default()
     );
-    let servers = format!("sip.dns.servers=[\"127.0.0.1:{}\"]", dns.port);
+    let servers = dns.setting();
     let centre = Centre::start_with(
         &[
             ("queues.toml", QUEUES),

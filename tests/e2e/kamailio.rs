@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::centre::wait_for;
+use crate::sipp::free_port;
+use crate::tls::{Ca, Pair};
 
 /// A running Kamailio; ended when dropped.
 pub struct Kamailio {
@@ -59,6 +61,49 @@ pub fn carrier(port: u16, subscriber: u16) -> Kamailio {
     Kamailio::start(port, &routes)
 }
 
+/// A carrier that is reached over TLS alone, shows this certificate, and wants one of ours that the same authority has signed. Calls of ours go on by UDP
+/// to `subscriber`.
+pub fn tls_carrier(port: u16, shows: &Pair, ca: &Ca, subscriber: u16) -> Kamailio {
+    let routes = format!(
+        r#"
+    if (is_method("OPTIONS")) {{ sl_send_reply("200", "Alive"); exit; }}
+    if (!is_method("INVITE")) {{ sl_send_reply("405", "Not here"); exit; }}
+    record_route();
+    $du = "sip:127.0.0.1:{subscriber}";
+    t_relay(); exit;
+"#
+    );
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root = ca.certificate.pem();
+    let files = [
+        ("certificate.pem", &shows.certificate),
+        ("key.pem", &shows.key),
+        ("ca.pem", &root),
+    ];
+    for (name, text) in files {
+        std::fs::write(directory.path().join(name), text).expect("a file");
+    }
+    let at = directory.path().display();
+    let tls = format!(
+        r#"enable_tls=yes
+tcp_children=1
+listen=tls:127.0.0.1:{port}
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "certificate", "{at}/certificate.pem")
+modparam("tls", "private_key", "{at}/key.pem")
+modparam("tls", "ca_list", "{at}/ca.pem")
+modparam("tls", "verify_certificate", 1)
+modparam("tls", "require_certificate", 1)
+"#
+    );
+    let kamailio = Kamailio::start_in(directory, free_port(), &tls, &routes);
+    wait_for("Kamailio's TLS", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    kamailio
+}
+
 /// A proxy in front of the centre at `behind`: everything from phones goes there, with Path for registrations.
 pub fn edge(port: u16, behind: &str) -> Kamailio {
     let routes = format!(
@@ -77,6 +122,11 @@ pub fn edge(port: u16, behind: &str) -> Kamailio {
 impl Kamailio {
     fn start(port: u16, routes: &str) -> Kamailio {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        Kamailio::start_in(directory, port, "disable_tcp=yes\n", routes)
+    }
+
+    /// With UDP at a port, and what more the head of its configuration says.
+    fn start_in(directory: tempfile::TempDir, port: u16, head: &str, routes: &str) -> Kamailio {
         let modules: String = MODULES
             .iter()
             .map(|module| format!("loadmodule \"{module}.so\"\n"))
@@ -86,11 +136,9 @@ impl Kamailio {
 debug=1
 log_stderror=yes
 children=1
-disable_tcp=yes
 auto_aliases=no
 listen=udp:127.0.0.1:{port}
-{modules}
-modparam("path", "use_received", 0)
+{modules}{head}modparam("path", "use_received", 0)
 request_route {{
     if (has_totag()) {{
         if (loose_route()) {{ t_relay(); exit; }}

@@ -46,3 +46,4 @@ mod traffic;
 mod trunks;
 mod watching;
 mod websocket;
+mod wss;

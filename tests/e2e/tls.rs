@@ -33,6 +33,10 @@ pub struct Pair {
 impl Ca {
     pub fn new() -> Ca {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // Another name than that of what it signs, which OpenSSL would take for signed by itself.
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "authority of the tests");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
@@ -79,11 +83,21 @@ pub fn tls_address(centre: &Centre) -> &str {
     centre.ready["sip_tls"].as_str().expect("sip_tls is told")
 }
 
-type Connection = StreamOwned<ClientConnection, TcpStream>;
+pub type Connection = StreamOwned<ClientConnection, TcpStream>;
 
 /// Shakes hands as somebody who trusts this CA, with a certificate of his own or none.
-fn connect(
+pub fn connect(
     centre: &Centre,
+    ca: &Ca,
+    version: &'static rustls::SupportedProtocolVersion,
+    own: Option<&Pair>,
+) -> std::io::Result<Connection> {
+    shake_hands(tls_address(centre), ca, version, own)
+}
+
+/// The same at another address.
+pub fn shake_hands(
+    address: &str,
     ca: &Ca,
     version: &'static rustls::SupportedProtocolVersion,
     own: Option<&Pair>,
@@ -104,7 +118,6 @@ fn connect(
                 .expect("they fit")
         }
     };
-    let address: SocketAddr = tls_address(centre).parse().expect("an address");
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(crate::centre::PATIENCE))?;
     let name = ServerName::try_from("localhost").expect("a name");

@@ -5,8 +5,10 @@ use serde_json::Value;
 use crate::api::Client;
 use crate::baresip::Baresip;
 use crate::centre::{Centre, QUEUES, agents, wait_for};
+use crate::dns::Dns;
 use crate::kamailio::{self, PASSWORD, REALM, USER};
 use crate::sipp::{Sipp, free_port};
+use crate::tls::Ca;
 
 /// Agent 1001 may call national numbers, where there is a way to any.
 fn agents_who_call(trunks: &str) -> String {
@@ -45,7 +47,7 @@ fn centre(trunks: &str) -> (Centre, Client) {
     (centre, client)
 }
 
-fn trunk(client: &Client, name: &str) -> Value {
+fn trunk_state(client: &Client, name: &str) -> Value {
     let (status, list) = client.get("/api/v1/trunks");
     assert_eq!(status, 200, "{list}");
     let items = list["items"].as_array().expect("a list");
@@ -83,7 +85,7 @@ fn an_agent_calls_out_through_kamailio_with_digest() {
     let (_, contact) = client.get(&format!("/api/v1/contacts/{contact}"));
     assert_eq!(contact["dnis"], "+861065520001", "{contact}");
     client.wait_agent("1001", "ready");
-    let state = trunk(&client, "carrier");
+    let state = trunk_state(&client, "carrier");
     assert_eq!(state["calls_out"], 1, "{state}");
     assert_eq!(state["calls"], 0, "{state}");
     let (_, effective) = client.get("/api/v1/config/effective");
@@ -101,7 +103,7 @@ fn calls_come_in_through_kamailio_where_we_have_registered() {
     );
     let (centre, client) = centre(&trunks);
     wait_for("the registration at the carrier", || {
-        (trunk(&client, "carrier")["registered"] == true).then_some(())
+        (trunk_state(&client, "carrier")["registered"] == true).then_some(())
     });
     let agent = Baresip::start(&centre, "1001", Some("demo-1001"), 440, true);
     agent.registered();
@@ -123,7 +125,7 @@ fn calls_come_in_through_kamailio_where_we_have_registered() {
     caller.succeed();
     let closed = client.wait_event("contact.closed", |_| true);
     assert_eq!(closed["data"]["cause"], "caller_bye", "{closed}");
-    assert_eq!(trunk(&client, "carrier")["calls_in"], 1);
+    assert_eq!(trunk_state(&client, "carrier")["calls_in"], 1);
 }
 
 #[test]
@@ -136,9 +138,9 @@ fn a_dead_trunk_is_followed_by_the_next_and_shows_as_down() {
         + &rule("\"first\", \"second\"");
     let (centre, client) = centre(&trunks);
     wait_for("the first trunk to be down", || {
-        (trunk(&client, "first")["up"] == false).then_some(())
+        (trunk_state(&client, "first")["up"] == false).then_some(())
     });
-    assert_eq!(trunk(&client, "second")["up"], true);
+    assert_eq!(trunk_state(&client, "second")["up"], true);
     let mut agent = Baresip::start(&centre, "1001", Some("demo-1001"), 440, false);
     agent.registered();
     client.wait_agent("1001", "ready");
@@ -147,7 +149,7 @@ fn a_dead_trunk_is_followed_by_the_next_and_shows_as_down() {
     agent.wait_tone(440);
     agent.command("hangup", "");
     called.succeed();
-    assert_eq!(trunk(&client, "second")["calls_out"], 1);
+    assert_eq!(trunk_state(&client, "second")["calls_out"], 1);
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn without_the_class_an_agents_call_goes_nowhere() {
     let mut caller = crate::raw::Caller::new(&centre);
     caller.dial("01065520001");
     assert_eq!(caller.refused().status(), Some(404));
-    assert_eq!(trunk(&client, "carrier")["calls_out"], 0);
+    assert_eq!(trunk_state(&client, "carrier")["calls_out"], 0);
 }
 
 #[test]
@@ -221,4 +223,142 @@ fn a_registration_outlives_kill_9() {
     client.wait_event("contact.answered", |_| true);
     agent.wait_tone(440);
     caller.wait_tone(1000);
+}
+
+/// The first carrier's name leads to a server that cannot prove it: nothing is said to it, the log says why, and the call takes the other trunk.
+#[test]
+fn a_call_out_over_tls_goes_to_who_proves_the_name_and_to_nobody_else() {
+    let ca = Ca::new();
+    let (impostor, carrier, subscriber) = (free_port(), free_port(), free_port());
+    let others = ca.pair(&["somebody.test"]);
+    let _impostor = kamailio::tls_carrier(impostor, &others, &ca, subscriber);
+    let named = ca.pair(&["carrier.test"]);
+    let _carrier = kamailio::tls_carrier(carrier, &named, &ca, subscriber);
+    let dns = Dns::start(&[
+        "--host-record=first.test,127.0.0.1".to_owned(),
+        "--host-record=carrier.test,127.0.0.1".to_owned(),
+        "--local=/test/".to_owned(),
+    ]);
+    let trunk = |name: &str, host: &str, port: u16| {
+        format!(
+            "[[trunk]]\nname = \"{name}\"\nuri = \"sip:{host}:{port};transport=tls\"\ncaller_id = \"+861065529988\"\noptions = \"1s\"\n"
+        )
+    };
+    let trunks = trunk("first", "first.test", impostor)
+        + &trunk("second", "carrier.test", carrier)
+        + &rule("\"first\", \"second\"");
+    let called = Sipp::serve("subscriber_answers", subscriber, 1, &["-rtp_echo"]);
+    let agents = agents_who_call(&trunks);
+    let root = ca.certificate.pem();
+    let ours = ca.pair(&["localhost", "127.0.0.1"]);
+    let files = [
+        ("queues.toml", QUEUES),
+        ("agents.toml", &agents),
+        ("trunks.toml", &trunks),
+        ("certificate.pem", &ours.certificate),
+        ("key.pem", &ours.key),
+        ("ca.pem", &root),
+    ];
+    let servers = dns.setting();
+    let set = [&crate::tls::SET[..], &["sip.tls.ca=ca.pem", &servers]].concat();
+    let centre = Centre::start_with(&files, &set);
+    let client = Client::sign_in_any(&centre);
+    wait_for("the impostor to be down", || {
+        (trunk_state(&client, "first")["up"] == false).then_some(())
+    });
+    let log = centre.log();
+    let told = log.lines().find(|line| line.contains("first.test"));
+    let told = told.unwrap_or_else(|| panic!("nothing of it: {log}"));
+    for word in ["WARN", "TLS with a SIP server failed", "not valid for name"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    assert_eq!(trunk_state(&client, "second")["up"], true);
+    calls_by_the_second(&centre, &client);
+    called.succeed();
+    let closed = client.wait_event("contact.closed", |_| true);
+    assert_eq!(closed["data"]["outcome"], "answered", "{closed}");
+    let contact = closed["subject"].as_str().expect("a subject");
+    let (_, ladder) = client.get(&format!("/api/v1/contacts/{contact}/ladder"));
+    let messages = ladder["messages"].as_array().expect("a list");
+    let with_carrier: Vec<&Value> = messages
+        .iter()
+        .filter(|message| message["party"] == "second")
+        .collect();
+    assert!(!with_carrier.is_empty(), "{ladder}");
+    for message in with_carrier {
+        assert_eq!(message["transport"], "tls", "{message}");
+    }
+}
+
+/// A carrier that refuses our certificate: with TLS 1.3 it takes the connection first, and the call that waits on it.
+#[test]
+fn a_carrier_that_refuses_our_certificate_is_passed_over_and_told_of() {
+    let (ca, others) = (Ca::new(), Ca::new());
+    let (strict, port, subscriber) = (free_port(), free_port(), free_port());
+    let named = ca.pair(&["127.0.0.1"]);
+    // It believes another authority than the one that has signed ours.
+    let _strict = kamailio::tls_carrier(strict, &named, &others, subscriber);
+    let _carrier = kamailio::carrier(port, subscriber);
+    let called = Sipp::serve("subscriber_answers", subscriber, 1, &["-rtp_echo"]);
+    let (centre, client) = by_tls_first(&ca, strict, port);
+    calls_by_the_second(&centre, &client);
+    called.succeed();
+    let log = centre.log();
+    let told = log.lines().find(|line| line.contains("without a word"));
+    let told = told.unwrap_or_else(|| panic!("nothing of it: {log}"));
+    assert!(told.contains("WARN") && told.contains("alert"), "{told}");
+}
+
+/// A centre whose calls go to the trunk `first` at this TLS port, else to `second`.
+fn by_tls_first(ca: &Ca, first: u16, second: u16) -> (Centre, Client) {
+    let first = format!(
+        "[[trunk]]\nname = \"first\"\nuri = \"sip:127.0.0.1:{first};transport=tls\"\ncaller_id = \"+861065529988\"\n"
+    );
+    let trunks = first + &carrier("second", second, "") + &rule("\"first\", \"second\"");
+    let secret = format!("{PASSWORD}\n");
+    let (agents, root) = (agents_who_call(&trunks), ca.certificate.pem());
+    let ours = ca.pair(&["localhost", "127.0.0.1"]);
+    let files = [
+        ("queues.toml", QUEUES),
+        ("agents.toml", &agents),
+        ("trunks.toml", &trunks),
+        ("carrier.secret", &secret),
+        ("certificate.pem", &ours.certificate),
+        ("key.pem", &ours.key),
+        ("ca.pem", &root),
+    ];
+    let set = [&crate::tls::SET[..], &["sip.tls.ca=ca.pem"]].concat();
+    let centre = Centre::start_with(&files, &set);
+    let client = Client::sign_in_any(&centre);
+    (centre, client)
+}
+
+/// An agent's call comes about by the trunk `second`, and is heard.
+fn calls_by_the_second(centre: &Centre, client: &Client) {
+    let mut agent = Baresip::start(centre, "1001", Some("demo-1001"), 440, false);
+    agent.registered();
+    client.wait_agent("1001", "ready");
+    agent.command("dial", &format!("sip:+861065520001@{}", centre.sip()));
+    agent.wait("CALL_ESTABLISHED");
+    agent.wait_tone(440);
+    agent.command("hangup", "");
+    client.wait_event("contact.closed", |_| true);
+    assert_eq!(trunk_state(client, "second")["calls_out"], 1);
+}
+
+/// Before it is known to be down, a trunk that cannot prove its name costs a call no more than the handshake.
+#[test]
+fn a_call_fails_over_from_a_trunk_with_a_wrong_certificate() {
+    let ca = Ca::new();
+    let (impostor, port, subscriber) = (free_port(), free_port(), free_port());
+    // Another authority has signed for the right name.
+    let named = Ca::new().pair(&["localhost", "127.0.0.1"]);
+    let _impostor = kamailio::tls_carrier(impostor, &named, &ca, subscriber);
+    let _carrier = kamailio::carrier(port, subscriber);
+    let called = Sipp::serve("subscriber_answers", subscriber, 1, &["-rtp_echo"]);
+    let (centre, client) = by_tls_first(&ca, impostor, port);
+    calls_by_the_second(&centre, &client);
+    called.succeed();
+    let log = centre.log();
+    assert!(log.contains("invalid peer certificate"), "{log}");
 }

@@ -6,7 +6,9 @@ use std::net::UdpSocket;
 use crate::api::{Client, get_text};
 use crate::baresip::Baresip;
 use crate::centre::{Centre, PATIENCE, QUEUES, agents, wait_for};
+use crate::hostile::metric;
 use crate::sipp::Sipp;
+use crate::tls::{Ca, centre as tls_centre};
 
 /// A packet of HEP version 3, read here by the specification alone: chunks by their type.
 fn chunks(packet: &[u8]) -> BTreeMap<u16, Vec<u8>> {
@@ -177,4 +179,29 @@ fn the_ladder_is_a_diagram_on_the_command_line_and_the_gauges_go_back() {
     wait_for("no dialog is left", || {
         (gauge("sip_dialogs") == 0.0).then_some(())
     });
+}
+
+#[test]
+fn open_connections_are_counted_by_transport() {
+    let ca = Ca::new();
+    let centre = tls_centre(&ca, &[], &[]);
+    let open = |transport: &str| {
+        let label = format!("transport=\"{transport}\"");
+        metric(&centre, "cordboard_sip_connections", &label)
+    };
+    for transport in ["tcp", "tls", "ws", "wss"] {
+        assert_eq!(open(transport), 0.0, "{transport}");
+    }
+    assert_eq!(open("udp"), 0.0, "datagrams have none");
+    let tcp = std::net::TcpStream::connect(centre.sip()).expect("it connects");
+    let tls = crate::tls::connect(&centre, &ca, &rustls::version::TLS13, None).expect("TLS");
+    let told = [("Sec-WebSocket-Protocol", "sip")];
+    let ws = [(); 2].map(|()| crate::websocket::open(&centre, &told).expect("it opens"));
+    for (transport, count) in [("tcp", 1.0), ("tls", 1.0), ("ws", 2.0), ("wss", 0.0)] {
+        wait_for(transport, || (open(transport) == count).then_some(()));
+    }
+    drop((tcp, tls, ws));
+    for transport in ["tcp", "tls", "ws"] {
+        wait_for(transport, || (open(transport) == 0.0).then_some(()));
+    }
 }

@@ -11,9 +11,12 @@ use crate::api::Client;
 use crate::centre::Centre;
 use crate::sipp::Sipp;
 
-type Socket = WebSocket<MaybeTlsStream<TcpStream>>;
+pub type Socket = WebSocket<MaybeTlsStream<TcpStream>>;
 
-fn open(centre: &Centre, headers: &[(&'static str, &str)]) -> Result<Socket, tungstenite::Error> {
+pub fn open(
+    centre: &Centre,
+    headers: &[(&'static str, &str)],
+) -> Result<Socket, tungstenite::Error> {
     let url = format!("{}/sip", centre.http().replace("http://", "ws://"));
     let mut request = url.into_client_request()?;
     for (name, value) in headers {

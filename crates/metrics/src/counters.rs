@@ -97,6 +97,9 @@ const ROUND_TRIP_EDGES_US: [u64; 9] = [
 /// Methods whose requests are counted from nought, so that their first is an increase.
 const METHODS: [&str; 6] = ["ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER"];
 
+/// Transports of SIP that have connections.
+const CONNECTED: [&str; 4] = ["tcp", "tls", "ws", "wss"];
+
 /// What the process counted since it began.
 #[derive(Clone, Debug)]
 pub struct Counters {
@@ -110,6 +113,8 @@ pub struct Counters {
     pub sip_client_transactions: u64,
     pub sip_dialogs: u64,
     pub sip_registrations: u64,
+    /// Open connections by transport; those that know connections are there from the start.
+    pub sip_connections: BTreeMap<&'static str, u64>,
     /// Packets to the HEP collector that were sent, and that were left out as it did not keep up.
     pub hep_packets: [u64; 2],
     /// By name, those of earlier configurations among them.
@@ -152,6 +157,7 @@ impl Default for Counters {
             sip_client_transactions: 0,
             sip_dialogs: 0,
             sip_registrations: 0,
+            sip_connections: CONNECTED.map(|transport| (transport, 0)).into(),
             hep_packets: [0; 2],
             trunks: BTreeMap::new(),
             call_setup: Histogram::new(&SETUP_EDGES_US),

@@ -423,6 +423,14 @@ fn sip_state(families: &mut Vec<MetricFamily>, counters: &Counters) {
     dialogs.gauge(&[], counters.sip_dialogs as f64);
     let mut registrations = family("sip_registrations", GAUGE, "Addresses registered.");
     registrations.gauge(&[], counters.sip_registrations as f64);
+    let mut connections = family(
+        "sip_connections",
+        GAUGE,
+        "Connections that SIP has open, whoever opened them.",
+    );
+    for (transport, open) in &counters.sip_connections {
+        connections.gauge(&[("transport", transport)], *open as f64);
+    }
     let mut hep = family(
         "hep_packets_total",
         COUNTER,
@@ -431,7 +439,17 @@ fn sip_state(families: &mut Vec<MetricFamily>, counters: &Counters) {
     for (result, count) in ["sent", "dropped"].iter().zip(counters.hep_packets) {
         hep.counter(&[("result", result)], count as f64);
     }
-    families.extend([again, transactions, dialogs, registrations, hep].map(Family::done));
+    families.extend(
+        [
+            again,
+            transactions,
+            dialogs,
+            registrations,
+            connections,
+            hep,
+        ]
+        .map(Family::done),
+    );
 }
 
 /// Why a trunk refuses calls; each trunk has all of these from the start.

@@ -182,8 +182,10 @@ pub fn start(
     }
     let sip_keys = tls::Current::new(compiled.settings.sip_tls.clone());
     let streams = std::mem::take(&mut bound.streams);
-    let connections = runtime
-        .block_on(async { keeper::spawn(streams, sip_keys.clone(), door.clone(), clock, files) });
+    let connections = runtime.block_on(async {
+        let keys = sip_keys.clone();
+        keeper::spawn(streams, keys, door.clone(), clock, files, counters.clone())
+    });
     let dns = Dns::new(
         &compiled.settings.dns_servers,
         runtime.handle().clone(),

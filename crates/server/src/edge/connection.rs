@@ -1,6 +1,7 @@
 //! One connection's task: how it begins, what comes in cut into messages, and what goes out.
 
 use std::future::poll_fn;
+use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -82,7 +83,7 @@ impl Connection {
             }
             Origin::WebSocket(socket) => Box::pin(self.websocket(*socket, waiting)).await,
             Origin::Open => match connect(self.peer.remote).await {
-                Some(stream) => self.opened(stream, waiting).await,
+                Some(stream) => drop(self.opened(stream, waiting).await),
                 None => self.unreachable(),
             },
             Origin::OpenTls(config, domain) => {
@@ -110,11 +111,17 @@ impl Connection {
         domain: Option<Arc<str>>,
         waiting: mpsc::Receiver<Bytes>,
     ) {
-        let Some(stream) = connect_tls(self.peer.remote, config, domain).await else {
+        let remote = self.peer.remote;
+        let Some(stream) = connect_tls(remote, config, domain.clone()).await else {
             return self.unreachable();
         };
         self.verified(stream.get_ref().1.peer_certificates());
-        self.opened(stream, waiting).await;
+        let end = self.opened(stream, waiting).await;
+        // By TLS 1.3 our side of the handshake is over before the server has looked at our certificate.
+        if let Some(error) = end.filter(|_| !self.is_proven()) {
+            let domain = domain.as_deref().unwrap_or("its address");
+            tracing::warn!(%remote, domain, %error, "a SIP server has ended TLS without a word");
+        }
     }
 
     /// The handshake has verified these; nothing is told of who showed none.
@@ -141,14 +148,24 @@ impl Connection {
     }
 
     async fn accepted<S: AsyncRead + AsyncWrite>(&self, stream: S, waiting: mpsc::Receiver<Bytes>) {
-        self.stream(stream, waiting, StreamFramer::accepted(MESSAGE_MAX), None)
-            .await;
+        let framer = StreamFramer::accepted(MESSAGE_MAX);
+        self.stream(stream, waiting, framer, None).await;
     }
 
-    async fn opened<S: AsyncRead + AsyncWrite>(&self, stream: S, waiting: mpsc::Receiver<Bytes>) {
+    /// The error that has ended it, if it was one.
+    async fn opened<S: AsyncRead + AsyncWrite>(
+        &self,
+        stream: S,
+        waiting: mpsc::Receiver<Bytes>,
+    ) -> Option<io::Error> {
         let pings = Some(Pings::default());
-        self.stream(stream, waiting, StreamFramer::opened(MESSAGE_MAX), pings)
-            .await;
+        let framer = StreamFramer::opened(MESSAGE_MAX);
+        let end = self.stream(stream, waiting, framer, pings).await;
+        if !self.is_proven() {
+            // It took the connection and said nothing on it: what was sent there is lost (RFC 3261 section 18.4).
+            self.unreachable();
+        }
+        end
     }
 
     /// Whichever ends first ends the connection: the reader at the peer's close, the writer at a peer that does not read.
@@ -158,11 +175,11 @@ impl Connection {
         waiting: mpsc::Receiver<Bytes>,
         framer: StreamFramer,
         pings: Option<Pings>,
-    ) {
+    ) -> Option<io::Error> {
         let (read, write) = tokio::io::split(stream);
         tokio::select! {
-            () = self.read(read, framer, pings) => {}
-            () = write_all(write, waiting) => {}
+            end = self.read(read, framer, pings) => end.err(),
+            () = write_all(write, waiting) => None,
         }
     }
 
@@ -171,7 +188,7 @@ impl Connection {
         mut read: R,
         mut framer: StreamFramer,
         mut pings: Option<Pings>,
-    ) {
+    ) -> io::Result<()> {
         let begun = Instant::now();
         // When the message that is not whole yet began.
         let mut partial: Option<Instant> = pings.is_none().then_some(begun);
@@ -184,13 +201,13 @@ impl Connection {
             let Ok(got) = timeout_at(until, receive(&mut read, &mut framer)).await else {
                 let due = pings.as_mut().filter(|_| until < end);
                 if !due.is_some_and(|pings| pings.send()) {
-                    return;
+                    return Ok(());
                 }
                 let _ = self.answers.try_send(Bytes::from_static(PING));
                 continue;
             };
-            if !got {
-                return;
+            if !got? {
+                return Ok(());
             }
             last = Instant::now();
             let (mut pong, mut whole) = (false, false);
@@ -205,7 +222,7 @@ impl Connection {
                     Err(error) => {
                         self.malformed(error.head().clone());
                         tokio::time::sleep(LAST_ANSWER).await;
-                        return;
+                        return Ok(());
                     }
                 }
             }
@@ -353,7 +370,10 @@ impl Pings {
 }
 
 /// Takes what has come into the framer; false at the end of the stream.
-async fn receive<R: AsyncRead + Unpin>(read: &mut R, framer: &mut StreamFramer) -> bool {
+async fn receive<R: AsyncRead + Unpin>(
+    read: &mut R,
+    framer: &mut StreamFramer,
+) -> io::Result<bool> {
     poll_fn(|context| {
         let mut scratch = [MaybeUninit::<u8>::uninit(); READ_SIZE];
         let mut buffer = ReadBuf::uninit(&mut scratch);
@@ -361,7 +381,7 @@ async fn receive<R: AsyncRead + Unpin>(read: &mut R, framer: &mut StreamFramer) 
             .poll_read(context, &mut buffer)
             .map(|outcome| {
                 framer.push(buffer.filled());
-                outcome.is_ok() && !buffer.filled().is_empty()
+                outcome.map(|()| !buffer.filled().is_empty())
             })
     })
     .await

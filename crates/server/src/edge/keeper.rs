@@ -7,11 +7,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics::Counters;
 use sip::{FlowId, Peer, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -111,6 +112,7 @@ pub fn spawn(
     door: Door,
     clock: Clock,
     files: u64,
+    counters: Arc<Mutex<Counters>>,
 ) -> Connections {
     let (orders, taken) = mpsc::channel(KEEPER_QUEUE);
     for (transport, listener) in listeners {
@@ -130,6 +132,7 @@ pub fn spawn(
         by_source: HashMap::new(),
         domains: HashMap::new(),
         last_flow: 0,
+        counters,
         connections_max: usize::try_from(files / FILES_SHARE)
             .unwrap_or(CONNECTIONS_MAX)
             .min(CONNECTIONS_MAX),
@@ -202,6 +205,7 @@ struct Keeper {
     /// What a certificate must be good for at an address.
     domains: HashMap<SocketAddr, Arc<str>>,
     last_flow: u64,
+    counters: Arc<Mutex<Counters>>,
     connections_max: usize,
 }
 
@@ -286,6 +290,7 @@ impl Keeper {
             },
         );
         self.by_remote.insert((transport, remote), flow);
+        self.counted(transport, |open| open + 1);
         *self
             .by_source
             .entry(sip::subscriber(remote.ip()))
@@ -359,6 +364,7 @@ impl Keeper {
         if let Some(task) = closed.task {
             task.abort();
         }
+        self.counted(closed.transport, |open| open.saturating_sub(1));
         let source = sip::subscriber(closed.remote.ip());
         if let Some(count) = self.by_source.get_mut(&source) {
             *count -= 1;
@@ -378,9 +384,28 @@ impl Keeper {
             .sip(self.clock.now(), sip::Input::FlowClosed { flow }, false);
     }
 
+    /// How many of a transport are open, for `/metrics`.
+    fn counted(&self, transport: Transport, change: impl Fn(u64) -> u64) {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = counters.sip_connections.entry(label(transport));
+        let open = open.or_default();
+        *open = change(*open);
+    }
+
     fn unreachable(&self, peer: Peer) {
         self.door
             .sip(self.clock.now(), sip::Input::Unreachable { peer }, false);
+    }
+}
+
+/// As the metric calls it; datagrams have no connections.
+fn label(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+        Transport::Tls => "tls",
+        Transport::Ws => "ws",
+        Transport::Wss => "wss",
     }
 }
 
