@@ -71,9 +71,14 @@ compilers:
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >&2; \
 	fi
 
+# JsSIP for the browser of the end-to-end tests, fetched and bundled by the lock file beside them.
+target/jssip/jssip.js: tests/e2e/jssip/package-lock.json
+	@mkdir -p $(@D) && cp tests/e2e/jssip/package*.json $(@D) && npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(@D)
+	@$(@D)/node_modules/.bin/esbuild $(@D)/node_modules/jssip/lib/JsSIP.js --bundle --minify --format=iife --global-name=JsSIP --log-level=warning --outfile=$@
+
 # What the end-to-end tests call and Debian has; apt is not touched when everything is there.
 # promtool comes with prometheus, speech detection and prompts need nothing at test time.
-tools:
+tools: target/jssip/jssip.js
 	@missing=""; \
 	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban kill:procps taskset:util-linux prlimit:util-linux; do \
 	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
@@ -107,7 +112,7 @@ fuzz-corpus: ## takes into the corpus what fuzzing has found, and no more than c
 	done
 
 bench: ## figures beside their budgets (DESIGN section 7)
-	cargo bench $(FEATURES)
+	cargo bench $(FEATURES) --bench '*'
 
 audit: ## licences, bans and sources of all dependencies
 	@command -v cargo-deny >/dev/null 2>&1 || cargo install --locked cargo-deny

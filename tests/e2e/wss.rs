@@ -219,6 +219,13 @@ fn a_certificate_that_the_client_does_not_trust_opens_no_secure_websocket() {
     assert_eq!(open(&centre, &ca), 0.0);
 }
 
+/// JsSIP as one script, which `make tools` fetches and bundles.
+fn jssip() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/jssip/jssip.js");
+    std::fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("{path}: {error}: run `make tools` once"))
+}
+
 /// JsSIP in a page of ours, and what it has said.
 struct Browser {
     page: Page,
@@ -230,7 +237,7 @@ impl Browser {
         let url = format!("https://localhost:{port}");
         // The certificate is one that no browser knows.
         let mut page = Page::open_with(&url, &["--ignore-certificate-errors"]);
-        page.evaluate(include_str!("jssip/jssip.js"));
+        page.evaluate(&jssip());
         page.evaluate(&format!(
             "window.said = []; \
              window.ua = new JsSIP.UA({{sockets: [new JsSIP.WebSocketInterface('wss://localhost:{port}/sip')], \
