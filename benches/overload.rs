@@ -97,6 +97,11 @@ fn main() {
         GOODPUT_MIN,
         true,
     );
+    println!(
+        "refusals came after p50 {:.1}, p95 {:.1} ms",
+        percentile_ms(&mut storm.refused, 0.50),
+        percentile_ms(&mut storm.refused, 0.95),
+    );
     row("refusal within, p99 ms", refused, REFUSED_P99_MAX_MS, false);
     row(
         "different Retry-After",

@@ -235,6 +235,8 @@ impl Builder {
         let head = self.bytes.len() - self.body;
         self.bytes.extend_from_slice(b"\r\n");
         self.bytes[head..].rotate_left(length);
+        // Transactions keep it for half a minute, in their tens of thousands: without the room that was not needed.
+        self.bytes.shrink_to_fit();
         Bytes::from(self.bytes)
     }
 
