@@ -254,6 +254,10 @@ impl Turn {
             }
             sip::Edge::Domain { remote, name } => self.wiring.connections.domain(remote, name),
             sip::Edge::Alias { flow, remote } => self.wiring.connections.alias(flow, remote),
+            sip::Edge::Host(host) => {
+                crate::edge::guard::tell_host(&host);
+                self.wiring.sources.resolved(&host);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What goes into the endpoint and what comes out of it: plain data.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -193,6 +193,27 @@ pub enum Edge {
     Domain { remote: SocketAddr, name: Arc<str> },
     /// What goes to `remote` may use this connection, which the far end opened (RFC 5923).
     Alias { flow: FlowId, remote: SocketAddr },
+    /// A host name of a trunk has other addresses now, or none: who comes from there is no stranger, and the operator wants to know.
+    Host(HostNow),
+}
+
+/// A host name by which a trunk is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostNow {
+    pub name: Arc<str>,
+    /// Whose requests are the trunk's from now on.
+    pub addresses: Vec<IpAddr>,
+    pub state: HostState,
+}
+
+/// What the DNS said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostState {
+    Known,
+    /// There is no such name, or no address under it.
+    Nothing,
+    /// No answer: the addresses are those that it had last, for a while.
+    Failed,
 }
 
 /// What the endpoint tells the engine. Every leg ends in exactly one [`Event::Gone`]; nothing about it follows.
@@ -416,6 +437,9 @@ pub struct DialogRules {
     pub session_expires: Duration,
     pub session_expires_min: Duration,
     pub reliable: Reliable,
+    /// How long a server may leave a call of ours without any answer where another one stands behind it: the next of a name's servers, the next trunk.
+    /// RFC 3263 section 4.3 has it fail by timer B; nobody waits at a telephone for 32 seconds.
+    pub try_for: Duration,
 }
 
 impl Default for DialogRules {
@@ -424,6 +448,7 @@ impl Default for DialogRules {
             session_expires: Duration::from_secs(1800),
             session_expires_min: Duration::from_secs(90),
             reliable: Reliable::Supported,
+            try_for: Duration::from_secs(4),
         }
     }
 }

@@ -24,12 +24,12 @@ pub mod trunk;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, DialogRules, Edge, Event,
-    FlowId, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer, Referral,
-    Registration, Reliable, Replaced, Target, Through, Transport,
+    FlowId, HostNow, HostState, Identity, Incoming, Input, Invite, LegId, Listener, Output, Peer,
+    Referral, Registration, Reliable, Replaced, Target, Through, Transport,
 };
 pub use endpoint::{
-    Counts, DialogName, Endpoint, PhoneRules, Urgency, acknowledges_refusal, is_new_work, nearest,
-    overload_response, urgency,
+    Counts, DialogName, Endpoint, PhoneRules, TRUNK_HOSTS_MAX, Urgency, acknowledges_refusal,
+    is_new_work, nearest, overload_response, urgency,
 };
 pub use identity::Signalled;
 pub use source::subscriber;

@@ -139,6 +139,12 @@ impl Known {
         self.answers.insert(question, (now + good_for, answer));
     }
 
+    /// What was answered last and until when that is good; for a while after that as well.
+    pub fn last(&self, question: &Question) -> Option<(Time, &Answer)> {
+        let (until, answer) = self.answers.get(question)?;
+        Some((*until, answer))
+    }
+
     fn records(&self, now: Time, name: &str, kind: Kind) -> Result<Option<&Records>, Question> {
         let name = name.trim_end_matches('.').to_ascii_lowercase().into();
         let question = Question { name, kind };

@@ -12,6 +12,8 @@ pub struct Trunk {
     pub name: Arc<str>,
     /// Requests from here are the trunk's.
     pub addresses: Vec<Net>,
+    /// Host names, in lower case: the addresses that they have at present are the trunk's as well.
+    pub hosts: Vec<Arc<str>>,
     /// Its requests come over TLS with a certificate that is good for this name, wherever they come from; then the addresses do not count.
     pub certificate: Option<Arc<str>>,
     /// Whether it is believed, and told who calls.

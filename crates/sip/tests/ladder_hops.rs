@@ -190,6 +190,137 @@ fn after_an_early_dialog_the_next_server_begins_anew() {
     "#]].assert_eq(&world.end());
 }
 
+/// A server that does not say a word has `try_for`, not all of timer B. Whatever it says after all is ended: it is a call that nobody waits for.
+#[test]
+fn a_silent_server_is_passed_over_long_before_timer_b_and_ended_when_it_speaks_up() {
+    let mut world = World::new();
+    let leg = world.call("sip:1@carrier.example");
+    carrier(&mut world);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.forget();
+    world.pass(5.0);
+    let again = world.last_request("10.0.0.1:5060", "INVITE");
+    assert_eq!(again.call_id(), invite.call_id());
+    let ringing = world::respond(&again, "180 Ringing", "b", "sip:far@10.0.0.1", false);
+    world.receive("10.0.0.1:5060", &ringing);
+    // The first was slow: it rings, is cancelled once, and answers all the same.
+    let late = world::respond(&invite, "180 Ringing", "a", "sip:far@10.0.0.2", false);
+    world.receive("10.0.0.2:5060", &late);
+    world.receive("10.0.0.2:5060", &late);
+    let cancel = world.last_request("10.0.0.2:5060", "CANCEL");
+    world.receive("10.0.0.2:5060", &response(&cancel, "200 OK"));
+    let late = world::respond(&invite, "200 OK", "a", "sip:far@10.0.0.2", true);
+    world.receive("10.0.0.2:5060", &late);
+    let bye = world.last_request("10.0.0.2:5060", "BYE");
+    world.receive("10.0.0.2:5060", &response(&bye, "200 OK"));
+    world.receive("10.0.0.2:5060", &late);
+    let answer = world::respond(&again, "200 OK", "b", "sip:far@10.0.0.1", true);
+    world.receive("10.0.0.1:5060", &answer);
+    world.hangup(leg);
+    let bye = world.last_request("10.0.0.1:5060", "BYE");
+    world.receive("10.0.0.1:5060", &response(&bye, "200 OK"));
+    expect![[r#"
+        0000.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0001.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0003.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0004.000     event: Counted { what: "next_server" }
+        0004.000     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0004.500     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0005.000 caller -> 180 Ringing (2 INVITE)
+        0005.000     event: Ringing LegId(1) 180 sdp false
+        0005.000 far -> 180 Ringing (1 INVITE)
+        0005.000     far <- CANCEL sip:1@carrier.example (1)
+        0005.000 far -> 180 Ringing (1 INVITE)
+        0005.000 far -> 200 OK (1 CANCEL)
+        0005.000 far -> 200 OK (1 INVITE) +sdp
+        0005.000     far <- ACK sip:far@10.0.0.2 (1)
+        0005.000     event: Counted { what: "stray_fork" }
+        0005.000     far <- BYE sip:far@10.0.0.2 (2)
+        0005.000 far -> 200 OK (2 BYE)
+        0005.000 far -> 200 OK (1 INVITE) +sdp
+        0005.000     far <- ACK sip:far@10.0.0.2 (1)
+        0005.000 caller -> 200 OK (2 INVITE) +sdp
+        0005.000     caller <- ACK sip:far@10.0.0.1 (2)
+        0005.000     event: Answered LegId(1) sdp true
+        0005.000 engine: Hangup
+        0005.000     caller <- BYE sip:far@10.0.0.1 (3)
+        0005.000 caller -> 200 OK (3 BYE)
+        0005.000     event: Gone { leg: LegId(1), cause: HungUp }
+    "#]]
+    .assert_eq(&world.end());
+}
+
+/// Only where another one stands behind it: the last has all of timer B. One that has answered with a challenge is not silent, and has its time anew.
+#[test]
+fn the_last_server_has_all_of_timer_b_and_a_provisional_is_an_answer() {
+    let mut world = World::new();
+    world.timed = true;
+    world.call("sip:1@carrier.example");
+    carrier(&mut world);
+    let invite = world.last_request("10.0.0.2:5060", "INVITE");
+    world.forget();
+    world.pass(3.9);
+    world.receive("10.0.0.2:5060", &response(&invite, "100 Trying"));
+    world.pass(5.0);
+    world.receive("10.0.0.2:5060", &response(&invite, "486 Busy Here"));
+    world.call("sip:1@carrier.example");
+    world.pass(4.0);
+    // The caller gives up: no further server is tried.
+    let third = world.call("sip:1@carrier.example");
+    world.pass(1.0);
+    world.hangup(third);
+    expect![[r#"
+        0000.500   timer A
+        0000.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0001.500   timer A
+        0001.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0003.500   timer A
+        0003.500     far <- INVITE sip:1@carrier.example (1) +sdp
+        0003.900 far -> 100 Trying (1 INVITE)
+        0003.900     event: Trying { leg: LegId(1) }
+        0008.900 far -> 486 Busy Here (1 INVITE)
+        0008.900     far <- ACK sip:1@carrier.example (1)
+        0008.900     event: Gone { leg: LegId(1), cause: Rejected { status: 486, reason: "Busy Here", retry_after: None, contact: None } }
+        0008.900 engine: Invite
+        0008.900     far <- INVITE sip:1@carrier.example (1) +sdp
+        0009.400   timer A
+        0009.400     far <- INVITE sip:1@carrier.example (1) +sdp
+        0010.400   timer A
+        0010.400     far <- INVITE sip:1@carrier.example (1) +sdp
+        0012.400   timer A
+        0012.400     far <- INVITE sip:1@carrier.example (1) +sdp
+        0012.900   next server
+        0012.900     event: Counted { what: "next_server" }
+        0012.900     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0012.900 engine: Invite
+        0012.900     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0013.400   timer A
+        0013.400     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0013.400     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0013.900 engine: Hangup
+        0014.400   timer A
+        0014.400     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0014.400     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0016.400   timer A
+        0016.400     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0016.400     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0016.900   next server
+        0020.400   timer A
+        0020.400     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0020.400     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0028.400   timer A
+        0028.400     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0028.400     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0040.900   timer D
+        0044.400   timer A
+        0044.400     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0044.400     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0044.900   timer B
+        0044.900     event: Gone { leg: LegId(2), cause: NoResponse }
+        0044.900     event: Gone { leg: LegId(3), cause: HungUp }
+    "#]].assert_eq(&world.end());
+}
+
 /// A name in the Contact of a dialog is asked for as soon as it is given; until it is known requests go to where the far end was heard from.
 #[test]
 fn names_in_a_contact_are_found_without_waiting_for_them() {
@@ -440,11 +571,13 @@ fn a_silent_server_and_one_without_a_port_are_passed_over_and_then_there_is_no_m
         0000.500     far <- INVITE sip:1@carrier.example (1) +sdp
         0001.500     far <- INVITE sip:1@carrier.example (1) +sdp
         0003.500     far <- INVITE sip:1@carrier.example (1) +sdp
-        0007.500     far <- INVITE sip:1@carrier.example (1) +sdp
-        0015.500     far <- INVITE sip:1@carrier.example (1) +sdp
-        0031.500     far <- INVITE sip:1@carrier.example (1) +sdp
-        0032.000     event: Counted { what: "next_server" }
-        0032.000     caller <- INVITE sip:1@carrier.example (1) +sdp
+        0004.000     event: Counted { what: "next_server" }
+        0004.000     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0004.500     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0005.500     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0007.500     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0011.500     caller <- INVITE sip:1@carrier.example (2) +sdp
+        0019.500     caller <- INVITE sip:1@carrier.example (2) +sdp
         0032.000 icmp from caller
         0032.000     event: Gone { leg: LegId(1), cause: Unreachable }
     "#]]

@@ -23,6 +23,7 @@ fn trunk(name: &str, address: &str) -> Trunk {
         max_calls: 2,
         calls_per_second: 0,
         trust: sip::Trust::Full,
+        hosts: Vec::new(),
         certificate: None,
         carrier: Some(Carrier {
             domain: format!("{name}.example"),

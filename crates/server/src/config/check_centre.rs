@@ -9,6 +9,9 @@ use super::read::CENTRE;
 
 /// Shortest session that we would take: refreshes must have the time to be answered.
 const SESSION_MIN: Duration = Duration::from_secs(2);
+/// What `sip.try_for` may be; timer B ends it anyhow.
+const TRY_FOR: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(32);
 
 impl Check<'_> {
     pub(super) fn settings(&mut self, base: &Base<'_>) -> Settings {
@@ -140,6 +143,14 @@ impl Check<'_> {
                 &centre.sip.phone_options.span,
                 "phones are asked more often than each second",
                 Some("e.g. \"60s\", or \"0s\" to ask none"),
+            );
+        }
+        if !TRY_FOR.contains(&centre.sip.try_for.0) {
+            self.error(
+                CENTRE,
+                &centre.sip.try_for.span,
+                "a server has between a second and 32 seconds (timer B) for its first answer",
+                Some("e.g. \"4s\""),
             );
         }
         if centre.sip.expires_min > centre.sip.expires_max {

@@ -18,6 +18,22 @@ use super::walk::near;
 
 type Name = Arc<str>;
 
+/// A host name as the DNS has it (RFC 1123): an address with a slip of the pen is none.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.len() <= 253
+        && text.split('.').all(is_label)
+        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
 /// The trunks, and the outbound side's rules.
 pub(super) struct CompiledTrunks {
     pub(super) sip: Vec<sip::Trunk>,
@@ -29,6 +45,7 @@ impl Check<'_> {
     pub(super) fn trunks(&mut self, settings: &Settings, dir: &Path) -> CompiledTrunks {
         let mut names = BTreeSet::new();
         let mut owners: Vec<(Net, Name)> = Vec::new();
+        let mut hosts_of: BTreeMap<Name, Name> = BTreeMap::new();
         let mut compiled = CompiledTrunks {
             sip: Vec::new(),
             outbound: outbound::Outbound::default(),
@@ -64,6 +81,7 @@ impl Check<'_> {
                     Some("addresses = [\"192.0.2.1\"]"),
                 );
             }
+            let hosts = self.hosts(trunk, &name, &mut hosts_of);
             let addresses = self.addresses(trunk, &name, &mut owners);
             let carrier = self.carrier(trunk, dir);
             let dialling = self.dialling(trunk, settings);
@@ -78,6 +96,7 @@ impl Check<'_> {
             compiled.sip.push(sip::Trunk {
                 name,
                 addresses,
+                hosts,
                 certificate: trunk.certificate.as_ref().map(|name| name.as_str().into()),
                 trust: match trunk.trusted {
                     true => sip::Trust::Full,
@@ -127,14 +146,40 @@ impl Check<'_> {
         }
     }
 
+    /// The host names among a trunk's addresses; a name is one trunk's. Which addresses they lead to is known when we run.
+    fn hosts(
+        &mut self,
+        trunk: &Trunk,
+        name: &Name,
+        owners: &mut BTreeMap<Name, Name>,
+    ) -> Vec<Name> {
+        let mut hosts = Vec::new();
+        for address in trunk.addresses.iter().filter(|text| is_host(text)) {
+            let host: Name = address.to_ascii_lowercase().into();
+            let owner = owners.get(&host).filter(|owner| *owner != name);
+            if let Some(owner) = owner {
+                let message = format!("{host} is an address of trunk `{owner}` already");
+                let hint = "a call's trunk is told by where it comes from";
+                self.error(TRUNKS, &address.span, message, Some(hint));
+            } else if owners.len() >= sip::TRUNK_HOSTS_MAX {
+                let message = format!("more than {} host names", sip::TRUNK_HOSTS_MAX);
+                let hint = "each is looked up again and again: addresses or networks for most";
+                self.error(TRUNKS, &address.span, message, Some(hint));
+            } else if owners.insert(host.clone(), name.clone()).is_none() {
+                hosts.push(host);
+            }
+        }
+        hosts
+    }
+
     /// Who calls is told by where it comes from, so that no address may be two trunks'.
     fn addresses(&mut self, trunk: &Trunk, name: &Name, owners: &mut Vec<(Net, Name)>) -> Vec<Net> {
         let mut nets = Vec::new();
-        for address in &trunk.addresses {
+        for address in trunk.addresses.iter().filter(|text| !is_host(text)) {
             let net: Net = match address.parse() {
                 Ok(net) => net,
                 Err(message) => {
-                    let hint = "e.g. \"192.0.2.1\" or \"192.0.2.0/24\"";
+                    let hint = "e.g. \"192.0.2.1\", \"192.0.2.0/24\" or \"sip.carrier.example\"";
                     self.error(TRUNKS, &address.span, message, Some(hint));
                     continue;
                 }

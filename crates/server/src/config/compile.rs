@@ -246,15 +246,12 @@ fn effective(forms: &Forms) -> Effective {
     Effective(text.into())
 }
 
-/// Whose phones are asked whether they live.
+/// Where the phones at fixed addresses are, and how often phones are asked whether they live.
 fn phones(forms: &Forms, agents: &BTreeMap<Name, engine::AgentAccount>) -> sip::PhoneRules {
     let interval = forms.centre.sip.phone_options.0;
-    if interval.is_zero() {
-        return sip::PhoneRules::default();
-    }
     let at = |agent: &engine::AgentAccount| Some((agent.id.clone(), agent.contact.clone()?));
     sip::PhoneRules {
-        options: Some(interval),
+        options: (!interval.is_zero()).then_some(interval),
         fixed: Arc::new(agents.values().filter_map(at).collect()),
     }
 }
@@ -297,6 +294,7 @@ fn sip_config(
         dialogs: sip::DialogRules {
             session_expires: centre.sip.session_expires.0,
             session_expires_min: centre.sip.session_expires_min.0,
+            try_for: centre.sip.try_for.0,
             reliable: match centre.sip.reliable_provisionals {
                 ReliableProvisionals::Supported => sip::Reliable::Supported,
                 ReliableProvisionals::Required => sip::Reliable::Required,

@@ -59,6 +59,8 @@ pub struct Sip {
     pub session_expires: Length,
     /// The shortest such time that we take from others; the RFC wants 90 s at least.
     pub session_expires_min: Length,
+    /// How long a server may leave a call of ours without any answer when another one stands behind it: the next of a name's servers, the next trunk.
+    pub try_for: Placed<Length>,
     /// Which callers acknowledge our ringing and early media (RFC 3262).
     pub reliable_provisionals: ReliableProvisionals,
     /// How often OPTIONS asks each agent's phone whether it lives; `"0s"` asks none. One that stays silent gets no offers until it is back.
@@ -133,6 +135,10 @@ impl Default for Sip {
             nonce_lifetime: Length::secs(300),
             session_expires: Length::secs(1800),
             session_expires_min: Length::secs(90),
+            try_for: Placed {
+                value: Length::secs(4),
+                span: 0..0,
+            },
             reliable_provisionals: ReliableProvisionals::Supported,
             phone_options: Placed {
                 value: Length::secs(0),
@@ -607,7 +613,7 @@ pub struct Trunks {
 #[serde(deny_unknown_fields)]
 pub struct Trunk {
     pub name: Placed<String>,
-    /// Calls from here are trusted as the carrier's: addresses and networks (`192.0.2.0/24`).
+    /// Calls from here are trusted as the carrier's: addresses, networks (`192.0.2.0/24`), and host names, which are looked up again and again.
     #[serde(default)]
     pub addresses: Vec<Placed<String>>,
     /// The name in the certificate that the trunk shows over TLS (`sip.tls.client_ca` verifies it): it is known by this alone then, wherever it calls from.

@@ -129,7 +129,7 @@ fn every_error_of_every_file_is_told_at_once() {
             ),
             (
                 "trunks.toml",
-                "[[trunk]]\nname = \"t\"\naddresses = [\"127.0.0.1\", \"localhost\"]\n[[route]]\nnumber = \"5\"\nqueue = \"suport\"\n[[route]]\nnumber = \"6\"\n",
+                "[[trunk]]\nname = \"t\"\naddresses = [\"127.0.0.1\", \"192.0.2.256\"]\n[[route]]\nnumber = \"5\"\nqueue = \"suport\"\n[[route]]\nnumber = \"6\"\n",
             ),
         ],
         &["http.prt=1", "rtp.last=many"],
@@ -151,7 +151,7 @@ fn every_error_of_every_file_is_told_at_once() {
         "queues.toml:4:10: error: `queue.answer` must be one of \"on_queue\", \"on_agent\", but this is \"on_que\"\n    hint: did you mean \"on_queue\"?",
         "queues.toml:5:21: warning: queue `support` requires the skill `suport`, which no agent has",
         "queues.toml:6:9: error: there is no music \"music/none\"",
-        "trunks.toml:3:27: error: `localhost` is no address and no network",
+        "trunks.toml:3:27: error: `192.0.2.256` is no address and no network",
         "trunks.toml:6:9: error: there is no queue `suport`\n    hint: did you mean `support`?",
         "trunks.toml:8:10: error: the route of 6 must lead to exactly one place",
         "--set http.prt: error: unknown key `prt` in `http`\n    hint: did you mean `port`?",

@@ -42,6 +42,8 @@ struct Known {
     /// New requests a second of one stranger; 0: without limit.
     rate: u32,
     trunks: Vec<sip::Trunk>,
+    /// What the trunks' host names lead to at present.
+    hosts: HashMap<Arc<str>, Vec<IpAddr>>,
     /// Hosts of agents' fixed contacts.
     contacts: HashSet<IpAddr>,
     /// Where each user has registered; bounded by the registrar.
@@ -82,7 +84,17 @@ impl Sources {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.rate = compiled.settings.source_rate;
         known.trunks = compiled.engine.sip.trunks.clone();
+        let Known { trunks, hosts, .. } = &mut *known;
+        hosts.retain(|name, _| trunks.iter().any(|trunk| trunk.hosts.contains(name)));
         known.contacts = contacts;
+    }
+
+    /// A trunk's host name has other addresses.
+    pub fn resolved(&self, host: &sip::HostNow) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known
+            .hosts
+            .insert(host.name.clone(), host.addresses.clone());
     }
 
     /// Where a user's phones are from now on.
@@ -188,6 +200,7 @@ impl Known {
         self.contacts.contains(&network)
             || self.registered.contains_key(&network)
             || (self.trunks.iter()).any(|trunk| trunk.is_source(source, &[]))
+            || (self.hosts.values()).any(|addresses| addresses.contains(&source.to_canonical()))
             || flow.is_some_and(|flow| self.certified.contains(&flow))
     }
 
@@ -226,6 +239,26 @@ pub fn tell(suspect: &Suspect) {
         Suspect::Scanner { source, agent } => {
             let source = source.to_canonical();
             tracing::warn!(target: "cordboard::guard", "scanner source={source} agent={agent:?}");
+        }
+    }
+}
+
+/// Who may call in by a name, or that nobody may.
+pub fn tell_host(host: &sip::HostNow) {
+    let (name, addresses) = (&host.name, &host.addresses);
+    match (host.state, addresses.is_empty()) {
+        (sip::HostState::Known, _) => {
+            tracing::info!(%name, ?addresses, "a trunk's host name: calls come in from there")
+        }
+        (sip::HostState::Nothing, _) | (sip::HostState::Failed, true) => {
+            let why = match host.state {
+                sip::HostState::Nothing => "the DNS knows no address of it",
+                sip::HostState::Known | sip::HostState::Failed => "the DNS does not answer",
+            };
+            tracing::warn!(%name, why, "a trunk's host name does not resolve: nobody can call in by it");
+        }
+        (sip::HostState::Failed, false) => {
+            tracing::warn!(%name, ?addresses, "the DNS does not answer: a trunk's host name keeps the addresses that it had")
         }
     }
 }

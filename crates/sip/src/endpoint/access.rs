@@ -34,12 +34,23 @@ impl Endpoint {
         let from = message.from().ok().and_then(|from| from.uri.user());
         let claims_user = from.is_some_and(|user| config.users.contains_key(user.as_ref()));
         if !claims_user {
-            if let Some(trunk) = trunk_of(&config, peer.remote.ip(), self.flows.names(peer.flow)) {
+            if let Some(trunk) = self.trunk_of(&config, peer) {
                 return Access::Granted(Identity::Trunk(trunk.name.clone()));
             }
             self.layer.count("unknown_source");
         }
         self.authenticate(now, peer, message, method)
+    }
+
+    /// The trunk that a source address belongs to, or a verified certificate. An address that is written down goes before one that a name has.
+    fn trunk_of<'a>(&self, config: &'a Config, peer: &Peer) -> Option<&'a Trunk> {
+        let (source, names) = (peer.remote.ip(), self.flows.names(peer.flow));
+        let trunks = &config.trunks;
+        let written = trunks.iter().find(|trunk| trunk.is_source(source, names));
+        written.or_else(|| {
+            let named = |trunk: &&Trunk| self.hosts.lead_to(trunk, source);
+            trunks.iter().find(named)
+        })
     }
 
     /// Judges a request by its digest alone.
@@ -125,14 +136,6 @@ impl Endpoint {
             builder
         });
     }
-}
-
-/// The trunk that a source address belongs to, or a verified certificate.
-fn trunk_of<'a>(config: &'a Config, source: IpAddr, names: &[Arc<str>]) -> Option<&'a Trunk> {
-    config
-        .trunks
-        .iter()
-        .find(|trunk| trunk.is_source(source, names))
 }
 
 /// Words of the User-Agent of tools that look for what is open; who means harm and has some sense does not say so.

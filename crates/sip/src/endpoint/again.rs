@@ -41,7 +41,7 @@ impl Endpoint {
         else {
             return false;
         };
-        if leg.dialog.local_cseq >= TRIES_MAX {
+        if leg.dialog.local_cseq >= TRIES_MAX + leg.passed_over {
             return false;
         }
         // The refusal's To tag names no dialog.
@@ -81,6 +81,9 @@ impl Endpoint {
                 provisional: false,
                 hangup: Hangup::No,
             };
+            if leg.elsewhere.is_some() {
+                self.try_for_a_while(now, id);
+            }
         }
         true
     }

@@ -18,8 +18,6 @@ use crate::api::{Cause, Command, Event, Invite, LegId, Output, Target};
 const WAYS_MAX: usize = 16;
 /// A phone that has not answered its INVITE at all by then (the third transmission over UDP) does not hold up the user's other phones.
 const PHONE_PATIENCE: Duration = Duration::from_secs(2);
-/// The same for a trunk: the next one is tried long before timer B.
-const TRUNK_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What those who lost are told (RFC 3326 section 2).
 const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -205,7 +203,7 @@ impl Endpoint {
         };
         let patience = match fork.kind {
             Kind::User => PHONE_PATIENCE,
-            Kind::Trunks => TRUNK_PATIENCE,
+            Kind::Trunks => self.layer.config.dialogs.try_for,
         };
         if let Some(timer) = fork.timer.take() {
             self.layer.timers.cancel(timer);
@@ -266,6 +264,16 @@ impl Endpoint {
             return;
         }
         if fork.kind == Kind::Trunks {
+            let open = fork.trying.iter().filter(|branch| !branch.given_up);
+            let legs = open.filter_map(|branch| self.legs.get(&branch.leg));
+            if legs.clone().any(|leg| leg.elsewhere.is_some()) {
+                // Its next server is tried before the next trunk; there are fewer each time.
+                let wait = self.layer.config.dialogs.try_for;
+                let timers = &mut self.layer.timers;
+                let timer = timers.set(now + wait, "next way", Alarm::Fork(call));
+                fork.timer = Some(timer);
+                return;
+            }
             // Whoever was silent is not to ring after all, when another trunk has the call.
             let silent: Vec<LegId> = fork.trying.iter().map(|branch| branch.leg).collect();
             for branch in &mut fork.trying {

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use clock::Time;
 
-use super::leg::{Able, Hangup, State};
+use super::keys::Key;
+use super::leg::{Able, Hangup, LegAlarm, State};
 use super::timers::TimerId;
 use super::trunks::TrunkAlarm;
 use super::{Alarm, Endpoint};
 use crate::api::{Cause, Edge, Invite, LegId, Output, Peer, Target, Transport};
 use crate::locate::{Answer, Hop, Known, Located, Question, locate};
+use crate::message::Message;
 
 /// The edge answers each question; should it not, nobody waits longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
@@ -38,6 +40,10 @@ pub(super) enum Seeker {
     Dialog(LegId),
     /// The fixed phone of a user, to be asked whether it lives.
     Phone(Arc<str>),
+    /// A name by which a trunk is known.
+    Host(Arc<str>),
+    /// Where calls to a fixed phone will go, to be known before the first of them.
+    Ahead(Arc<str>),
 }
 
 /// What came of seeking.
@@ -53,7 +59,7 @@ pub(super) enum Sought {
 /// What is under way, and what is known.
 #[derive(Debug, Default)]
 pub(super) struct Hops {
-    known: Known,
+    pub(super) known: Known,
     open: BTreeMap<Question, (TimerId, Vec<Seeker>)>,
     /// Since when each seeker has been seeking.
     since: BTreeMap<Seeker, Time>,
@@ -161,19 +167,18 @@ impl Endpoint {
             }
         };
         let local = &self.layer.local;
-        match locate(
-            uri,
-            &self.hops.known,
-            now,
-            |ip| local.speaks(ip),
-            &mut |_| 0,
-        ) {
-            Located::Hops(hops) => hops.first().map(|hop| hop.remote.ip()),
-            Located::Ask(_) | Located::Nowhere => None,
-        }
+        let at = |at| {
+            let speaks = |ip| local.speaks(ip);
+            match locate(uri, &self.hops.known, at, speaks, &mut |_| 0) {
+                Located::Hops(hops) => hops.first().map(|hop| hop.remote.ip()),
+                Located::Ask(_) | Located::Nowhere => None,
+            }
+        };
+        // A family outlives its addresses: what was known before will do where nothing is known now.
+        at(now).or_else(|| at(Time::ZERO))
     }
 
-    fn ask(&mut self, now: Time, question: Question, seeker: Seeker) -> Sought {
+    pub(super) fn ask(&mut self, now: Time, question: Question, seeker: Seeker) -> Sought {
         if let Some((_, seekers)) = self.hops.open.get_mut(&question) {
             if seekers.len() >= SEEKERS_MAX {
                 self.layer.count("dns_full");
@@ -229,7 +234,14 @@ impl Endpoint {
                 self.hops.since.remove(&seeker);
             }
             Seeker::Phone(user) => self.ask_phones(now, &user),
+            Seeker::Host(name) => self.host_found(now, &name),
+            Seeker::Ahead(uri) => self.look_ahead(now, &uri),
         }
+    }
+
+    /// Finds where a URI leads before anybody wants to go there: its family decides on our description (see [`Endpoint::heading`]).
+    pub(super) fn look_ahead(&mut self, now: Time, uri: &Arc<str>) {
+        self.seek(now, uri, Seeker::Ahead(uri.clone()));
     }
 
     /// The peer of a hop. What its certificate must be good for is told to the edge first.
@@ -274,11 +286,13 @@ impl Endpoint {
         if early {
             // Somebody has seen this one, and may meet the next by another way: it must be no merged request (section 8.2.2.2).
             dialog.next_cseq();
+            leg.passed_over += 1;
             leg.able = Able::default();
         }
         if let Some(alarm) = leg.alarm.take() {
             self.layer.timers.cancel(alarm);
         }
+        let last = elsewhere.hops.is_empty();
         self.layer.count("next_server");
         dialog.peer = self.toward(&hop);
         let tx = self.send_invite(now, &elsewhere.invite, &dialog);
@@ -289,9 +303,62 @@ impl Endpoint {
                 provisional: false,
                 hangup: Hangup::No,
             };
-            leg.elsewhere = (!elsewhere.hops.is_empty()).then_some(elsewhere);
+            leg.elsewhere = (!last).then_some(elsewhere);
+        }
+        if !last {
+            self.try_for_a_while(now, id);
         }
         true
+    }
+
+    /// The server of a call has another one behind it: it does not have all of timer B for its first answer.
+    pub(super) fn try_for_a_while(&mut self, now: Time, id: LegId) {
+        let patience = self.layer.config.dialogs.try_for;
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let alarm = Alarm::Leg(id, LegAlarm::NextServer);
+        let timer = self.layer.timers.set(now + patience, "next server", alarm);
+        leg.alarm = Some(timer);
+    }
+
+    /// The server has not said a word: the next one is asked. Should the silent one speak up after all, the call there is ended.
+    pub(super) fn server_is_silent(&mut self, now: Time, id: LegId) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        leg.alarm = None;
+        let State::Calling {
+            tx,
+            provisional: false,
+            hangup: Hangup::No,
+        } = leg.state
+        else {
+            return;
+        };
+        if leg.elsewhere.is_none() {
+            return;
+        }
+        // It may have been seen, by the phone that the next server leads to as well: it must be no merged request (section 8.2.2.2).
+        leg.dialog.next_cseq();
+        leg.passed_over += 1;
+        self.layer.abandon(tx);
+        self.try_elsewhere(now, id);
+    }
+
+    /// What a server says of a call that has gone elsewhere: a provisional brings it the CANCEL, an answer the BYE.
+    pub(super) fn abandoned_response(&mut self, now: Time, key: Key, message: &Message) {
+        match message.status().unwrap_or_default() {
+            ..200 => self.layer.cancel_once(now, key),
+            200..300 => {
+                let to = message.to().ok();
+                let tag = to.and_then(|to| to.tag()).unwrap_or_default();
+                if !self.layer.ack_again(key, tag) {
+                    self.stray_fork(now, key, message, true);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A call that waits for the DNS is not wanted any more.

@@ -128,6 +128,8 @@ pub enum Purpose {
     Notify(LegId),
     /// A telephone that is told to answer: its call goes on whatever it says.
     PickUp,
+    /// An INVITE that has gone to another server, since this one was silent.
+    Abandoned,
     /// Nobody: a CANCEL, the BYE of a stray fork.
     Loose,
 }
@@ -712,6 +714,28 @@ impl Layer {
             self.request(now, peer, &branch, &Method::Cancel, cancel, Purpose::Loose);
         }
         self.apply_client(now, key, step, None);
+    }
+
+    /// An INVITE that nobody waits for any more: it is not repeated, and what comes of it after all is ended.
+    pub fn abandon(&mut self, key: Key) {
+        let Some(tx) = self.clients.get_mut(&key) else {
+            return;
+        };
+        tx.purpose = Purpose::Abandoned;
+        if let Some(timer) = tx.repeat.take() {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Cancels at the first provisional: the timer of a cancelled INVITE is set from then on.
+    pub fn cancel_once(&mut self, now: Time, key: Key) {
+        if self
+            .clients
+            .get(&key)
+            .is_some_and(|tx| tx.lasting.is_none())
+        {
+            self.cancel(now, key, None);
+        }
     }
 
     /// The ACK already sent for the 2xx with this To tag goes out again; false if there was none.

@@ -54,6 +54,8 @@ pub struct Leg {
     pub wish: Option<Bytes>,
     /// Where our INVITE goes when the server that has it fails.
     pub elsewhere: Option<Box<Elsewhere>>,
+    /// Servers that may have seen our INVITE and do not have it any more.
+    pub passed_over: u32,
     /// REFER on this leg, in either direction; few legs ever see one.
     pub refer: Option<Box<super::refer::Refer>>,
     /// The session is to be refreshed by a re-INVITE, as soon as nothing is in the way.
@@ -178,6 +180,8 @@ pub enum LegAlarm {
     Minute,
     /// Three minutes without news from whom we call.
     TimerC,
+    /// The server that we call has not said anything, and there is another one.
+    NextServer,
     /// The 2xx goes out again.
     RepeatAnswer,
     /// The ACK will not come any more.
@@ -204,6 +208,7 @@ impl Leg {
             offer: Offer::Idle,
             wish: None,
             elsewhere: None,
+            passed_over: 0,
             refer: None,
             refresh: false,
             described: Bytes::new(),
@@ -327,6 +332,7 @@ impl Endpoint {
         match alarm {
             LegAlarm::Minute => self.minute_unanswered(now, id),
             LegAlarm::TimerC => self.timer_c(now, id),
+            LegAlarm::NextServer => self.server_is_silent(now, id),
             LegAlarm::RepeatAnswer => self.repeat_answer(now, id),
             LegAlarm::NoAck => self.no_ack(now, id),
             LegAlarm::BackOff => self.back_off_over(now, id),

@@ -3,7 +3,7 @@
 //! Messages and commands go in, bytes and events come out; see [`crate::api`]. One file a concern:
 //! `layer` the transactions, `access` who may, `requests` what starts something, `register` the registrar's wire side,
 //! `uas` calls to us, `uac` calls of ours, `again` their second tries, `early` forks, `reliable` provisionals that are acknowledged,
-//! `hops` where calls go, `names` where dialogs do, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs,
+//! `hops` where calls go, `names` where dialogs do, `hosts` trunks that are known by a name, `flows` what is known of connections, `congestion` large requests, `within` requests in dialogs,
 //! `reoffer` changes of media, `digits` keys by INFO, `session` their timers, `refer` calls that move, `replaces` which call is meant, `leg` the states.
 
 mod access;
@@ -14,6 +14,7 @@ mod early;
 mod flows;
 mod forks;
 mod hops;
+mod hosts;
 mod keys;
 mod layer;
 mod leg;
@@ -56,6 +57,7 @@ use layer::{Layer, Purpose};
 use leg::{Leg, LegAlarm};
 use timers::TimerId;
 
+pub use hosts::HOSTS_MAX as TRUNK_HOSTS_MAX;
 pub use local::nearest;
 pub use overload::{Urgency, acknowledges_refusal, is_new_work, overload_response, urgency};
 pub use phones::PhoneRules;
@@ -105,6 +107,7 @@ pub struct Endpoint {
     legs_made: u64,
     hops: Hops,
     flows: Flows,
+    hosts: hosts::Hosts,
 }
 
 /// What a timer is for.
@@ -121,6 +124,8 @@ pub enum Alarm {
     Trunk(u16, trunks::TrunkAlarm),
     /// The next phone is asked whether it lives.
     Phones,
+    /// What is known of a trunk's host name ends.
+    Host(Arc<str>),
 }
 
 /// What identifies a dialog to the far end; its `Display` is the value of a Replaces header.
@@ -177,12 +182,14 @@ impl Endpoint {
             legs_made: 0,
             hops: Hops::default(),
             flows: Flows::default(),
+            hosts: hosts::Hosts::default(),
         }
     }
 
     /// Begins what needs no input from outside: registrations at carriers, and asking after their health.
     pub fn start(&mut self, now: Time) {
         self.configure_trunks(now);
+        self.configure_hosts(now);
         self.configure_phones(now);
     }
 
@@ -227,6 +234,7 @@ impl Endpoint {
                 self.nonces.set_lifetime(config.nonce_lifetime);
                 self.layer.configure(config);
                 self.configure_trunks(now);
+                self.configure_hosts(now);
                 self.configure_phones(now);
             }
         }
@@ -252,6 +260,7 @@ impl Endpoint {
                 Alarm::Fork(parent) => self.no_sign_of_life(now, parent),
                 Alarm::Trunk(index, alarm) => self.trunk_alarm(now, index, alarm),
                 Alarm::Phones => self.phone_alarm(now),
+                Alarm::Host(name) => self.ask_host(now, name),
             }
             self.follow_up(now);
         }
@@ -380,6 +389,7 @@ impl Endpoint {
                 Purpose::Refer(leg) => self.refer_response(now, leg, message),
                 Purpose::Notify(leg) => self.notify_response(now, leg, message.status()),
                 Purpose::PickUp => self.pick_up_response(message.status()),
+                Purpose::Abandoned => self.abandoned_response(now, key, message),
                 Purpose::Prack(_) | Purpose::Loose => {}
             }
         }
@@ -400,7 +410,7 @@ impl Endpoint {
             Purpose::Refer(leg) => self.refer_unanswered(leg),
             Purpose::Notify(leg) => self.notify_response(now, leg, None),
             Purpose::PickUp => self.pick_up_response(None),
-            Purpose::Prack(_) | Purpose::Loose => {}
+            Purpose::Prack(_) | Purpose::Abandoned | Purpose::Loose => {}
         }
     }
 

@@ -76,9 +76,13 @@ impl Endpoint {
             hangup: Hangup::No,
         };
         let mut leg = Leg::new(dialog, state, None);
-        leg.elsewhere = elsewhere;
         leg.described = invite.sdp;
+        let others = elsewhere.is_some();
+        leg.elsewhere = elsewhere;
         self.legs.insert(id, leg);
+        if others {
+            self.try_for_a_while(now, id);
+        }
     }
 
     /// Sends the INVITE that begins this dialog.

@@ -220,7 +220,7 @@ impl Endpoint {
                 }
                 account
             }
-            Purpose::Phone(_) | Purpose::PickUp | Purpose::Loose => None,
+            Purpose::Phone(_) | Purpose::PickUp | Purpose::Abandoned | Purpose::Loose => None,
         }
     }
 
@@ -330,7 +330,7 @@ impl Endpoint {
             | Purpose::Prack(leg)
             | Purpose::Refer(leg)
             | Purpose::Notify(leg) => Some(self.legs.get_mut(&leg)?.dialog.next_cseq()),
-            Purpose::Phone(_) | Purpose::PickUp | Purpose::Loose => None,
+            Purpose::Phone(_) | Purpose::PickUp | Purpose::Abandoned | Purpose::Loose => None,
         }
     }
 

@@ -226,6 +226,7 @@ fn edge_text(edge: &Edge) -> String {
         Edge::Resolve(question) => format!("Resolve {:?} {}", question.kind, question.name),
         Edge::Domain { remote, name } => format!("Domain {remote} {name}"),
         Edge::Alias { flow, remote } => format!("Alias {flow:?} {remote}"),
+        Edge::Host(host) => format!("Host {} {:?} {:?}", host.name, host.addresses, host.state),
     }
 }
 
@@ -363,6 +364,11 @@ impl World {
     /// The ladder so far, of a world that goes on for ever (a registration that is kept).
     pub fn text(&mut self) -> String {
         std::mem::take(&mut self.lines)
+    }
+
+    /// Puts lines into the ladder that were taken out of it.
+    pub fn note(&mut self, lines: &str) {
+        self.lines.push_str(lines);
     }
 
     /// Forgets what was so far: the scene is set.
