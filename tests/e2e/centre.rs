@@ -86,18 +86,32 @@ impl Centre {
 
     /// Starts a centre on these files.
     pub fn start_with(files: Files<'_>, set: &[&str]) -> Centre {
+        Centre::start_with_env(files, set, &[])
+    }
+
+    /// Starts a centre on these files, with more in its environment.
+    pub fn start_with_env(files: Files<'_>, set: &[&str], env: &[(&str, &str)]) -> Centre {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         for (name, text) in files {
             let path = directory.path().join("config").join(name);
             std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             std::fs::write(path, text).expect("a file");
         }
-        Centre::start_in(directory, set)
+        Centre::start_in_env(directory, set, env)
     }
 
     /// Starts a centre in a directory that is there: again after a stop, with the same data.
     pub fn start_in(directory: Arc<tempfile::TempDir>, set: &[&str]) -> Centre {
+        Centre::start_in_env(directory, set, &[])
+    }
+
+    fn start_in_env(
+        directory: Arc<tempfile::TempDir>,
+        set: &[&str],
+        env: &[(&str, &str)],
+    ) -> Centre {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
+        command.envs(env.iter().copied());
         command
             .arg("serve")
             .arg("--config")

@@ -30,6 +30,12 @@ pub enum Input {
         look_up: u64,
         pop: Option<crm::Pop>,
     },
+    /// The answer to `Output::Ask`: exactly one each.
+    Asked {
+        contact: acd::ContactId,
+        ask: u64,
+        answer: ivr::Answer,
+    },
     /// Every event up to this sequence has been handed to the sockets of those who watch.
     Delivered {
         sequence: u64,
@@ -211,6 +217,13 @@ pub enum Output {
     LookUp {
         look_up: u64,
         number: crm::Number,
+    },
+    /// A flow asks the world outside; answer with `Input::Asked`, within `within` if it is to count.
+    Ask {
+        contact: acd::ContactId,
+        ask: u64,
+        request: ivr::Request,
+        within: Duration,
     },
     Reply(Reply),
     /// A fact for `/metrics` that is no event.

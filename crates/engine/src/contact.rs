@@ -38,6 +38,8 @@ pub(crate) struct Contact {
     /// The flow, kept while its caller is in a queue or at an extension, for when that does not work out.
     pub(crate) session: Option<Box<ivr::Session>>,
     pub(crate) playing: Option<(media::PlayId, ivr::PlayToken)>,
+    /// The flow's question that waits for its answer.
+    pub(crate) asked: Option<(u64, ivr::LookUpToken)>,
     pub(crate) lang: media::Lang,
     /// What the flow gave the desk.
     pub(crate) flow_data: BTreeMap<String, String>,
@@ -114,6 +116,7 @@ impl Contact {
             stage: Stage::Greeting,
             session: None,
             playing: None,
+            asked: None,
             lang,
             flow_data: BTreeMap::new(),
             visit: None,

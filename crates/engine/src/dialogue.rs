@@ -215,6 +215,42 @@ impl Engine {
         }
     }
 
+    /// A service has answered the flow. What the flow no longer waits for is dropped.
+    pub(crate) fn flow_answered(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        ask: u64,
+        answer: ivr::Answer,
+    ) {
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
+        if let Some((_, token)) = contact.asked.take_if(|&mut (asked, _)| asked == ask) {
+            self.tell_session(now, number, ivr::Input::LookedUp { token, answer });
+        }
+    }
+
+    fn ask(
+        &mut self,
+        number: acd::ContactId,
+        token: ivr::LookUpToken,
+        request: ivr::Request,
+        within: std::time::Duration,
+    ) {
+        let ask = self.next_ask;
+        self.next_ask += 1;
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.asked = Some((ask, token));
+        }
+        self.journal.put(Output::Ask {
+            contact: number,
+            ask,
+            request,
+            within,
+        });
+    }
+
     pub(crate) fn ivr_deadline(&mut self, now: Time, number: acd::ContactId) {
         let Some(mut session) = self
             .contacts
@@ -261,6 +297,11 @@ impl Engine {
                         );
                     }
                 }
+                ivr::Output::LookUp {
+                    token,
+                    request,
+                    within,
+                } => self.ask(number, token, request, within),
                 ivr::Output::Step {
                     flow,
                     state,

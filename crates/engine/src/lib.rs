@@ -80,6 +80,7 @@ pub struct Engine {
     pops: VecDeque<(u64, acd::ContactId)>,
     audience: usize,
     next_play: u64,
+    next_ask: u64,
     ssrc_seed: u32,
     draining: bool,
     /// Calls to feature codes, by their leg.
@@ -107,6 +108,7 @@ impl Engine {
             pops: VecDeque::new(),
             audience: 0,
             next_play: 1,
+            next_ask: 1,
             ssrc_seed: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
             draining: false,
             codes: HashMap::new(),
@@ -134,6 +136,11 @@ impl Engine {
             Input::Media(event) => self.on_media(now, event),
             Input::PortsGranted(ports) => self.ports.granted(ports),
             Input::LookedUp { look_up, pop } => self.looked_up(now, acd::ContactId(look_up), pop),
+            Input::Asked {
+                contact,
+                ask,
+                answer,
+            } => self.flow_answered(now, contact, ask, answer),
             Input::Delivered { sequence } => self.delivered(now, sequence),
             Input::Audience { count } => self.audience_changed(now, count),
             Input::Command { token, command } => self.command(now, token, command),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Language of what is said.
 #[derive(
@@ -39,9 +40,22 @@ pub enum Severity {
 #[serde(untagged)]
 pub enum Value {
     Bool(bool),
-    Number(f64),
+    Number(#[serde(serialize_with = "number")] f64),
     Text(String),
     List(Vec<Value>),
+    /// An object of a service's answer, or of what is sent to one.
+    Record(BTreeMap<String, Value>),
+    /// JSON's `null`.
+    Nothing,
+}
+
+/// Whole numbers go out as such: there are services that take no `3.0` for a 3.
+fn number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 && number.abs() < 9e15 {
+        serializer.serialize_i64(*number as i64)
+    } else {
+        serializer.serialize_f64(*number)
+    }
 }
 
 /// What is known when the session begins; flows read them as variables (`call.ani`, `call.dnis`, `customer.class`, …).
@@ -65,6 +79,8 @@ pub enum Input {
     Played(PlayToken),
     /// The customer look-up came back; an empty map is a caller that nobody knows.
     Customer(BTreeMap<String, Value>),
+    /// What a service said to [`Output::LookUp`]; one that comes late is ignored.
+    LookedUp { token: LookUpToken, answer: Answer },
     /// Back from a queue or transfer that did not work out, with a word: `full`, `closed`, `no_agent`, `failed`.
     Returned(String),
     /// The caller hung up.
@@ -74,6 +90,65 @@ pub enum Input {
 /// Names one play; a session never uses one twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlayToken(pub u32);
+
+/// Names one try of a look-up; a session never uses one twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LookUpToken(pub u32);
+
+/// What a flow asks of the world outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    Http(Box<HttpRequest>),
+    /// The customers on a telephone number: an object as expressions see `customer`, or 404.
+    Customer {
+        number: String,
+    },
+    /// Their last contacts: `{ contacts, last: { arrived, queue, agent, outcome } }`, or 404.
+    History {
+        number: String,
+    },
+}
+
+/// One HTTP request with JSON in and out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpRequest {
+    pub service: Arc<str>,
+    pub method: &'static str,
+    /// Scheme, host, port and perhaps the beginning of the path, as the flow file has them: nothing of them comes from a caller.
+    pub base: Arc<str>,
+    /// The environment variable that stands for `base` where it is set.
+    pub base_from: Option<Arc<str>>,
+    /// Path and query; what expressions gave is percent-encoded.
+    pub path: String,
+    pub headers: Vec<(Arc<str>, Header)>,
+    pub body: Option<Value>,
+    /// The environment variable with the secret that signs the request (Standard Webhooks).
+    pub signed_by: Option<Arc<str>>,
+    /// How long a good answer may serve others who ask the same.
+    pub cache: Option<Duration>,
+}
+
+/// A header's value; secrets are put in at the very edge, so that no flow, test or log ever holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Header {
+    Text(String),
+    /// `before` and then the value of an environment variable.
+    Secret {
+        before: Arc<str>,
+        variable: Arc<str>,
+    },
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// A whole answer with its status; a body that is no JSON is [`Answer::Failed`].
+    Reply { status: u16, body: Value },
+    /// None in time.
+    TimedOut,
+    /// Refused, broken off, unreadable, or never asked.
+    Failed,
+}
 
 /// One thing to be said.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +226,12 @@ pub enum Output {
     },
     /// Stop what is being said.
     StopPlay,
+    /// Ask this; `LookedUp` comes back, within `within` if it is to count.
+    LookUp {
+        token: LookUpToken,
+        request: Request,
+        within: Duration,
+    },
     /// A state was entered (for `ivr.step`); `input` is masked where the state is secret.
     Step {
         flow: Arc<str>,

@@ -81,6 +81,7 @@ pub(crate) fn hears(verb: &Verb, key: char) -> bool {
         | Verb::Decide { .. }
         | Verb::Set { .. }
         | Verb::Hours { .. }
+        | Verb::LookUp(_)
         | Verb::Queue { .. }
         | Verb::Transfer { .. }
         | Verb::Call { .. }
@@ -161,6 +162,11 @@ fn writes(verb: &Verb) -> Names {
             .cloned()
             .collect(),
         Verb::Call { results, .. } => results.iter().map(|(name, _)| name.clone()).collect(),
+        Verb::LookUp(look_up) => look_up
+            .results
+            .iter()
+            .map(|wanted| wanted.variable.clone())
+            .collect(),
         Verb::Say { .. }
         | Verb::Menu { .. }
         | Verb::Confirm { .. }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use minijinja::value::{Object, Value as Jinja};
+use minijinja::value::{Object, Value as Jinja, ValueKind};
 use minijinja::{Environment, Expression, UndefinedBehavior, filters, tests as predicates};
 
 use crate::api::Value;
@@ -129,6 +129,27 @@ pub(crate) fn to_jinja(value: &Value) -> Jinja {
         Value::Number(number) => Jinja::from(*number),
         Value::Text(text) => Jinja::from(text.as_str()),
         Value::List(items) => items.iter().map(to_jinja).collect::<Vec<_>>().into(),
+        Value::Record(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.as_str().into(), to_jinja(value)));
+            Jinja::from_object(Fields(fields.collect()))
+        }
+        Value::Nothing => Jinja::from(""),
+    }
+}
+
+/// What an expression gave, for a service.
+pub(crate) fn from_jinja(value: &Jinja) -> Value {
+    match value.kind() {
+        ValueKind::Bool => Value::Bool(value.is_true()),
+        ValueKind::Number => f64::try_from(value.clone()).map_or(Value::Nothing, Value::Number),
+        ValueKind::Seq => value
+            .try_iter()
+            .map(|items| Value::List(items.map(|item| from_jinja(&item)).collect()))
+            .unwrap_or(Value::Nothing),
+        ValueKind::None | ValueKind::Undefined => Value::Nothing,
+        _ => Value::Text(value.to_string()),
     }
 }
 
@@ -274,15 +295,25 @@ impl Text {
     pub(crate) fn value(&self, scope: &Arc<Scope>) -> Result<Jinja, minijinja::Error> {
         if let [Piece::Expr(expr)] = self.pieces.as_slice() {
             let value = expr.value(scope)?;
-            return match value.as_str() {
-                Some(text) if text.len() > MAX_TEXT => Ok(Jinja::from(shortened(text))),
-                _ => Ok(value),
-            };
+            return Ok(bounded(value));
         }
         Ok(Jinja::from(self.render(scope)?))
     }
 
     pub(crate) fn render(&self, scope: &Arc<Scope>) -> Result<String, minijinja::Error> {
+        self.render_by(scope, |part, text| text.push_str(part))
+    }
+
+    /// As a part of a URL: what expressions give is percent-encoded, so that it stays one segment or value (RFC 3986 section 2.4).
+    pub(crate) fn render_in_url(&self, scope: &Arc<Scope>) -> Result<String, minijinja::Error> {
+        self.render_by(scope, percent_encode)
+    }
+
+    fn render_by(
+        &self,
+        scope: &Arc<Scope>,
+        push: impl Fn(&str, &mut String),
+    ) -> Result<String, minijinja::Error> {
         let mut text = String::new();
         for piece in &self.pieces {
             match piece {
@@ -290,8 +321,8 @@ impl Text {
                 Piece::Expr(expr) => {
                     let value = expr.value(scope)?;
                     match value.as_str() {
-                        Some(part) => text.push_str(part),
-                        None => text.push_str(&value.to_string()),
+                        Some(part) => push(part, &mut text),
+                        None => push(&value.to_string(), &mut text),
                     }
                 }
             }
@@ -301,6 +332,25 @@ impl Text {
         } else {
             text
         })
+    }
+}
+
+/// A text of what a variable keeps at most; lists and objects of a service's answer are bounded by the answer.
+pub(crate) fn bounded(value: Jinja) -> Jinja {
+    match value.as_str() {
+        Some(text) if text.len() > MAX_TEXT => Jinja::from(shortened(text)),
+        _ => value,
+    }
+}
+
+/// Everything but RFC 3986's unreserved characters.
+fn percent_encode(part: &str, text: &mut String) {
+    for byte in part.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
     }
 }
 

@@ -157,6 +157,7 @@ pub(crate) enum Verb {
         open: StateId,
         closed: StateId,
     },
+    LookUp(Box<LookUp>),
     Queue {
         queue: Arc<str>,
         skills: BTreeMap<String, u8>,
@@ -183,9 +184,9 @@ pub(crate) enum Verb {
 }
 
 /// Names of all verbs, as they stand in a file.
-pub(crate) const VERBS: [&str; 12] = [
-    "say", "menu", "collect", "confirm", "decide", "set", "hours", "queue", "transfer", "call",
-    "return", "hangup",
+pub(crate) const VERBS: [&str; 13] = [
+    "say", "menu", "collect", "confirm", "lookup", "decide", "set", "hours", "queue", "transfer",
+    "call", "return", "hangup",
 ];
 
 impl Verb {
@@ -198,6 +199,7 @@ impl Verb {
             Verb::Decide { .. } => "decide",
             Verb::Set { .. } => "set",
             Verb::Hours { .. } => "hours",
+            Verb::LookUp(_) => "lookup",
             Verb::Queue { .. } => "queue",
             Verb::Transfer { .. } => "transfer",
             Verb::Call { .. } => "call",
@@ -233,6 +235,7 @@ impl Verb {
             | Verb::Decide { .. }
             | Verb::Set { .. }
             | Verb::Hours { .. }
+            | Verb::LookUp(_)
             | Verb::Queue { .. }
             | Verb::Transfer { .. }
             | Verb::Call { .. }
@@ -275,6 +278,7 @@ impl Verb {
             Verb::Hours { open, closed, .. } => {
                 vec![(Branch::Open, Some(*open)), (Branch::Closed, Some(*closed))]
             }
+            Verb::LookUp(look_up) => look_up.branches(),
             Verb::Queue { returned, .. } | Verb::Transfer { returned, .. } => {
                 returned.branches(defaults)
             }
@@ -299,6 +303,12 @@ pub(crate) enum Branch {
     /// Retries are used up.
     Unanswered,
     Returned(Word),
+    /// A service has nothing of the kind.
+    Missing,
+    /// It did not answer as it should.
+    Failed,
+    /// It did not answer in time.
+    TimedOut,
 }
 
 impl fmt::Display for Branch {
@@ -312,6 +322,9 @@ impl fmt::Display for Branch {
             Branch::Closed => f.write_str("closed"),
             Branch::Unanswered => f.write_str("on_retries"),
             Branch::Returned(word) => f.write_str(word.key()),
+            Branch::Missing => f.write_str("on_missing"),
+            Branch::Failed => f.write_str("on_failed"),
+            Branch::TimedOut => f.write_str("on_timeout"),
         }
     }
 }
@@ -416,6 +429,105 @@ pub(crate) struct Collect {
     pub(crate) terminator: Option<char>,
     pub(crate) secret: bool,
     pub(crate) inter_digit: Duration,
+}
+
+/// A question to a service or to the customers' records.
+#[derive(Debug)]
+pub(crate) struct LookUp {
+    pub(crate) question: Question,
+    /// Said while the answer is waited for.
+    pub(crate) speech: Option<Speech>,
+    pub(crate) results: Vec<Wanted>,
+    /// Longest wait for one try.
+    pub(crate) timeout: Duration,
+    /// Further tries after one that failed or was too late.
+    pub(crate) retries: u8,
+    pub(crate) next: StateId,
+    pub(crate) on_missing: Option<StateId>,
+    pub(crate) on_failed: StateId,
+    pub(crate) on_timeout: Option<StateId>,
+}
+
+impl LookUp {
+    /// Where a call goes by a branch; what has no path of its own fails.
+    pub(crate) fn path(&self, branch: Branch) -> (Branch, StateId) {
+        let own = match branch {
+            Branch::Next => Some(self.next),
+            Branch::Missing => self.on_missing,
+            Branch::TimedOut => self.on_timeout,
+            _ => None,
+        };
+        own.map_or((Branch::Failed, self.on_failed), |to| (branch, to))
+    }
+
+    fn branches(&self) -> Vec<(Branch, Option<StateId>)> {
+        [
+            (Branch::Next, Some(self.next)),
+            (Branch::Missing, self.on_missing),
+            (Branch::Failed, Some(self.on_failed)),
+            (Branch::TimedOut, self.on_timeout),
+        ]
+        .into_iter()
+        .filter(|(_, to)| to.is_some())
+        .collect()
+    }
+}
+
+/// Who is asked what.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Http(HttpQuestion),
+    /// Whose is this telephone number?
+    Customer(Text),
+    /// What contacts were there with whoever has this number?
+    History(Text),
+}
+
+#[derive(Debug)]
+pub(crate) struct HttpQuestion {
+    pub(crate) service: Arc<Service>,
+    pub(crate) method: &'static str,
+    pub(crate) path: Text,
+    pub(crate) headers: Vec<(Arc<str>, HeaderText)>,
+    pub(crate) body: Option<Vec<(Arc<str>, Body)>>,
+    pub(crate) cache: Option<Duration>,
+}
+
+/// A place on the web, declared in `[services]`.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: Arc<str>,
+    pub(crate) url: Arc<str>,
+    pub(crate) url_from: Option<Arc<str>>,
+    pub(crate) headers: Vec<(Arc<str>, HeaderText)>,
+    pub(crate) signed_by: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum HeaderText {
+    Text(Arc<Text>),
+    Secret {
+        before: Arc<str>,
+        variable: Arc<str>,
+    },
+}
+
+/// A value of a JSON body.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Text(Text),
+    Constant(Jinja),
+    Record(Vec<(Arc<str>, Body)>),
+}
+
+/// What a look-up takes from an answer.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) variable: Arc<str>,
+    /// Names of fields, and numbers of elements from 0.
+    pub(crate) path: Vec<Box<str>>,
+    /// Stands for what is not there.
+    pub(crate) otherwise: Option<Jinja>,
 }
 
 /// Something to say and how.

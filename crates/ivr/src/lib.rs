@@ -19,8 +19,8 @@ mod spoken;
 pub mod testing;
 
 pub use api::{
-    Currency, Diagnostic, Exit, Facts, Input, Lang, Output, PlayToken, Prompt, Severity, Spoken,
-    Value,
+    Answer, Currency, Diagnostic, Exit, Facts, Header, HttpRequest, Input, Lang, LookUpToken,
+    Output, PlayToken, Prompt, Request, Severity, Spoken, Value,
 };
 pub use flow::Flow;
 pub use load::{Flows, Surroundings};

@@ -1,5 +1,6 @@
 //! A flow file becomes a [`Flow`]: keys, types, targets, prompts and expressions are checked here; paths in `check.rs`.
 
+mod lookup;
 mod verbs;
 
 pub(crate) use verbs::is_telephone_number;
@@ -17,7 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::api::{Currency, Lang};
 use crate::expr::{self, Expr, Fault, Text};
-use crate::flow::{Asking, Command, Defaults, Flow, Say, State, StateId, Transfers, Verb};
+use crate::flow::{Asking, Command, Defaults, Flow, Say, Service, State, StateId, Transfers, Verb};
 use crate::load::Surroundings;
 use crate::read::{self, Sink, Table, suggest};
 use crate::spoken::{self, Kind};
@@ -65,6 +66,7 @@ pub(crate) fn flow(
     let defaults = root.take("defaults");
     let arguments = root.take("arguments");
     let variables = root.take("variables");
+    let services = root.take("services");
     let states = root.need(sink, "state", "add a `[state.NAME]` table with a verb");
     root.finish(sink, "a flow file");
 
@@ -72,6 +74,7 @@ pub(crate) fn flow(
     let states = sink.table("state", states?)?;
     let mut parser = Parser::new(sink, surroundings, flows, &states);
     let header = parser.header(header);
+    parser.services = parser.services(services);
     let arguments = parser.values("arguments", arguments);
     let variables = parser.values("variables", variables);
     let defaults = parser.defaults(defaults, header.span.clone());
@@ -122,6 +125,7 @@ struct Parser<'a> {
     names: BTreeMap<&'a str, StateId>,
     languages: Vec<Lang>,
     transfers: Transfers,
+    services: BTreeMap<String, Arc<Service>>,
     state: Option<StateId>,
     uses: RefCell<Vec<Use>>,
     whole: Cell<bool>,
@@ -158,6 +162,7 @@ impl<'a> Parser<'a> {
             names,
             languages: vec![Lang::ZhCn, Lang::En],
             transfers: Transfers::Internal,
+            services: BTreeMap::new(),
             state: None,
             uses: RefCell::default(),
             whole: Cell::new(true),

@@ -4,6 +4,7 @@
 //! at most [`MAX_TRANSITIONS`] transitions; then, and when an expression or number turns out wrong, it takes the flow's error path.
 
 mod ask;
+mod look_up;
 mod speak;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +16,7 @@ use std::time::Duration;
 use clock::Time;
 use minijinja::value::Value as Jinja;
 
-use crate::api::{Exit, Facts, Input, Lang, Output, PlayToken, Value};
+use crate::api::{Answer, Exit, Facts, Input, Lang, LookUpToken, Output, PlayToken, Value};
 use crate::expr::{Scope, call_value, customer_value};
 use crate::flow::{Branch, Flow, State, StateId, Verb, Word};
 use crate::load::Flows;
@@ -55,6 +56,7 @@ pub struct Session {
     faults: u8,
     transitions: u32,
     plays: u32,
+    look_ups: u32,
     goal: bool,
     /// What the caller keyed on the way to the next state, masked where it is secret.
     keyed: Option<String>,
@@ -104,16 +106,34 @@ enum Wait {
     },
     /// For the customer look-up.
     Customer { until: Time },
+    /// For what a service says.
+    LookUp {
+        token: LookUpToken,
+        until: Time,
+        /// Further tries.
+        left: u8,
+        playing: Playing,
+    },
     /// For nothing: the caller was handed over and may come back.
     Away,
     /// For nothing, ever.
     Over,
 }
 
+/// A play under way, and when it counts as over.
+type Playing = Option<(PlayToken, Time)>;
+
 /// What follows the end of a play.
 #[derive(Clone, Copy)]
 enum Then {
-    Next { to: StateId, barge_in: bool },
+    /// On, by a branch that is taken already.
+    Go {
+        to: StateId,
+    },
+    Next {
+        to: StateId,
+        barge_in: bool,
+    },
     Hangup,
 }
 
@@ -154,6 +174,7 @@ impl Session {
             faults: 0,
             transitions: 0,
             plays: 0,
+            look_ups: 0,
             goal: false,
             keyed: None,
             trace: None,
@@ -169,6 +190,7 @@ impl Session {
             Input::Digit(_) => {}
             Input::Played(play) => self.played(now, play),
             Input::Customer(record) => self.customer(now, record),
+            Input::LookedUp { token, answer } => self.looked_up(now, token, &answer),
             Input::Returned(word) => self.returned(now, &word),
             Input::Hangup => {
                 self.wait = Wait::Over;
@@ -201,6 +223,10 @@ impl Session {
                 let go = self.decide_now();
                 self.run(now, go);
             }
+            Wait::LookUp { token, .. } => {
+                let token = *token;
+                self.looked_up(now, token, &Answer::TimedOut);
+            }
             Wait::Start | Wait::Away | Wait::Over => {}
         }
     }
@@ -222,6 +248,7 @@ impl Session {
             Wait::Keys { digits, until, .. } if digits.is_empty() => Some((*until, "first key")),
             Wait::Keys { until, .. } => Some((*until, "next key")),
             Wait::Customer { until } => Some((*until, "customer look-up")),
+            Wait::LookUp { until, .. } => Some((*until, "look-up")),
             Wait::Start | Wait::Away | Wait::Over => None,
         }
     }
@@ -308,7 +335,9 @@ impl Session {
                 let go = self.decide_now();
                 self.run(now, go);
             }
-            Wait::Saying { .. } | Wait::Keys { .. } => self.customer_language(),
+            Wait::Saying { .. } | Wait::Keys { .. } | Wait::LookUp { .. } => {
+                self.customer_language()
+            }
         }
     }
 
@@ -407,6 +436,7 @@ impl Session {
                 }
                 self.follow(Branch::Next, Some(*next))
             }
+            Verb::LookUp(look_up) => self.look_up(now, look_up),
             Verb::Hours {
                 calendar,
                 open,

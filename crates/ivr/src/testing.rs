@@ -396,7 +396,15 @@ fn plain(value: &DeValue<'_>) -> Option<Value> {
                 .filter_map(|item| plain(item.get_ref()))
                 .collect(),
         )),
-        DeValue::Datetime(_) | DeValue::Table(_) => None,
+        DeValue::Table(fields) => Some(Value::Record(
+            fields
+                .iter()
+                .filter_map(|(name, value)| {
+                    Some((name.get_ref().to_string(), plain(value.get_ref())?))
+                })
+                .collect(),
+        )),
+        DeValue::Datetime(_) => None,
     }
 }
 

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clock::Time;
-use ivr::{Exit, Facts, Flows, Input, Lang, Output, PlayToken, Session, Surroundings, Value};
+use ivr::{
+    Answer, Exit, Facts, Flows, Input, Lang, LookUpToken, Output, PlayToken, Session, Surroundings,
+    Value,
+};
 use proptest::prelude::*;
 
 /// Most outputs of one input: a hundred transitions between keys, and 33 keys, would be far more than any real flow has.
@@ -26,6 +29,7 @@ fn load(files: &[(&str, String)]) -> (Flows, usize) {
         numbers: &numbers,
     };
     let (flows, diagnostics) = Flows::load(&files, &surroundings);
+    diagnostics.iter().for_each(|found| println!("{found}"));
     (flows, diagnostics.len())
 }
 
@@ -49,6 +53,8 @@ retries = 1
 "*" = "back"
 0 = "pin"
 "#" = "repeat"
+[services.shop]
+url = "http://shop.invalid"
 [variables]
 n = 0
 text = "x"
@@ -57,7 +63,7 @@ decide = [{ if = "customer.class == 'A'", next = "queue" }]
 otherwise = "menu"
 [state.menu]
 menu = "menu"
-keys = { 1 = "count", 2 = "transfer", 3 = "queue", 4 = "hours", 5 = "say", 6 = "english", 7 = "account" }
+keys = { 1 = "count", 2 = "transfer", 3 = "queue", 4 = "hours", 5 = "say", 6 = "english", 7 = "account", 8 = "order", 9 = "whose" }
 [state.count]
 set = { n = "{{ n + 1 }}", text = "{{ text ~ text }}" }
 next = "enough"
@@ -105,6 +111,20 @@ on_full = "menu"
 [state.transfer]
 transfer = "{{ call.dnis }}"
 on_busy = "menu"
+[state.order]
+lookup = "/orders/{{ text }}"
+prompt = "moment"
+results = { text = "text", n = { path = "n", default = 3 } }
+timeout = "2s"
+next = "say"
+on_missing = "menu"
+on_failed = "sorry"
+[state.whose]
+lookup = "customer"
+results = { text = "name" }
+next = "queue"
+on_failed = "menu"
+on_timeout = "bye"
 [state.sorry]
 say = { number = "{{ text }}" }
 next = "menu"
@@ -146,6 +166,8 @@ enum Happening {
     Played(u32),
     Customer(Option<&'static str>, Option<&'static str>),
     Returned(&'static str),
+    /// The present try of a look-up, or some try that may be none, is answered.
+    LookedUp(Option<u32>, Answer),
     Hangup,
     Wait(u64),
     /// The next deadline.
@@ -159,7 +181,27 @@ fn happening() -> impl Strategy<Value = Happening> {
     let words = proptest::sample::select(vec![
         "full", "closed", "no_agent", "failed", "busy", "", "?",
     ]);
+    let answer = prop_oneof![
+        Just(Answer::Failed),
+        Just(Answer::TimedOut),
+        (100..600u16).prop_map(|status| Answer::Reply {
+            status,
+            body: Value::Nothing
+        }),
+        "[a-zX]{0,1200}".prop_map(|text| {
+            let fields = [
+                ("text", Value::Text(text.clone())),
+                ("name", Value::Text(text)),
+            ];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value));
+            Answer::Reply {
+                status: 200,
+                body: Value::Record(fields.into()),
+            }
+        }),
+    ];
     prop_oneof![
+        3 => (proptest::option::of(0..5u32), answer).prop_map(|(token, answer)| Happening::LookedUp(token, answer)),
         2 => Just(Happening::Start),
         12 => keys.prop_map(Happening::Key),
         8 => Just(Happening::PlayEnds),
@@ -180,6 +222,7 @@ struct World {
     away: bool,
     play: Option<PlayToken>,
     last: PlayToken,
+    asked: LookUpToken,
 }
 
 impl World {
@@ -204,6 +247,10 @@ impl World {
                 )
             }
             Happening::Returned(word) => Input::Returned((*word).to_owned()),
+            Happening::LookedUp(token, answer) => Input::LookedUp {
+                token: token.map_or(self.asked, LookUpToken),
+                answer: answer.clone(),
+            },
             Happening::Hangup => Input::Hangup,
             Happening::Wait(ms) => {
                 self.now += Duration::from_millis(*ms);
@@ -243,6 +290,11 @@ impl World {
                     self.play = Some(token);
                 }
                 Output::StopPlay => self.play = None,
+                Output::LookUp { token, within, .. } => {
+                    assert!(token > self.asked, "a token is used once");
+                    assert!(!within.is_zero());
+                    self.asked = token;
+                }
                 Output::Exit(Exit::Hangup { .. }) => self.gone = true,
                 Output::Exit(Exit::Queue { .. } | Exit::Transfer { .. }) => self.away = true,
                 Output::Step { input, .. } => assert!(input.is_none_or(|input| input.len() <= 32)),
@@ -275,6 +327,7 @@ fn call(flows: &Flows, language: Option<Lang>, happenings: &[Happening]) {
         away: false,
         play: None,
         last: PlayToken(0),
+        asked: LookUpToken(0),
     };
     happenings
         .iter()

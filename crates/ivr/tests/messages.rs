@@ -484,3 +484,78 @@ hangup = true
                 hint: give it a first value in `[variables]`"#]],
     );
 }
+
+#[test]
+fn look_ups() {
+    check(
+        r#"
+[flow]
+name = "main"
+start = "a"
+[services.shop]
+url = "shop.example"
+headers = { Authorization = { env = "s3cret" }, "a b" = "c" }
+[services.bank]
+url = "https://{{ host }}"
+token = "x"
+[state.a]
+lookup = "GET /orders"
+body = { a = 1 }
+results = { status = "a..b", call = "x" }
+next = "b"
+on_failed = "b"
+[state.b]
+lookup = "TAKE /orders"
+service = "shops"
+next = "c"
+[state.c]
+lookup = "/orders/{{ n"
+service = "shop"
+timeout = "2m"
+retries = 9
+next = "d"
+on_failed = "d"
+[state.d]
+lookup = "POST /orders"
+service = "shop"
+cache = "1m"
+on_failed = "e"
+next = "e"
+[state.e]
+hangup = true
+"#,
+        expect![[r#"
+            main.toml:6:7: error: `shop.example` is no address of a service
+                hint: write `http://HOST:PORT` or `https://HOST`, perhaps with the beginning of the path
+            main.toml:7:37: error: this is no environment variable
+                hint: name the variable, not its value: secrets do not stand in flows, e.g. `ORDERS_TOKEN`
+            main.toml:7:49: error: `a b` cannot name a header
+                hint: docs/flows.md says how a flow is written
+            main.toml:9:7: error: `https://{{ host }}` is no address of a service
+                hint: write `http://HOST:PORT` or `https://HOST`, perhaps with the beginning of the path
+            main.toml:10:1: error: `[services.bank]` has no `token`
+                hint: known here: url, url_from, headers, signed_by
+            main.toml:11:1: error: `service` is missing
+                hint: name one of: bank, shop
+            main.toml:13:1: error: a GET has no body
+                hint: docs/flows.md says how a flow is written
+            main.toml:14:22: error: this is no place in an answer
+                hint: names of fields and numbers of elements, with dots between: `orders.0.status`
+            main.toml:14:30: error: `call` has a meaning of its own, it cannot name a variable
+                hint: docs/flows.md says how a flow is written
+            main.toml:17:1: error: `on_failed` is missing
+                hint: where a call goes when there is no answer, e.g. to a person
+            main.toml:18:10: error: `TAKE /orders` is nothing to look up
+                hint: write `GET /orders/{{ number }}`, `customer` or `history`; methods: GET, POST, PUT, PATCH, DELETE
+            main.toml:19:11: error: there is no service `shops`
+                hint: did you mean `shop`?
+            main.toml:22:19: error: in the expression: `{{` without `}}`
+                hint: docs/flows.md says how a flow is written
+            main.toml:24:11: error: `timeout` is at most 30 s, and not zero
+                hint: docs/flows.md says how a flow is written
+            main.toml:25:11: error: `retries` must be 0 to 3, not 9
+                hint: docs/flows.md says how a flow is written
+            main.toml:31:1: error: only the answer to a GET can serve others
+                hint: docs/flows.md says how a flow is written"#]],
+    );
+}

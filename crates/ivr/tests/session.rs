@@ -109,6 +109,7 @@ impl Caller {
                     None => state.to_string(),
                 },
                 Output::Language(language) => format!("language {language:?}"),
+                Output::LookUp { request, .. } => format!("{request:?}"),
                 Output::Exit(exit) => format!("{exit:?}"),
             });
         }

@@ -26,6 +26,7 @@ use crate::hep::Hep;
 use crate::journal::{Entry, Journal};
 use crate::look_up::LookUps;
 use crate::media_thread::MediaThreads;
+use crate::services::Services;
 
 /// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
 const INPUTS_PER_TURN: usize = 256;
@@ -46,6 +47,7 @@ pub struct Wiring {
     pub ports_low: Sender<u16>,
     pub journal: Journal,
     pub look_ups: LookUps,
+    pub services: Services,
     pub bindings: Bindings,
     /// Learns where registered phones are.
     pub sources: Arc<edge::guard::Sources>,
@@ -179,6 +181,21 @@ impl Turn {
                     if !self.wiring.look_ups.ask(look_up, number) {
                         self.answers
                             .push_back(Input::LookedUp { look_up, pop: None });
+                    }
+                }
+                Output::Ask {
+                    contact,
+                    ask,
+                    request,
+                    within,
+                } => {
+                    if !self.wiring.services.ask(contact, ask, request, within) {
+                        let answer = ivr::Answer::Failed;
+                        self.answers.push_back(Input::Asked {
+                            contact,
+                            ask,
+                            answer,
+                        });
                     }
                 }
                 Output::Count(count) => self.counts.push(count),

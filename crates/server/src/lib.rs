@@ -31,6 +31,7 @@ pub mod publish;
 pub mod recovery;
 pub mod replay;
 pub mod run;
+pub mod services;
 pub mod tls;
 
 pub use web::MANY_MAX as CUSTOMERS_MAX;

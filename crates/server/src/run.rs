@@ -28,6 +28,7 @@ use crate::hep::Hep;
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
+use crate::services::Services;
 use crate::{
     bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up,
     outside, people, prompts, publish, tls,
@@ -202,6 +203,13 @@ pub fn start(
         ports_low,
         journal,
         look_ups,
+        services: Services::new(
+            durable.store.clone(),
+            runtime.handle().clone(),
+            door.clone(),
+            clock,
+            compiled.settings.country.clone(),
+        ),
         bindings: kept_bindings,
         sources: door.sources(),
         counters: counters.clone(),

@@ -403,6 +403,18 @@ impl World {
                         }),
                     );
                 }
+                // There are no services here.
+                Output::Ask { contact, ask, .. } => {
+                    let answer = ivr::Answer::Failed;
+                    self.push(
+                        self.now + self.look_up_delay,
+                        Coming::ToEngine(Input::Asked {
+                            contact,
+                            ask,
+                            answer,
+                        }),
+                    );
+                }
                 Output::Reply(reply) => self.replies.push(reply),
                 Output::Drained => self.drained = true,
                 Output::Count(_)

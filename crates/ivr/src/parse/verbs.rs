@@ -15,14 +15,7 @@ use crate::hours::Calendar;
 use crate::read::{Sink, Table, suggest};
 
 /// Verbs that a later version will have; named so that the message can say so.
-const LATER: [&str; 6] = [
-    "lookup",
-    "voicemail",
-    "callback",
-    "survey",
-    "authenticate",
-    "message",
-];
+const LATER: [&str; 5] = ["voicemail", "callback", "survey", "authenticate", "message"];
 /// Most digits that a state collects.
 const MAX_DIGITS: i64 = 32;
 /// Levels of a skill.
@@ -30,7 +23,7 @@ const LEVELS: Range<i64> = 1..11;
 /// Most texts that a caller takes along to the desk.
 const MAX_DATA: usize = 20;
 
-type Value<'v> = &'v Spanned<DeValue<'v>>;
+pub(super) type Value<'v> = &'v Spanned<DeValue<'v>>;
 
 impl Parser<'_> {
     /// Whether the state is a goal, and its verb unless that was wrong.
@@ -71,6 +64,7 @@ impl Parser<'_> {
             "menu" => self.menu(value, &mut table, defaults),
             "collect" => self.collect(value, &mut table, defaults),
             "confirm" => self.confirm(value, &mut table, defaults),
+            "lookup" => self.look_up(value, &mut table, defaults),
             "decide" => self.decide(value, &mut table, defaults),
             "set" => self.set(value, &mut table),
             "hours" => self.hours(value, &mut table),
@@ -103,17 +97,17 @@ impl Parser<'_> {
             .error_with(span, format!("state `{name}` has no verb"), hint);
     }
 
-    fn next(&self, table: &mut Table<'_>) -> StateId {
+    pub(super) fn next(&self, table: &mut Table<'_>) -> StateId {
         self.path(table, "next", "name the state that follows")
     }
 
-    fn path(&self, table: &mut Table<'_>, key: &'static str, hint: &str) -> StateId {
+    pub(super) fn path(&self, table: &mut Table<'_>, key: &'static str, hint: &str) -> StateId {
         table
             .need(self.sink, key, hint)
             .map_or(0, |value| self.target(key, value))
     }
 
-    fn speech(
+    pub(super) fn speech(
         &self,
         key: &str,
         value: Value<'_>,
@@ -556,7 +550,7 @@ impl Parser<'_> {
     }
 }
 
-fn integer(
+pub(super) fn integer(
     sink: &Sink<'_>,
     table: &mut Table<'_>,
     key: &'static str,

@@ -120,8 +120,9 @@ impl Session {
             Wait::Keys { playing: None, .. } => self.key(now, digit),
             Wait::Start
             | Wait::Customer { .. }
+            | Wait::LookUp { .. }
             | Wait::Saying {
-                then: Then::Next { .. },
+                then: Then::Next { .. } | Then::Go { .. },
                 ..
             } => {
                 self.keep(digit);

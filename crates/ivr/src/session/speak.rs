@@ -91,6 +91,7 @@ impl Session {
             Wait::Saying { play, then, .. } if *play == ended => {
                 let go = match *then {
                     Then::Next { to, .. } => self.follow(Branch::Next, Some(to)),
+                    Then::Go { to } => Go::To(to),
                     Then::Hangup => self.hang_up(),
                 };
                 self.run(now, go);
@@ -102,8 +103,12 @@ impl Session {
                 let go = self.prompt_ended(now);
                 self.run(now, go);
             }
+            Wait::LookUp { playing, .. } if playing.is_some_and(|(play, _)| play == ended) => {
+                *playing = None;
+            }
             Wait::Saying { .. }
             | Wait::Keys { .. }
+            | Wait::LookUp { .. }
             | Wait::Start
             | Wait::Customer { .. }
             | Wait::Away

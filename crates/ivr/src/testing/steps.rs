@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use crate::api::{Lang, Value};
+use crate::api::{Answer, Lang, Value};
 use crate::parse::{is_key, parse_language};
 use crate::read::{duration, suggest};
 use crate::spoken::{self, Kind};
@@ -17,6 +17,13 @@ pub(super) enum Step {
     Wait(Duration),
     /// The look-up comes back; empty when nobody knows the caller.
     Customer(BTreeMap<String, Value>),
+    /// A service answers, after some time.
+    LookUp {
+        answer: Answer,
+        after: Duration,
+    },
+    /// A service does not answer in time.
+    LookUpTimesOut,
     /// Back from a queue or transfer.
     Return(String),
     HangUp,
@@ -35,6 +42,11 @@ pub(super) enum Expect {
     State(String),
     Language(Lang),
     Goal(bool),
+    /// `GET /orders/17`, `customer +86…`, and texts of the body; any, when `request` is empty.
+    LookUp {
+        request: String,
+        body: BTreeMap<String, String>,
+    },
     Queue {
         queue: String,
         priority: Option<i32>,
@@ -47,10 +59,12 @@ pub(super) enum Expect {
     },
 }
 
-const WORDS: [&str; 6] = ["press", "wait", "customer", "return", "hang", "expect"];
-const EXPECTED: [&str; 16] = [
+const WORDS: [&str; 7] = [
+    "press", "wait", "customer", "lookup", "return", "hang", "expect",
+];
+const EXPECTED: [&str; 17] = [
     "prompt", "number", "digits", "count", "ordinal", "agent", "date", "time", "duration", "money",
-    "state", "language", "goal", "queue", "transfer", "hangup",
+    "state", "language", "goal", "lookup", "queue", "transfer", "hangup",
 ];
 
 /// A suggestion for a line that is no step.
@@ -60,8 +74,9 @@ pub(super) fn hint(line: &str) -> Option<String> {
         "expect" => suggest(words.next()?, EXPECTED)
             .or_else(|| Some(format!("expect: {}", EXPECTED.join(", ")))),
         word if WORDS.contains(&word) => None,
-        word => suggest(word, WORDS)
-            .or_else(|| Some("steps: press, wait, customer, return, hang up, expect".to_owned())),
+        word => suggest(word, WORDS).or_else(|| {
+            Some("steps: press, wait, customer, lookup, return, hang up, expect".to_owned())
+        }),
     }
 }
 
@@ -69,6 +84,9 @@ pub(super) fn parse(line: &str) -> Result<Step, String> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     if word == "customer" {
         return customer(rest.trim());
+    }
+    if word == "lookup" {
+        return look_up(rest.trim());
     }
     let words = words(rest);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -106,6 +124,45 @@ fn customer(rest: &str) -> Result<Step, String> {
     Ok(Step::Customer(fields.collect()))
 }
 
+/// `replies { … } [after 3s]`, `replies 404 [after 3s]`, `fails [after 3s]`, `times out`.
+fn look_up(rest: &str) -> Result<Step, String> {
+    if rest == "times out" {
+        return Ok(Step::LookUpTimesOut);
+    }
+    let (what, after) = match rest.rsplit_once(" after ") {
+        Some((what, time)) => {
+            let time = time.trim();
+            let after = duration(time).ok_or_else(|| format!("`{time}` is no duration"))?;
+            (what.trim(), after)
+        }
+        None => (rest, Duration::ZERO),
+    };
+    let answer = match what.split_once(char::is_whitespace) {
+        None if what == "fails" => Answer::Failed,
+        Some(("replies", answer)) => reply(answer.trim())?,
+        _ => {
+            return Err(
+                "write `lookup replies { … } after 1s`, `lookup replies 404`, `lookup fails` or `lookup times out`"
+                    .to_owned(),
+            );
+        }
+    };
+    Ok(Step::LookUp { answer, after })
+}
+
+/// A status, or the JSON object of a 200 as an inline table.
+fn reply(text: &str) -> Result<Answer, String> {
+    if let Ok(status) = text.parse() {
+        let body = Value::Nothing;
+        return Ok(Answer::Reply { status, body });
+    }
+    let value = DeValue::parse(text).map_err(|error| format!("lookup: {}", error.message()))?;
+    match super::plain(value.get_ref()) {
+        Some(body @ (Value::Record(_) | Value::List(_))) => Ok(Answer::Reply { status: 200, body }),
+        _ => Err("an answer is a status, `{ name = \"value\" }` or a list".to_owned()),
+    }
+}
+
 fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
     let language = |text: &str| {
         parse_language(text).ok_or_else(|| format!("`{text}` is no language known here"))
@@ -131,6 +188,7 @@ fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
         ("state", [name]) => Expect::State((*name).to_owned()),
         ("language", [lang]) => Expect::Language(language(lang)?),
         ("goal", [goal]) => Expect::Goal(truth(goal)?),
+        ("lookup", details) => expected_look_up(details)?,
         ("queue", [queue, details @ ..]) => queue_details(queue, details)?,
         ("transfer", [to]) => Expect::Transfer((*to).to_owned()),
         ("hangup", []) => Expect::Hangup { goal: None },
@@ -155,6 +213,21 @@ fn said(kind: Kind, text: &str) -> Result<Expect, String> {
     kind.read(text)
         .map(|spoken| Expect::Spoken(spoken.to_string()))
         .ok_or_else(|| format!("`{text}` is no {}: {}", kind.key(), kind.form()))
+}
+
+/// `METHOD PATH [NAME VALUE]…`, `customer NUMBER`, `history NUMBER`.
+fn expected_look_up(details: &[&str]) -> Result<Expect, String> {
+    let (request, fields) = details.split_at(details.len().min(2));
+    let mut pairs = fields.chunks_exact(2);
+    let body = pairs
+        .by_ref()
+        .map(|pair| (pair[0].to_owned(), pair[1].to_owned()))
+        .collect();
+    if !pairs.remainder().is_empty() {
+        return Err("after the path come `NAME VALUE` of the body".to_owned());
+    }
+    let request = request.join(" ");
+    Ok(Expect::LookUp { request, body })
 }
 
 fn queue_details(queue: &str, mut details: &[&str]) -> Result<Expect, String> {

@@ -6,7 +6,7 @@ use clock::Time;
 
 use super::steps::{Expect, Step};
 use super::{Failure, Test, Walked};
-use crate::api::{Exit, Input, Output, PlayToken, Prompt};
+use crate::api::{Answer, Exit, Input, LookUpToken, Output, PlayToken, Prompt, Request, Value};
 use crate::load::Flows;
 use crate::parse::code;
 use crate::session::Session;
@@ -53,6 +53,8 @@ struct World {
     session: Session,
     now: Time,
     play: Option<Play>,
+    /// The look-up that waits for its answer.
+    asked: Option<(LookUpToken, Request)>,
     exit: Option<Exit>,
     happened: Vec<String>,
     states: std::collections::BTreeSet<(std::sync::Arc<str>, std::sync::Arc<str>)>,
@@ -67,6 +69,7 @@ impl World {
             session,
             now: test.at,
             play: None,
+            asked: None,
             exit: None,
             happened: Vec::new(),
             states,
@@ -88,6 +91,28 @@ impl World {
                 self.handle(Input::Customer(record.clone()));
                 Ok(())
             }
+            Step::LookUp { answer, after } => {
+                let token = self.asked()?;
+                self.wait(*after)?;
+                self.happened.push("the service answered".to_owned());
+                self.asked.take_if(|(asked, _)| *asked == token);
+                let answer = answer.clone();
+                self.handle(Input::LookedUp { token, answer });
+                Ok(())
+            }
+            Step::LookUpTimesOut => {
+                let token = self.asked()?;
+                self.happened
+                    .push("the service did not answer in time".to_owned());
+                self.asked = None;
+                let answer = Answer::TimedOut;
+                // Its own time-out comes at the same moment.
+                if let Some((due, "look-up")) = self.session.poll_timeout() {
+                    self.wait(due.since(self.now))?;
+                }
+                self.handle(Input::LookedUp { token, answer });
+                Ok(())
+            }
             Step::Return(word) => match self.exit.take() {
                 Some(Exit::Queue { .. } | Exit::Transfer { .. }) => {
                     self.happened.push(format!("returned {word}"));
@@ -104,6 +129,18 @@ impl World {
                 Ok(())
             }
             Step::Expect(expect) => self.expect(expect),
+        }
+    }
+
+    /// The look-up that waits, if need be after what is said before it.
+    fn asked(&mut self) -> Result<LookUpToken, String> {
+        self.listen(|world| world.asked.is_some());
+        match &self.asked {
+            Some((token, _)) => Ok(*token),
+            None => Err(format!(
+                "no look-up waits for an answer: the call is in `{}`",
+                self.session.place().1
+            )),
         }
     }
 
@@ -129,6 +166,10 @@ impl World {
                     });
                 }
                 Output::StopPlay => self.play = None,
+                Output::LookUp { token, request, .. } => {
+                    self.happened.push(format!("looked up {}", asked(&request)));
+                    self.asked = Some((token, request));
+                }
                 Output::Step {
                     flow, state, verb, ..
                 } => {
@@ -231,6 +272,7 @@ impl World {
                 "expected the goal to be {goal}, but it is {}",
                 self.session.goal()
             )),
+            Expect::LookUp { request, body } => self.asks(request, body),
             Expect::Queue { .. } | Expect::Transfer(_) | Expect::Hangup { .. } => {
                 self.leaves(expect)
             }
@@ -256,6 +298,35 @@ impl World {
                 "expected {what}, but the call is in `{}` and says nothing more",
                 self.session.place().1
             )),
+        }
+    }
+
+    fn asks(
+        &mut self,
+        wanted: &str,
+        fields: &std::collections::BTreeMap<String, String>,
+    ) -> Result<(), String> {
+        self.asked()?;
+        let Some((_, request)) = &self.asked else {
+            return Ok(());
+        };
+        let is = asked(request);
+        let body = match request {
+            Request::Http(http) => http.body.as_ref(),
+            Request::Customer { .. } | Request::History { .. } => None,
+        };
+        let lacking = fields
+            .iter()
+            .find(|(name, value)| field(body, name).as_ref() != Some(*value));
+        match lacking {
+            _ if !wanted.is_empty() && is != wanted => {
+                Err(format!("expected look-up {wanted}, but it is {is}"))
+            }
+            Some((name, value)) => Err(format!(
+                "expected {name} to be `{value}` in the body, but it is {:?}",
+                field(body, name)
+            )),
+            None => Ok(()),
         }
     }
 
@@ -308,6 +379,27 @@ impl World {
             ))
         }
     }
+}
+
+/// A request in a line.
+fn asked(request: &Request) -> String {
+    match request {
+        Request::Http(http) => format!("{} {}", http.method, http.path),
+        Request::Customer { number } => format!("customer {number}"),
+        Request::History { number } => format!("history {number}"),
+    }
+}
+
+/// A field of a body as text; `a.b` is a field of a field.
+fn field(body: Option<&Value>, name: &str) -> Option<String> {
+    let mut place = body?;
+    for part in name.split('.') {
+        place = match place {
+            Value::Record(fields) => fields.get(part)?,
+            _ => return None,
+        };
+    }
+    Some(crate::expr::to_jinja(place).to_string())
 }
 
 fn wanted(expect: &Expect) -> String {

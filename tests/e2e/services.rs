@@ -1,0 +1,232 @@
+//! Flows that ask services, by phone and key: the demonstration service answers, fails, is slow, and sees what it should.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::api::Client;
+use crate::centre::{Centre, QUEUES, agents};
+use crate::demonstration_service::{Log, Seen, serve};
+use crate::hostile::still_fine;
+use crate::raw::{Caller, converse};
+
+/// Of a finger between two keys.
+const KEY_PAUSE: Duration = Duration::from_millis(60);
+
+/// The service on a port of its own, and what it has seen.
+struct Service {
+    url: String,
+    log: Log,
+}
+
+impl Service {
+    fn start() -> Service {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let log = Log::default();
+        let seen = log.clone();
+        std::thread::spawn(move || serve(&listener, &seen));
+        Service { url, log }
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.log.lock().expect("nobody panics with it").clone()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.seen().into_iter().map(|seen| seen.line).collect()
+    }
+}
+
+/// A centre whose 1010 leads to the flow of this name in `flows` (file name and text), with the shipped prompts.
+fn centre(
+    flow: &str,
+    flows: &[(&str, String)],
+    env: &[(&str, &str)],
+) -> (Centre, Client, tempfile::TempDir) {
+    let scripts = tempfile::tempdir().expect("a directory");
+    for (name, text) in flows {
+        std::fs::write(scripts.path().join(name), text).expect("a file");
+    }
+    std::os::unix::fs::symlink(shipped("prompts"), scripts.path().join("prompts")).expect("a link");
+    let routes = format!(
+        "[[trunk]]\nname = \"loopback\"\naddresses = [\"127.0.0.1\"]\nmax_calls = 100\n[[route]]\nnumber = \"1010\"\nflow = \"{flow}\"\n"
+    );
+    let dir = format!("ivr.dir={}", scripts.path().display());
+    let centre = Centre::start_with_env(
+        &[
+            ("queues.toml", QUEUES),
+            ("agents.toml", &agents()),
+            ("trunks.toml", &routes),
+        ],
+        &[&dir],
+        env,
+    );
+    let client = Client::sign_in_any(&centre);
+    (centre, client, scripts)
+}
+
+fn shipped(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("ivr-scripts")
+        .join(name)
+}
+
+fn dialled(centre: &Centre) -> Caller {
+    let mut caller = Caller::new(centre);
+    caller.dial("1010");
+    caller.answered();
+    caller
+}
+
+/// Keys by RFC 4733, with the pauses of a finger.
+pub(crate) fn keys(caller: &mut Caller, keys: &str) {
+    for key in keys.chars() {
+        let event = "0123456789*#".find(key).expect("a key") as u8;
+        caller.rtp.press(event, 5, &[]);
+        // Nothing is heard between the keys of one number: the pause is one of time.
+        let until = Instant::now() + KEY_PAUSE;
+        converse("a pause", &mut [(&mut caller.rtp, 0.0)], |_| {
+            Instant::now() >= until
+        });
+    }
+}
+
+fn at_step(client: &Client, state: &str) -> serde_json::Value {
+    client.wait_event("ivr.step", |event| event["data"]["state"] == state)
+}
+
+#[test]
+fn an_order_is_looked_up_and_its_answer_kept_for_a_while() {
+    let service = Service::start();
+    let flow = std::fs::read_to_string(shipped("order_status.toml")).expect("the shipped flow");
+    let (centre, client, _scripts) = centre(
+        "order_status",
+        &[("order_status.toml", flow)],
+        &[("CORDBOARD_SHOP_URL", &service.url)],
+    );
+    let mut caller = dialled(&centre);
+    at_step(&client, "ask");
+    keys(&mut caller, "10017#");
+    at_step(&client, "on_the_way");
+    assert_eq!(service.lines(), ["GET /orders/10017"]);
+    assert_eq!(service.seen()[0].header("accept"), Some("application/json"));
+    // Who asks the same within ten seconds is answered from what is known.
+    let mut second = dialled(&centre);
+    keys(&mut second, "10017#");
+    crate::centre::wait_for("the second caller's answer", || {
+        let events = client.events();
+        let at = events.iter().filter(|e| e["data"]["state"] == "on_the_way");
+        (at.count() == 2).then_some(())
+    });
+    assert_eq!(service.lines().len(), 1, "{:?}", service.lines());
+    caller.hang_up();
+    second.hang_up();
+    // The goal was met: both have served themselves.
+    let closed = client.wait_event("contact.closed", |event| event["data"]["goal"] == true);
+    assert_eq!(closed["data"]["outcome"], "self_served", "{closed}");
+    still_fine(&centre);
+}
+
+#[test]
+fn a_service_that_fails_or_is_slow_leads_to_a_person() {
+    let service = Service::start();
+    let flow = std::fs::read_to_string(shipped("order_status.toml"))
+        .expect("the shipped flow")
+        .replace("timeout = \"3s\"", "timeout = \"400ms\"");
+    let (centre, client, _scripts) = centre(
+        "order_status",
+        &[("order_status.toml", flow)],
+        &[("CORDBOARD_SHOP_URL", &service.url)],
+    );
+    // 503, no JSON, hung up, too slow, too long: each is tried twice where that may help.
+    for (number, tries) in [
+        ("50003", 2),
+        ("50000", 2),
+        ("50001", 2),
+        ("50002", 2),
+        ("50004", 2),
+    ] {
+        let mut caller = dialled(&centre);
+        keys(&mut caller, &format!("{number}#"));
+        crate::centre::wait_for("the queue", || {
+            let events = client.events();
+            let state = |name: &str| {
+                let steps = events.iter().filter(|e| e["data"]["state"] == name);
+                steps.count()
+            };
+            (state("person") >= 1 && state("no_answer") == state("look")).then_some(())
+        });
+        let asked = service
+            .lines()
+            .iter()
+            .filter(|line| line.ends_with(number))
+            .count();
+        assert!(asked >= tries, "{number}: {asked} tries");
+        caller.hang_up();
+    }
+    // Nobody is there at all.
+    drop(service);
+    still_fine(&centre);
+}
+
+#[test]
+fn secrets_come_from_the_environment_and_requests_are_signed() {
+    let service = Service::start();
+    let flow = format!(
+        r#"
+[flow]
+name = "signed"
+start = "post"
+[services.crm]
+url = "{}"
+headers = {{ Authorization = {{ before = "Bearer ", env = "CRM_TOKEN" }} }}
+signed_by = "CRM_SECRET"
+[state.post]
+lookup = "POST /complaints"
+body = {{ kind = 3, by = "{{{{ call.ani }}}}" }}
+headers = {{ Accept-Language = "{{{{ language }}}}" }}
+results = {{ number = "number" }}
+next = "say"
+on_failed = "support"
+[state.say]
+hangup = {{ digits = "{{{{ number }}}}" }}
+[state.support]
+queue = "support"
+"#,
+        service.url
+    );
+    let (centre, client, _scripts) = centre(
+        "signed",
+        &[("signed.toml", flow)],
+        &[
+            ("CRM_TOKEN", "s3cr3t-t0k3n"),
+            ("CRM_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ],
+    );
+    let mut caller = dialled(&centre);
+    at_step(&client, "say");
+    caller.hang_up();
+    let seen = service.seen().remove(0);
+    assert_eq!(seen.line, "POST /complaints");
+    assert_eq!(seen.header("authorization"), Some("Bearer s3cr3t-t0k3n"));
+    assert_eq!(seen.header("accept-language"), Some("zh-CN"));
+    assert_eq!(seen.header("content-type"), Some("application/json"));
+    assert!(
+        seen.body.starts_with(r#"{"by":"#) && seen.body.contains(r#""kind":3"#),
+        "{}",
+        seen.body
+    );
+    assert!(
+        seen.header("webhook-id")
+            .is_some_and(|id| id.starts_with("msg_"))
+    );
+    assert!(
+        seen.header("webhook-signature")
+            .is_some_and(|s| s.starts_with("v1,"))
+    );
+    // The secret is nowhere but on the wire.
+    let everything = format!("{:?}{}", client.events(), centre.log());
+    assert!(!everything.contains("s3cr3t"), "{everything}");
+    still_fine(&centre);
+}
