@@ -1,4 +1,4 @@
-//! `cordboard customers import | export | show | erase`: through the running engine, or in the files of a stopped one.
+//! `cordboard customers import | export | show | pin | erase`: through the running engine, or in the files of a stopped one.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -53,6 +53,21 @@ They go through the running engine of the data directory; when none runs, into i
         #[command(flatten)]
         at: Reach,
     },
+    /// Give a customer the PIN on stdin, by which a caller proves to be them (flows: `authenticate`).
+    #[command(after_help = "Examples:
+  echo 4711 | cordboard customers pin C1001
+  cordboard customers pin C1001 --remove
+
+4 to 12 digits. Only a slow hash is kept; five wrong ones in a row, over all calls, lock for a quarter of an hour, and a new PIN ends that.")]
+    Pin {
+        /// The customer's id.
+        id: String,
+        /// Take the PIN away.
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        at: Reach,
+    },
     /// Remove the customers on a phone number, and destroy the keys under which the log holds their calls.
     #[command(after_help = "Example:
   cordboard customers erase +8613800138000
@@ -73,6 +88,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Show { phone, json, at } => {
             show(&Customers::at(at, false)?.on(&phone)?, &phone, json)
         }
+        Command::Pin { id, remove, at } => pin(&Customers::at(at, false)?, &id, remove),
         Command::Erase { phone, at } => erase(&Customers::at(at, false)?, &phone),
     }
 }
@@ -291,6 +307,32 @@ fn show(customers: &[Customer], phone: &str, json: bool) -> anyhow::Result<ExitC
 
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
+}
+
+fn pin(customers: &Customers, id: &str, remove: bool) -> anyhow::Result<ExitCode> {
+    let mut pin = String::new();
+    if !remove {
+        io::stdin().read_line(&mut pin).context("stdin")?;
+    }
+    let pin = (!remove).then(|| pin.trim());
+    match customers {
+        Customers::Here { store, .. } => {
+            store
+                .customer(id)?
+                .with_context(|| format!("there is no customer {id}"))?;
+            let mut salt = [0; 16];
+            getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("{error}"))?;
+            let hash = pin
+                .map(|pin| crm::pin::hash(pin, &salt).context("a PIN is 4 to 12 digits, on stdin"));
+            store.set_pin(id, hash.transpose()?.as_deref())?;
+        }
+        Customers::There(client) => {
+            let path = format!("/api/v1/customers/{id}/pin");
+            client.put(&path, &serde_json::json!({ "pin": pin }))?;
+        }
+    }
+    eprintln!("{id} has {} PIN", if remove { "no" } else { "a new" });
+    Ok(ExitCode::SUCCESS)
 }
 
 fn erase(customers: &Customers, phone: &str) -> anyhow::Result<ExitCode> {

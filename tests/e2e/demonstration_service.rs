@@ -119,16 +119,16 @@ fn answer(seen: &Seen) -> Option<(&'static str, String)> {
         ),
         ("GET", ["orders", "10018"]) => (OK, r#"{"status":"delivered"}"#.to_owned()),
         ("GET", ["orders", "10019"]) => (OK, r#"{"status":"packing"}"#.to_owned()),
-        ("GET", ["parcels", "202011"]) => (OK, r#"{"station":"hub","hours":5}"#.to_owned()),
-        ("GET", ["parcels", "202029"]) => (OK, r#"{"station":"delivered"}"#.to_owned()),
-        ("GET", ["accounts", number]) if number.starts_with('6') => (
-            OK,
-            r#"{"balance":{"yuan":1234,"fen":50},"due":false}"#.to_owned(),
-        ),
-        ("GET", ["appointments", "free"]) => (
-            OK,
-            r#"{"slots":[{"id":"s1","day":3,"hour":10},{"id":"s2","day":4,"hour":15}]}"#.to_owned(),
-        ),
+        // Numbers whose check digit is right.
+        ("GET", ["parcels", "6901234567892"]) => (OK, r#"{"station":"hub","hours":5}"#.to_owned()),
+        ("GET", ["parcels", "4006381333931"]) => (OK, r#"{"station":"delivered"}"#.to_owned()),
+        ("GET", ["accounts", number]) if number.starts_with('C') => {
+            (OK, r#"{"balance":1234.5}"#.to_owned())
+        }
+        ("GET", ["appointments", "free"]) => {
+            let slot = r#"{"id":"s1","day":"2026-12-01","time":"10:00"}"#;
+            (OK, slot.to_owned())
+        }
         ("POST", ["appointments"]) => (CREATED, r#"{"number":"31"}"#.to_owned()),
         ("POST", ["complaints"]) => (CREATED, r#"{"number":"7001"}"#.to_owned()),
         ("POST", ["messages"]) => ("202 Accepted", "{}".to_owned()),

@@ -8,7 +8,7 @@ use crate::api::Client;
 use crate::centre::{Centre, QUEUES, agents};
 use crate::demonstration_service::{Log, Seen, serve};
 use crate::hostile::still_fine;
-use crate::raw::{Caller, converse};
+use crate::raw::{Caller, Phone, converse, fixed_agents};
 
 /// Of a finger between two keys.
 const KEY_PAUSE: Duration = Duration::from_millis(60);
@@ -44,6 +44,15 @@ fn centre(
     flows: &[(&str, String)],
     env: &[(&str, &str)],
 ) -> (Centre, Client, tempfile::TempDir) {
+    centre_of(&agents(), flow, flows, env)
+}
+
+fn centre_of(
+    agents: &str,
+    flow: &str,
+    flows: &[(&str, String)],
+    env: &[(&str, &str)],
+) -> (Centre, Client, tempfile::TempDir) {
     let scripts = tempfile::tempdir().expect("a directory");
     for (name, text) in flows {
         std::fs::write(scripts.path().join(name), text).expect("a file");
@@ -56,7 +65,7 @@ fn centre(
     let centre = Centre::start_with_env(
         &[
             ("queues.toml", QUEUES),
-            ("agents.toml", &agents()),
+            ("agents.toml", agents),
             ("trunks.toml", &routes),
         ],
         &[&dir],
@@ -64,6 +73,13 @@ fn centre(
     );
     let client = Client::sign_in_any(&centre);
     (centre, client, scripts)
+}
+
+/// A shipped flow: its file's name and text.
+fn flow(name: &str) -> (String, String) {
+    let file = format!("{name}.toml");
+    let text = std::fs::read_to_string(shipped(&file)).expect("a shipped flow");
+    (file, text)
 }
 
 fn shipped(name: &str) -> std::path::PathBuf {
@@ -228,5 +244,134 @@ queue = "support"
     // The secret is nowhere but on the wire.
     let everything = format!("{:?}{}", client.events(), centre.log());
     assert!(!everything.contains("s3cr3t"), "{everything}");
+    still_fine(&centre);
+}
+
+#[test]
+fn a_pin_opens_the_account_and_five_wrong_ones_lock_it_for_every_call() {
+    let service = Service::start();
+    let (file, text) = flow("account_balance");
+    let (centre, client, _scripts) = centre(
+        "account_balance",
+        &[(&file, text)],
+        &[("CORDBOARD_SHOP_URL", &service.url)],
+    );
+    client.import_customer("13800138000", "Wang Fang", "A");
+    let pin = serde_json::json!({ "pin": "471199" });
+    let (status, answer) = client.json("PUT", "/api/v1/customers/C1/pin", Some(pin));
+    assert_eq!((status, &answer["set"]), (200, &true.into()), "{answer}");
+    let bad = serde_json::json!({ "pin": "47" });
+    assert_eq!(
+        client.json("PUT", "/api/v1/customers/C1/pin", Some(bad)).0,
+        422
+    );
+    assert_eq!(
+        client
+            .json(
+                "PUT",
+                "/api/v1/customers/C9/pin",
+                Some(serde_json::json!({ "pin": "4711" }))
+            )
+            .0,
+        404
+    );
+    let mut caller = dialled(&centre);
+    at_step(&client, "prove");
+    keys(&mut caller, "471199#");
+    let step = at_step(&client, "ask");
+    assert_eq!(step["data"]["input"], "****", "{step}");
+    at_step(&client, "tell");
+    assert_eq!(service.lines(), ["GET /accounts/C1"]);
+    caller.hang_up();
+    // Three in a call, two in the next; then nobody may, with the right one neither.
+    let refused = |number: usize| {
+        crate::centre::wait_for("a person", || {
+            let events = client.events();
+            let to_person = events.iter().filter(|e| e["data"]["state"] == "person");
+            (to_person.count() == number).then_some(())
+        });
+    };
+    for (calls, wrong) in [(1, 3), (2, 2)] {
+        let mut caller = dialled(&centre);
+        for _ in 0..wrong {
+            keys(&mut caller, "000000#");
+            std::thread::sleep(Duration::from_millis(300)); // the hash is slow, and keys meanwhile would be dropped with the wrong PIN
+        }
+        if wrong == 2 {
+            keys(&mut caller, "471199#");
+        }
+        refused(calls);
+        caller.hang_up();
+    }
+    let everything = format!("{:?}{}", client.events(), centre.log());
+    assert!(!everything.contains("471199"), "a PIN in events or log");
+    assert_eq!(service.lines().len(), 1, "{:?}", service.lines());
+    still_fine(&centre);
+}
+
+#[test]
+fn a_message_is_sent_while_the_call_goes_on() {
+    let service = Service::start();
+    let (file, text) = flow("parcel_tracking");
+    let (centre, client, _scripts) = centre(
+        "parcel_tracking",
+        &[(&file, text)],
+        &[("CORDBOARD_SHOP_URL", &service.url)],
+    );
+    let mut caller = dialled(&centre);
+    at_step(&client, "ask");
+    keys(&mut caller, "6901234567892#");
+    at_step(&client, "on_the_way");
+    // Said, or cut off by a key.
+    keys(&mut caller, "1");
+    at_step(&client, "tell");
+    let message = crate::centre::wait_for("the message", || {
+        service
+            .seen()
+            .into_iter()
+            .find(|seen| seen.line == "POST /messages")
+    });
+    let body: serde_json::Value = serde_json::from_str(&message.body).expect("JSON");
+    assert_eq!(body["type"], "sms", "{body}");
+    assert_eq!(body["to"], "+8613800138000", "{body}");
+    assert_eq!(body["language"], "zh-CN", "{body}");
+    caller.hung_up();
+    still_fine(&centre);
+}
+
+#[test]
+fn after_the_agent_has_hung_up_the_caller_gives_a_mark() {
+    let mut phone = Phone::new();
+    let agents = fixed_agents(&[("1001", phone.port(), "support = 5")]);
+    let (first, second) = (flow("agent_number"), flow("survey"));
+    let (centre, client, _scripts) = centre_of(
+        &agents,
+        "agent_number",
+        &[(&first.0, first.1), (&second.0, second.1)],
+        &[],
+    );
+    client.wait_agent("1001", "ready");
+    let mut caller = dialled(&centre);
+    phone.ring();
+    phone.answer();
+    client.wait_event("contact.answered", |_| true);
+    // Who is talking is announced to the caller alone, then they hear each other.
+    converse(
+        "the announcement, then the agent",
+        &mut [(&mut caller.rtp, 440.0), (&mut phone.rtp, 1000.0)],
+        |ends| ends[0].purity(1000.0) > 0.8 && ends[1].purity(440.0) > 0.8,
+    );
+    phone.hang_up();
+    at_step(&client, "ask");
+    client.wait_agent("1001", "ready");
+    keys(&mut caller, "4");
+    let surveyed = client.wait_event("contact.surveyed", |_| true);
+    assert_eq!(surveyed["data"]["answers"]["score"], 4, "{surveyed}");
+    assert_eq!(surveyed["data"]["agent"], "1001", "{surveyed}");
+    assert_eq!(surveyed["data"]["queue"], "support", "{surveyed}");
+    caller.hung_up();
+    let closed = client.wait_event("contact.closed", |_| true);
+    assert_eq!(closed["data"]["outcome"], "answered", "{closed}");
+    assert_eq!(closed["data"]["cause"], "flow_end", "{closed}");
     still_fine(&centre);
 }

@@ -3,6 +3,7 @@
 //! * [`number`]: raw text to E.164.
 //! * [`customer`]: what a sound record is, its order by class, and the facts that a flow reads.
 //! * [`pop`]: the screen pop.
+//! * [`pin`]: what callers prove themselves with.
 //! * [`csv`]: customers in and out as a spreadsheet's file.
 //!
 //! Plain data and pure functions: where customers are kept is `store`'s business, when they are looked up is `engine`'s.
@@ -11,6 +12,7 @@ pub mod api;
 pub mod csv;
 pub mod customer;
 pub mod number;
+pub mod pin;
 pub mod pop;
 
 pub use api::{Customer, CustomerId, LastContact, Number, Pop, PopCustomer};

@@ -225,6 +225,8 @@ pub enum Output {
         request: ivr::Request,
         within: Duration,
     },
+    /// A flow's message for a service; nothing comes back.
+    Send(Box<ivr::HttpRequest>),
     Reply(Reply),
     /// A fact for `/metrics` that is no event.
     Count(Count),

@@ -46,6 +46,9 @@ impl Engine {
                 self.outside_gone(now, number, &cause)
             }
             Stage::Talking(talk) if talk.leg == leg => {
+                if cause == Cause::Bye && self.begin_survey(now, number) {
+                    return;
+                }
                 self.close(
                     now,
                     number,
@@ -88,10 +91,12 @@ impl Engine {
             return;
         };
         self.timers.clear_all(number);
-        contact.goal |= contact
-            .session
-            .as_ref()
-            .is_some_and(|session| session.goal());
+        // A survey serves the centre, not the caller.
+        contact.goal |= contact.surveyed.is_none()
+            && contact
+                .session
+                .as_ref()
+                .is_some_and(|session| session.goal());
         let caller_left = cause.starts_with("caller_");
         let stage = std::mem::replace(&mut contact.stage, Stage::Greeting);
         let outcome = match stage {

@@ -40,6 +40,12 @@ pub(crate) struct Contact {
     pub(crate) playing: Option<(media::PlayId, ivr::PlayToken)>,
     /// The flow's question that waits for its answer.
     pub(crate) asked: Option<(u64, ivr::LookUpToken)>,
+    /// The flow that goes on with the caller when the agent has hung up.
+    pub(crate) survey: Option<Name>,
+    /// The survey that has begun.
+    pub(crate) surveyed: Option<Surveyed>,
+    /// What the caller hears when an agent has answered.
+    pub(crate) announce: Vec<ivr::Prompt>,
     pub(crate) lang: media::Lang,
     /// What the flow gave the desk.
     pub(crate) flow_data: BTreeMap<String, String>,
@@ -117,6 +123,9 @@ impl Contact {
             session: None,
             playing: None,
             asked: None,
+            survey: None,
+            surveyed: None,
+            announce: Vec::new(),
             lang,
             flow_data: BTreeMap::new(),
             visit: None,
@@ -151,6 +160,14 @@ impl LookUp {
             LookUp::Done(pop) => Some(pop),
         }
     }
+}
+
+/// What a survey is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Surveyed {
+    pub(crate) flow: Name,
+    pub(crate) agent: Name,
+    pub(crate) queue: Option<Name>,
 }
 
 /// One stay in one queue.

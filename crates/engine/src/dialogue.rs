@@ -20,13 +20,25 @@ fn lang_in_media(lang: ivr::Lang) -> media::Lang {
     }
 }
 
-fn item(prompt: ivr::Prompt) -> media::Item {
+pub(crate) fn lang_in_flow(lang: media::Lang) -> ivr::Lang {
+    match lang {
+        media::Lang::ZhCn => ivr::Lang::ZhCn,
+        media::Lang::En => ivr::Lang::En,
+    }
+}
+
+/// A prompt for media; `agent` is who has answered, where somebody has.
+fn item(prompt: ivr::Prompt, agent: &str) -> media::Item {
     match prompt {
         ivr::Prompt::File { lang, name } => media::Item::Prompt {
             lang: lang_in_media(lang),
             name,
         },
         ivr::Prompt::Spoken { lang, what } => spoken(lang_in_media(lang), what),
+        ivr::Prompt::Agent { lang } => media::Item::Spoken {
+            lang: lang_in_media(lang),
+            what: Spoken::Agent(agent.into()),
+        },
         ivr::Prompt::Silence { ms } => {
             media::Item::Silence(std::time::Duration::from_millis(ms.into()))
         }
@@ -90,7 +102,7 @@ fn spoken(lang: media::Lang, what: ivr::Spoken) -> media::Item {
 }
 
 /// What a flow may read of the customer: the best of those on the number.
-fn facts(pop: &crm::Pop) -> BTreeMap<String, ivr::Value> {
+pub(crate) fn facts(pop: &crm::Pop) -> BTreeMap<String, ivr::Value> {
     let Some(best) = pop.customers.first() else {
         return BTreeMap::new();
     };
@@ -302,6 +314,13 @@ impl Engine {
                     request,
                     within,
                 } => self.ask(number, token, request, within),
+                ivr::Output::Send(request) => self.journal.put(Output::Send(request)),
+                ivr::Output::Survey(flow) => {
+                    if let Some(contact) = self.contacts.get_mut(&number) {
+                        contact.survey = Some(flow);
+                    }
+                }
+                ivr::Output::Results(answers) => self.survey_answered(now, number, answers),
                 ivr::Output::Step {
                     flow,
                     state,
@@ -356,9 +375,22 @@ impl Engine {
         let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
             return;
         };
-        let play = self.play(caller, prompts.into_iter().map(item).collect(), barge_in);
+        let items = prompts.into_iter().map(|prompt| item(prompt, "")).collect();
+        let play = self.play(caller, items, barge_in);
         if let Some(contact) = self.contacts.get_mut(&number) {
             contact.playing = Some((play, token));
+        }
+    }
+
+    /// The caller hears who has answered; the agent is heard after it.
+    pub(crate) fn announce_agent(&mut self, number: acd::ContactId, agent: &str) {
+        let Some(contact) = self.contacts.get_mut(&number) else {
+            return;
+        };
+        let (caller, prompts) = (contact.caller, std::mem::take(&mut contact.announce));
+        if !prompts.is_empty() {
+            let items = prompts.into_iter().map(|prompt| item(prompt, agent));
+            self.play(caller, items.collect(), false);
         }
     }
 
@@ -370,9 +402,11 @@ impl Engine {
                 skills,
                 priority,
                 data,
+                announce,
             } => {
                 if let Some(contact) = self.contacts.get_mut(&number) {
                     contact.flow_data.extend(data);
+                    contact.announce = announce;
                 }
                 let skills = skills
                     .into_iter()

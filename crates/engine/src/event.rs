@@ -134,6 +134,7 @@ impl Event {
             EventKind::ContactDisposition { .. } => "contact.disposition",
             EventKind::ContactAbandoned { .. } => "contact.abandoned",
             EventKind::ContactLeftQueue { .. } => "contact.left_queue",
+            EventKind::ContactSurveyed { .. } => "contact.surveyed",
             EventKind::ContactClosed { .. } => "contact.closed",
             EventKind::AgentState { .. } => "agent.state",
             EventKind::QueueChanged { .. } => "queue.changed",
@@ -160,6 +161,7 @@ impl Event {
             | EventKind::ContactAbandoned { contact, .. }
             | EventKind::ContactLeftQueue { contact, .. }
             | EventKind::ContactClosed { contact, .. }
+            | EventKind::ContactSurveyed { contact, .. }
             | EventKind::IvrStep { contact, .. } => &contact.0,
             EventKind::AgentState { agent, .. } => agent,
             EventKind::QueueChanged { queue, .. } => queue,
@@ -416,6 +418,15 @@ pub enum EventKind {
         change: Name,
         target_ms: u64,
         short_abandon_ms: u64,
+    },
+    /// What the caller said of the call after the agent had hung up: what the survey's flow returned, numbers as a rule. Not sealed, so that it can be counted.
+    #[serde(rename = "contact.surveyed")]
+    ContactSurveyed {
+        contact: ContactId,
+        flow: Name,
+        agent: Name,
+        queue: Option<Name>,
+        answers: BTreeMap<String, ivr::Value>,
     },
     /// `input` is personal.
     #[serde(rename = "ivr.step")]

@@ -39,6 +39,7 @@ mod ports;
 mod quality;
 mod refer;
 mod replaces;
+mod survey;
 mod talk;
 mod timers;
 mod transfer;

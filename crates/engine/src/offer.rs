@@ -371,6 +371,7 @@ impl Engine {
             now,
         ));
         let (caller, id, visit) = (contact.caller, contact.id.clone(), contact.visits);
+        let agent = offer.agent.clone();
         let kind = EventKind::ContactAnswered {
             contact: id,
             queue: Some(offer.queue),
@@ -383,6 +384,7 @@ impl Engine {
         };
         self.note(now, number, kind);
         self.begin_talk(now, number, caller, leg);
+        self.announce_agent(number, &agent);
     }
 
     /// The distributor says that an offer is over and the contact waits again.

@@ -107,6 +107,21 @@ pub enum Request {
     History {
         number: String,
     },
+    /// Whether this is a customer's PIN: 200, or 401; 404 when there is none, 423 while nobody may try.
+    Pin {
+        customer: String,
+        pin: Pin,
+    },
+}
+
+/// What a caller has keyed in secret: it is in no text that says what it holds.
+#[derive(Clone, PartialEq)]
+pub struct Pin(pub String);
+
+impl std::fmt::Debug for Pin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("****")
+    }
 }
 
 /// One HTTP request with JSON in and out.
@@ -165,6 +180,10 @@ pub enum Prompt {
     },
     Silence {
         ms: u32,
+    },
+    /// The number of the agent who has answered, digit by digit; only in `announce`.
+    Agent {
+        lang: Lang,
     },
 }
 
@@ -232,6 +251,12 @@ pub enum Output {
         request: Request,
         within: Duration,
     },
+    /// Send this to a service; nothing comes back.
+    Send(Box<HttpRequest>),
+    /// After an agent has hung up, this flow goes on with the caller.
+    Survey(Arc<str>),
+    /// What a flow returned that nobody called: a survey's results.
+    Results(BTreeMap<String, Value>),
     /// A state was entered (for `ivr.step`); `input` is masked where the state is secret.
     Step {
         flow: Arc<str>,
@@ -253,6 +278,8 @@ pub enum Exit {
         skills: BTreeMap<String, u8>,
         priority: i32,
         data: BTreeMap<String, String>,
+        /// What the caller hears when an agent has answered, before they talk.
+        announce: Vec<Prompt>,
     },
     /// To an extension or number, within the flow's class of service.
     Transfer { to: String },

@@ -75,13 +75,18 @@ fn edges(flow: &Flow, state: StateId) -> Vec<Edge> {
 pub(crate) fn hears(verb: &Verb, key: char) -> bool {
     match verb {
         Verb::Menu { keys, .. } => !keys.contains_key(&key),
-        Verb::Collect { collect, .. } => !key.is_ascii_digit() && collect.terminator != Some(key),
+        Verb::Collect { collect, .. } => !collect.takes(key) && collect.terminator != Some(key),
+        Verb::Authenticate { authenticate, .. } => {
+            !key.is_ascii_digit() && authenticate.collect.terminator != Some(key)
+        }
         Verb::Confirm { yes, no, .. } => key != yes.0 && key != no.0,
         Verb::Say { .. }
         | Verb::Decide { .. }
         | Verb::Set { .. }
         | Verb::Hours { .. }
         | Verb::LookUp(_)
+        | Verb::Message(_)
+        | Verb::Survey { .. }
         | Verb::Queue { .. }
         | Verb::Transfer { .. }
         | Verb::Call { .. }
@@ -172,6 +177,9 @@ fn writes(verb: &Verb) -> Names {
         | Verb::Confirm { .. }
         | Verb::Decide { .. }
         | Verb::Hours { .. }
+        | Verb::Authenticate { .. }
+        | Verb::Message(_)
+        | Verb::Survey { .. }
         | Verb::Queue { .. }
         | Verb::Transfer { .. }
         | Verb::Return { .. }
@@ -297,14 +305,15 @@ fn check_field(usage: &Use, field: Option<&str>, known: &[&str], sink: &Sink<'_>
 /// Checks one flow's calls of others: arguments, results, languages, and that no flow calls itself through others.
 pub(crate) fn calls(flow: &Flow, all: &BTreeMap<Arc<str>, &Flow>, sink: &Sink<'_>) {
     for state in &flow.states {
-        let Verb::Call {
-            flow: name,
-            with,
-            results,
-            ..
-        } = &state.verb
-        else {
-            continue;
+        let (name, with, results): (_, &[_], &[_]) = match &state.verb {
+            Verb::Call {
+                flow,
+                with,
+                results,
+                ..
+            } => (flow, with, results),
+            Verb::Survey { flow, .. } => (flow, &[], &[]),
+            _ => continue,
         };
         let Some(called) = all.get(name) else {
             continue;
@@ -338,7 +347,8 @@ pub(crate) fn calls(flow: &Flow, all: &BTreeMap<Arc<str>, &Flow>, sink: &Sink<'_
                 format!("flow `{name}` does not speak {}", code(*language)),
             );
         }
-        if calls_back(called, &flow.name, all, &mut BTreeSet::new()) {
+        let survey = matches!(state.verb, Verb::Survey { .. });
+        if !survey && calls_back(called, &flow.name, all, &mut BTreeSet::new()) {
             let hint = Some("a flow may not call itself; lead to a state instead".to_owned());
             sink.error_with(
                 span(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use minijinja::value::Value as Jinja;
 
 use crate::api::Lang;
+use crate::digits::CheckDigit;
 use crate::expr::{Expr, Text};
 use crate::hours::Calendar;
 use crate::spoken::Kind;
@@ -69,6 +70,7 @@ impl Flow {
         (always.into_iter().flatten().chain(states))
             .filter_map(|say| match say {
                 Say::Spoken { kind, .. } => Some(kind.folders()),
+                Say::Agent => Some(Kind::Agent.folders()),
                 Say::File { .. } | Say::Silence { .. } => None,
             })
             .flatten()
@@ -80,6 +82,14 @@ impl Flow {
     pub(crate) fn calls(&self) -> impl Iterator<Item = &str> {
         self.states.iter().filter_map(|state| match &state.verb {
             Verb::Call { flow, .. } => Some(&**flow),
+            _ => None,
+        })
+    }
+
+    /// Names of the flows that go on with its callers after an agent.
+    pub(crate) fn surveys(&self) -> impl Iterator<Item = &str> {
+        self.states.iter().filter_map(|state| match &state.verb {
+            Verb::Survey { flow, .. } => Some(&**flow),
             _ => None,
         })
     }
@@ -158,11 +168,24 @@ pub(crate) enum Verb {
         closed: StateId,
     },
     LookUp(Box<LookUp>),
+    Authenticate {
+        speech: Speech,
+        asking: Asking,
+        authenticate: Box<Authenticate>,
+    },
+    Message(Box<Message>),
+    /// After an agent has hung up, this flow goes on with the caller.
+    Survey {
+        flow: Arc<str>,
+        next: StateId,
+    },
     Queue {
         queue: Arc<str>,
         skills: BTreeMap<String, u8>,
         priority: Text,
         data: Vec<(String, Text)>,
+        /// What the caller hears when an agent has answered.
+        announce: Vec<Say>,
         returned: Returned,
     },
     Transfer {
@@ -184,9 +207,23 @@ pub(crate) enum Verb {
 }
 
 /// Names of all verbs, as they stand in a file.
-pub(crate) const VERBS: [&str; 13] = [
-    "say", "menu", "collect", "confirm", "lookup", "decide", "set", "hours", "queue", "transfer",
-    "call", "return", "hangup",
+pub(crate) const VERBS: [&str; 16] = [
+    "say",
+    "menu",
+    "collect",
+    "confirm",
+    "authenticate",
+    "lookup",
+    "message",
+    "decide",
+    "set",
+    "hours",
+    "queue",
+    "survey",
+    "transfer",
+    "call",
+    "return",
+    "hangup",
 ];
 
 impl Verb {
@@ -200,6 +237,9 @@ impl Verb {
             Verb::Set { .. } => "set",
             Verb::Hours { .. } => "hours",
             Verb::LookUp(_) => "lookup",
+            Verb::Authenticate { .. } => "authenticate",
+            Verb::Message(_) => "message",
+            Verb::Survey { .. } => "survey",
             Verb::Queue { .. } => "queue",
             Verb::Transfer { .. } => "transfer",
             Verb::Call { .. } => "call",
@@ -213,15 +253,22 @@ impl Verb {
         let said = match self {
             Verb::Say { speech, .. } => Some(speech),
             Verb::Hangup { speech } => speech.as_ref(),
+            Verb::LookUp(look_up) => look_up.speech.as_ref(),
             _ => self.asking().map(|(speech, _)| speech),
         };
         let asked_again = self
             .asking()
             .into_iter()
             .flat_map(|(_, asking)| asking.no_input.iter().chain(&asking.wrong_key));
+        let more: &[Say] = match self {
+            Verb::Authenticate { authenticate, .. } => &authenticate.wrong,
+            Verb::Queue { announce, .. } => announce,
+            _ => &[],
+        };
         said.into_iter()
             .flat_map(|speech| &speech.items)
             .chain(asked_again)
+            .chain(more)
             .collect()
     }
 
@@ -230,12 +277,15 @@ impl Verb {
         match self {
             Verb::Menu { speech, asking, .. }
             | Verb::Collect { speech, asking, .. }
-            | Verb::Confirm { speech, asking, .. } => Some((speech, asking)),
+            | Verb::Confirm { speech, asking, .. }
+            | Verb::Authenticate { speech, asking, .. } => Some((speech, asking)),
             Verb::Say { .. }
             | Verb::Decide { .. }
             | Verb::Set { .. }
             | Verb::Hours { .. }
             | Verb::LookUp(_)
+            | Verb::Message(_)
+            | Verb::Survey { .. }
             | Verb::Queue { .. }
             | Verb::Transfer { .. }
             | Verb::Call { .. }
@@ -250,6 +300,7 @@ impl Verb {
             Verb::Say { next, .. }
             | Verb::Collect { next, .. }
             | Verb::Set { next, .. }
+            | Verb::Survey { next, .. }
             | Verb::Call { next, .. } => {
                 vec![(Branch::Next, Some(*next))]
             }
@@ -279,6 +330,8 @@ impl Verb {
                 vec![(Branch::Open, Some(*open)), (Branch::Closed, Some(*closed))]
             }
             Verb::LookUp(look_up) => look_up.branches(),
+            Verb::Message(message) => vec![(Branch::Next, Some(message.next))],
+            Verb::Authenticate { authenticate, .. } => authenticate.branches(),
             Verb::Queue { returned, .. } | Verb::Transfer { returned, .. } => {
                 returned.branches(defaults)
             }
@@ -309,6 +362,10 @@ pub(crate) enum Branch {
     Failed,
     /// It did not answer in time.
     TimedOut,
+    /// Who the caller is was not proved.
+    Refused,
+    /// Nobody may try any more, for a while.
+    Locked,
 }
 
 impl fmt::Display for Branch {
@@ -325,6 +382,8 @@ impl fmt::Display for Branch {
             Branch::Missing => f.write_str("on_missing"),
             Branch::Failed => f.write_str("on_failed"),
             Branch::TimedOut => f.write_str("on_timeout"),
+            Branch::Refused => f.write_str("on_refused"),
+            Branch::Locked => f.write_str("on_locked"),
         }
     }
 }
@@ -429,6 +488,78 @@ pub(crate) struct Collect {
     pub(crate) terminator: Option<char>,
     pub(crate) secret: bool,
     pub(crate) inter_digit: Duration,
+    /// What the whole must look like.
+    pub(crate) matching: Option<regex_lite::Regex>,
+    pub(crate) check: Option<CheckDigit>,
+}
+
+impl Collect {
+    /// Whether a key is one of what is collected.
+    pub(crate) fn takes(&self, key: char) -> bool {
+        key.is_ascii_digit() || key == '*' && self.check == Some(CheckDigit::IdCard)
+    }
+
+    pub(crate) fn is_sound(&self, digits: &str) -> bool {
+        self.matching
+            .as_ref()
+            .is_none_or(|matching| matching.is_match(digits))
+            && self.check.is_none_or(|check| check.holds(digits))
+    }
+}
+
+/// An identified caller proves to be who they are.
+#[derive(Debug)]
+pub(crate) struct Authenticate {
+    /// The customer's id.
+    pub(crate) customer: Text,
+    pub(crate) collect: Collect,
+    /// Wrong PINs before the call goes another way.
+    pub(crate) tries: u8,
+    pub(crate) wrong: Vec<Say>,
+    pub(crate) next: StateId,
+    /// Tries are used up, or there is no PIN.
+    pub(crate) on_refused: StateId,
+    /// The customer is locked out for a while.
+    pub(crate) on_locked: Option<StateId>,
+    /// It could not be found out.
+    pub(crate) on_failed: Option<StateId>,
+}
+
+impl Authenticate {
+    /// Where a call goes by a branch; what has no path of its own is refused.
+    pub(crate) fn path(&self, branch: Branch) -> (Branch, StateId) {
+        let own = match branch {
+            Branch::Next => Some(self.next),
+            Branch::Locked => self.on_locked,
+            Branch::Failed => self.on_failed,
+            _ => None,
+        };
+        own.map_or((Branch::Refused, self.on_refused), |to| (branch, to))
+    }
+
+    fn branches(&self) -> Vec<(Branch, Option<StateId>)> {
+        [
+            (Branch::Next, Some(self.next)),
+            (Branch::Refused, Some(self.on_refused)),
+            (Branch::Locked, self.on_locked),
+            (Branch::Failed, self.on_failed),
+        ]
+        .into_iter()
+        .filter(|(_, to)| to.is_some())
+        .collect()
+    }
+}
+
+/// A text for somebody's telephone or mailbox, by a service.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) service: Arc<Service>,
+    pub(crate) path: Text,
+    pub(crate) kind: Arc<str>,
+    pub(crate) to: Text,
+    /// One for each language of the flow.
+    pub(crate) texts: Vec<(Lang, Text)>,
+    pub(crate) next: StateId,
 }
 
 /// A question to a service or to the customers' records.
@@ -553,4 +684,6 @@ pub(crate) enum Say {
     Silence {
         ms: u32,
     },
+    /// The number of the agent who has answered, digit by digit.
+    Agent,
 }

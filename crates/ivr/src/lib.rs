@@ -8,6 +8,7 @@
 
 pub mod api;
 mod check;
+mod digits;
 mod expr;
 mod flow;
 mod hours;
@@ -20,7 +21,7 @@ pub mod testing;
 
 pub use api::{
     Answer, Currency, Diagnostic, Exit, Facts, Header, HttpRequest, Input, Lang, LookUpToken,
-    Output, PlayToken, Prompt, Request, Severity, Spoken, Value,
+    Output, Pin, PlayToken, Prompt, Request, Severity, Spoken, Value,
 };
 pub use flow::Flow;
 pub use load::{Flows, Surroundings};

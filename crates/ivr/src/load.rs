@@ -168,9 +168,10 @@ fn check_calls(read: &mut [Read<'_>]) {
 /// A flow whose callee has errors cannot run either; the callee's errors are the message.
 fn drop_calls_of_missing(flows: &mut BTreeMap<Arc<str>, Arc<Flow>>) {
     loop {
-        let broken = flows
-            .values()
-            .find(|flow| flow.calls().any(|called| !flows.contains_key(called)));
+        let broken = flows.values().find(|flow| {
+            let mut needed = flow.calls().chain(flow.surveys());
+            needed.any(|name| !flows.contains_key(name))
+        });
         let Some(name) = broken.map(|flow| flow.name.clone()) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! A flow file becomes a [`Flow`]: keys, types, targets, prompts and expressions are checked here; paths in `check.rs`.
 
 mod lookup;
+mod proof;
 mod verbs;
 
 pub(crate) use verbs::is_telephone_number;
@@ -471,6 +472,15 @@ impl<'a> Parser<'a> {
         let file = table.take("prompt");
         let lang = table.take("lang");
         let silence = table.take("silence");
+        // Who answers is not known before: `agent = true`, and only where it is said then.
+        if key == "announce"
+            && let Some(truth) = table
+                .take("agent")
+                .filter(|agent| agent.get_ref().as_bool().is_some())
+        {
+            table.finish(self.sink, "a prompt");
+            return self.sink.boolean("agent", truth).map(|_| Say::Agent);
+        }
         let spoken: Vec<_> = Kind::ALL
             .into_iter()
             .filter_map(|kind| Some((kind, table.take(kind.key())?)))
@@ -584,7 +594,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A text with expressions in it, or a number.
-    fn text(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Text> {
+    pub(crate) fn text(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Text> {
         if let Some(number) = read::integer(value.get_ref()) {
             return Text::compile(&number.to_string()).ok();
         }

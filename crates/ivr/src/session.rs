@@ -5,6 +5,7 @@
 
 mod ask;
 mod look_up;
+mod prove;
 mod speak;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +54,8 @@ pub struct Session {
     ahead: VecDeque<char>,
     /// Failed attempts in the present listening state.
     failures: u8,
+    /// Wrong PINs in the present state.
+    wrong_pins: u8,
     faults: u8,
     transitions: u32,
     plays: u32,
@@ -171,6 +174,7 @@ impl Session {
             outputs: VecDeque::new(),
             ahead: VecDeque::new(),
             failures: 0,
+            wrong_pins: 0,
             faults: 0,
             transitions: 0,
             plays: 0,
@@ -410,6 +414,15 @@ impl Session {
         match &state.verb {
             Verb::Say { speech, next } => self.say(now, speech, *next),
             Verb::Menu { .. } | Verb::Collect { .. } | Verb::Confirm { .. } => self.listen(now, id),
+            Verb::Authenticate { .. } => {
+                self.wrong_pins = 0;
+                self.listen(now, id)
+            }
+            Verb::Message(message) => self.send(message),
+            Verb::Survey { flow, next } => {
+                self.outputs.push_back(Output::Survey(flow.clone()));
+                self.follow(Branch::Next, Some(*next))
+            }
             Verb::Decide {
                 wait_customer: Some(patience),
                 ..
@@ -450,8 +463,12 @@ impl Session {
                 skills,
                 priority,
                 data,
+                announce,
                 ..
             } => {
+                let Some(announce) = self.rendered(announce) else {
+                    return Go::Fault;
+                };
                 let Some(priority) = priority
                     .value(&self.scope)
                     .ok()
@@ -470,6 +487,7 @@ impl Session {
                     skills: skills.clone(),
                     priority,
                     data,
+                    announce,
                 })
             }
             Verb::Transfer { to, .. } => match to.render(&self.scope) {
@@ -543,6 +561,12 @@ impl Session {
             return Go::Fault;
         };
         let Some(mut caller) = self.callers.pop() else {
+            if !returned.is_empty() {
+                let results = returned
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), crate::expr::from_jinja(value)));
+                self.outputs.push_back(Output::Results(results.collect()));
+            }
             // Nobody called this flow: the call is at its end.
             let flow = self.here.flow.clone();
             return self.hang_up_after(now, &flow.defaults.goodbye);

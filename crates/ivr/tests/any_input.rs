@@ -63,7 +63,7 @@ decide = [{ if = "customer.class == 'A'", next = "queue" }]
 otherwise = "menu"
 [state.menu]
 menu = "menu"
-keys = { 1 = "count", 2 = "transfer", 3 = "queue", 4 = "hours", 5 = "say", 6 = "english", 7 = "account", 8 = "order", 9 = "whose" }
+keys = { 1 = "count", 2 = "transfer", 3 = "queue", 4 = "hours", 5 = "say", 6 = "english", 7 = "account", 8 = "order", 9 = "whose", "A" = "prove", "B" = "tell", "C" = "card" }
 [state.count]
 set = { n = "{{ n + 1 }}", text = "{{ text ~ text }}" }
 next = "enough"
@@ -125,6 +125,28 @@ results = { text = "name" }
 next = "queue"
 on_failed = "menu"
 on_timeout = "bye"
+[state.prove]
+authenticate = "{{ text }}"
+prompt = "pin"
+min = 2
+max = 4
+tries = 2
+next = "tell"
+on_refused = "menu"
+on_locked = "sorry"
+[state.tell]
+message = "sms"
+text = { zh-CN = "{{ n }}", en = "{{ text }}" }
+next = "survey"
+[state.survey]
+survey = "pin"
+next = "queue"
+[state.card]
+collect = "text"
+prompt = "card"
+check = "id_card"
+matching = "[0-9]*X"
+next = "order"
 [state.sorry]
 say = { number = "{{ text }}" }
 next = "menu"
@@ -298,7 +320,7 @@ impl World {
                 Output::Exit(Exit::Hangup { .. }) => self.gone = true,
                 Output::Exit(Exit::Queue { .. } | Exit::Transfer { .. }) => self.away = true,
                 Output::Step { input, .. } => assert!(input.is_none_or(|input| input.len() <= 32)),
-                Output::Language(_) => {}
+                Output::Language(_) | Output::Send(_) | Output::Survey(_) | Output::Results(_) => {}
             }
         }
         let waits = self.session.poll_timeout().is_some();

@@ -110,7 +110,10 @@ impl Caller {
                 },
                 Output::Language(language) => format!("language {language:?}"),
                 Output::LookUp { request, .. } => format!("{request:?}"),
-                Output::Exit(exit) => format!("{exit:?}"),
+                Output::Send(request) => format!("{request:?}"),
+                Output::Survey(flow) => format!("survey {flow}"),
+                Output::Results(results) => format!("{results:?}"),
+                Output::Exit(exit) => format!("{exit:?}").replace(", announce: []", ""),
             });
         }
         lines
@@ -133,6 +136,7 @@ fn told(prompt: &Prompt) -> String {
             other => other.to_string(),
         },
         Prompt::Silence { ms } => format!("{ms}ms"),
+        Prompt::Agent { .. } => "agent".to_owned(),
     }
 }
 

@@ -277,6 +277,7 @@ impl Fold {
             | EventKind::ContactHeld { .. }
             | EventKind::ContactResumed { .. }
             | EventKind::IvrStep { .. }
+            | EventKind::ContactSurveyed { .. }
             | EventKind::ConfigApplied { .. }
             | EventKind::Audit { .. } => {}
         }

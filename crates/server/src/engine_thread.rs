@@ -198,6 +198,12 @@ impl Turn {
                         });
                     }
                 }
+                Output::Send(request) => {
+                    let service = request.service.clone();
+                    if !self.wiring.services.send(*request) {
+                        tracing::error!(%service, "a message is lost: too many wait");
+                    }
+                }
                 Output::Count(count) => self.counts.push(count),
                 Output::Bindings { user, bindings } => {
                     self.wiring.sources.registered(&user, &bindings);

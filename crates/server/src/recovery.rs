@@ -108,6 +108,7 @@ impl Recovery {
             | EventKind::ContactTransferred { .. }
             | EventKind::ContactTransferFailed { .. }
             | EventKind::ContactDisposition { .. }
+            | EventKind::ContactSurveyed { .. }
             | EventKind::ContactClosed { .. }
             | EventKind::AgentState { .. }
             | EventKind::QueueChanged { .. }

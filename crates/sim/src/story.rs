@@ -97,6 +97,13 @@ pub fn line(event: &Event) -> String {
             verb,
             ..
         } => format!("{name} {contact} {flow}/{state} {verb}"),
+        EventKind::ContactSurveyed {
+            contact,
+            flow,
+            agent,
+            answers,
+            ..
+        } => format!("{name} {contact} {flow} agent={agent} {answers:?}"),
         EventKind::ContactHeld { contact, by, .. } => format!("{name} {contact} by={by}"),
         EventKind::ContactResumed {
             contact,

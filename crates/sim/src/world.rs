@@ -421,6 +421,7 @@ impl World {
                 | Output::Bindings { .. }
                 | Output::Suspect(_)
                 | Output::PortsLow { .. }
+                | Output::Send(_)
                 | Output::Captured(_) => {}
             }
         }

@@ -24,4 +24,7 @@ pub use log::{
     Log, LogFull, LogHandle, LogReader, LogWriter, OnDamage, Opened, Options, Records, Trouble,
 };
 pub use snapshots::Snapshots;
-pub use tables::{ClosedContact, ContactFilter, Credentials, Erased, Page, Session, Store};
+pub use tables::{
+    ClosedContact, ContactFilter, Credentials, Erased, LOCKED_MS, Page, PinTry, Session, Store,
+    WRONG_MAX,
+};

@@ -310,6 +310,7 @@ pub fn contact_of(kind: &EventKind) -> Option<&ContactId> {
         | EventKind::ContactAbandoned { contact, .. }
         | EventKind::ContactLeftQueue { contact, .. }
         | EventKind::ContactClosed { contact, .. }
+        | EventKind::ContactSurveyed { contact, .. }
         | EventKind::IvrStep { contact, .. } => Some(contact),
         EventKind::AgentState { contact, .. } => contact.as_ref(),
         EventKind::NodeStarted { .. }
@@ -386,6 +387,7 @@ fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
         EventKind::ContactTransferred { from: None, .. }
         | EventKind::ContactTransferFailed { .. }
         | EventKind::IvrStep { .. }
+        | EventKind::ContactSurveyed { .. }
         | EventKind::ContactArrived { .. }
         | EventKind::ContactClosed { .. }
         | EventKind::AgentState { .. }

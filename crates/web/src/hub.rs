@@ -407,6 +407,7 @@ fn scope_alone(kind: &EventKind) -> Scope {
         | EventKind::ContactAbandoned { .. }
         | EventKind::ContactClosed { .. }
         | EventKind::IvrStep { .. }
+        | EventKind::ContactSurveyed { .. }
         | EventKind::ConfigApplied { .. }
         | EventKind::Audit { .. } => Scope::Overseers,
     }

@@ -65,6 +65,9 @@ impl Parser<'_> {
             "collect" => self.collect(value, &mut table, defaults),
             "confirm" => self.confirm(value, &mut table, defaults),
             "lookup" => self.look_up(value, &mut table, defaults),
+            "authenticate" => self.authenticate(value, &mut table, defaults),
+            "message" => self.message(value, &mut table),
+            "survey" => self.survey(value, &mut table),
             "decide" => self.decide(value, &mut table, defaults),
             "set" => self.set(value, &mut table),
             "hours" => self.hours(value, &mut table),
@@ -129,7 +132,7 @@ impl Parser<'_> {
         }
     }
 
-    fn asking(&self, table: &mut Table<'_>, defaults: &Defaults) -> Asking {
+    pub(super) fn asking(&self, table: &mut Table<'_>, defaults: &Defaults) -> Asking {
         let mut asking = defaults.asking.clone();
         if let Some(time) = table
             .take("first_digit")
@@ -189,6 +192,24 @@ impl Parser<'_> {
         let prompt = table.need(sink, "prompt", "say what to key in");
         let speech = prompt.map(|value| self.speech("prompt", value, table, defaults));
         let asking = self.asking(table, defaults);
+        let collect = self.digits(variable, table, defaults)?;
+        let next = self.next(table);
+        Some(Verb::Collect {
+            speech: speech?,
+            collect,
+            asking,
+            next,
+        })
+    }
+
+    /// How digits are collected, for `collect` and `authenticate`.
+    pub(super) fn digits(
+        &self,
+        variable: &str,
+        table: &mut Table<'_>,
+        defaults: &Defaults,
+    ) -> Option<Collect> {
+        let sink = self.sink;
         let length = integer(sink, table, "length", 1..MAX_DIGITS + 1);
         let min = integer(sink, table, "min", 1..MAX_DIGITS + 1);
         let max = integer(sink, table, "max", 1..MAX_DIGITS + 1);
@@ -219,20 +240,21 @@ impl Parser<'_> {
         let inter_digit = table
             .take("inter_digit")
             .and_then(|value| sink.duration("inter_digit", value));
-        let collect = Collect {
+        let matching = table
+            .take("matching")
+            .and_then(|value| self.matching(value));
+        let check = table
+            .take("check")
+            .and_then(|value| self.check_digit(value));
+        Some(Collect {
             variable: variable.into(),
             min: min as usize,
             max: max as usize,
             terminator,
             secret,
             inter_digit: inter_digit.unwrap_or(defaults.inter_digit),
-        };
-        let next = self.next(table);
-        Some(Verb::Collect {
-            speech: speech?,
-            collect,
-            asking,
-            next,
+            matching,
+            check,
         })
     }
 
@@ -437,6 +459,9 @@ impl Parser<'_> {
                 data.extend(self.text(name, value).map(|text| (name.to_owned(), text)));
             }
         }
+        let announce = table
+            .take("announce")
+            .map(|value| self.speech_items("announce", value));
         let queue = sink.string("queue", value)?;
         if !self.surroundings.queues.contains(queue) {
             let hint = suggest(queue, self.surroundings.queues.iter().map(String::as_str))
@@ -448,6 +473,7 @@ impl Parser<'_> {
             skills,
             priority: priority?,
             data,
+            announce: announce.unwrap_or_default(),
             returned,
         })
     }

@@ -13,10 +13,11 @@ use crate::flow::{Branch, Collect, Command, StateId, Verb};
 
 /// Why a state speaks again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Why {
+pub(super) enum Why {
     First,
     Silence,
     WrongKey,
+    WrongPin,
 }
 
 impl Session {
@@ -33,7 +34,7 @@ impl Session {
     }
 
     /// Says the state's prompt, unless keys are typed ahead, and waits for keys.
-    fn ask(&mut self, now: Time, why: Why) -> Go {
+    pub(super) fn ask(&mut self, now: Time, why: Why) -> Go {
         let flow = self.here.flow.clone();
         let Some((speech, asking)) = flow.states[self.here.state].verb.asking() else {
             return Go::Fault;
@@ -45,6 +46,10 @@ impl Session {
             Why::First => &[],
             Why::Silence => &asking.no_input,
             Why::WrongKey => &asking.wrong_key,
+            Why::WrongPin => match &flow.states[self.here.state].verb {
+                Verb::Authenticate { authenticate, .. } => &authenticate.wrong,
+                _ => &[],
+            },
         };
         let Some(play) = self.play(
             &[before, &speech.items],
@@ -163,7 +168,12 @@ impl Session {
                     None => self.failed(now, Why::WrongKey),
                 }
             }
-            Verb::Collect { collect, next, .. } => self.collect_key(now, digit, collect, *next),
+            Verb::Collect { collect, next, .. } => {
+                self.collect_key(now, digit, collect, Some(*next))
+            }
+            Verb::Authenticate { authenticate, .. } => {
+                self.collect_key(now, digit, &authenticate.collect, None)
+            }
             _ => Go::Fault,
         }
     }
@@ -191,32 +201,45 @@ impl Session {
         }
     }
 
-    fn collect_key(&mut self, now: Time, digit: char, collect: &Collect, next: StateId) -> Go {
+    /// A digit of a number; without `next` it is a PIN's.
+    fn collect_key(
+        &mut self,
+        now: Time,
+        digit: char,
+        collect: &Collect,
+        next: Option<StateId>,
+    ) -> Go {
         let Wait::Keys { digits, until, .. } = &mut self.wait else {
             return Go::Fault;
         };
         if collect.terminator == Some(digit) {
             return match digits.len() >= collect.min {
-                true => self.collected(collect, next),
+                true => self.collected(now, collect, next),
                 false => self.failed(now, Why::WrongKey),
             };
         }
-        if !digit.is_ascii_digit() {
+        if !collect.takes(digit) {
             return self.failed(now, Why::WrongKey);
         }
-        digits.push(digit);
+        digits.push(if digit == '*' { 'X' } else { digit });
         *until = now + collect.inter_digit;
         match digits.len() >= collect.max {
-            true => self.collected(collect, next),
+            true => self.collected(now, collect, next),
             false => Go::Stay,
         }
     }
 
-    fn collected(&mut self, collect: &Collect, next: StateId) -> Go {
+    fn collected(&mut self, now: Time, collect: &Collect, next: Option<StateId>) -> Go {
         let Wait::Keys { digits, .. } = &mut self.wait else {
             return Go::Fault;
         };
         let digits = mem::take(digits);
+        if !collect.is_sound(&digits) {
+            return self.failed(now, Why::WrongKey);
+        }
+        let Some(next) = next else {
+            return self.ask_pin(now, digits);
+        };
         let locals = &mut Arc::make_mut(&mut self.scope).locals;
         locals.insert(collect.variable.clone(), Jinja::from(digits.as_str()));
         self.keyed = Some(if collect.secret {
@@ -236,7 +259,10 @@ impl Session {
         let keyed = digits.len();
         match &flow.states[self.here.state].verb {
             Verb::Collect { collect, next, .. } if keyed >= collect.min => {
-                self.collected(collect, *next)
+                self.collected(now, collect, Some(*next))
+            }
+            Verb::Authenticate { authenticate, .. } if keyed >= authenticate.collect.min => {
+                self.collected(now, &authenticate.collect, None)
             }
             _ if keyed > 0 => self.failed(now, Why::WrongKey),
             _ => self.failed(now, Why::Silence),

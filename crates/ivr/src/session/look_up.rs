@@ -65,8 +65,13 @@ impl Session {
             return;
         }
         let flow = self.here.flow.clone();
-        let Verb::LookUp(look_up) = &flow.states[self.here.state].verb else {
-            return self.run(now, Go::Fault);
+        let look_up = match &flow.states[self.here.state].verb {
+            Verb::LookUp(look_up) => look_up,
+            Verb::Authenticate { authenticate, .. } => {
+                let go = self.proved(now, authenticate, answer);
+                return self.run(now, go);
+            }
+            _ => return self.run(now, Go::Fault),
         };
         let branch = self.take(look_up, answer);
         let again = matches!(branch, Branch::Failed | Branch::TimedOut) && worth_again(answer);
@@ -154,17 +159,19 @@ fn request(question: &Question, scope: &Arc<Scope>) -> Option<Request> {
     }
 }
 
+pub(super) fn header(value: &HeaderText, scope: &Arc<Scope>) -> Option<Header> {
+    Some(match value {
+        HeaderText::Text(text) => Header::Text(text.render(scope).ok()?),
+        HeaderText::Secret { before, variable } => Header::Secret {
+            before: before.clone(),
+            variable: variable.clone(),
+        },
+    })
+}
+
 fn http(question: &HttpQuestion, scope: &Arc<Scope>) -> Option<HttpRequest> {
-    let header = |(name, value): &(Arc<str>, HeaderText)| {
-        let value = match value {
-            HeaderText::Text(text) => Header::Text(text.render(scope).ok()?),
-            HeaderText::Secret { before, variable } => Header::Secret {
-                before: before.clone(),
-                variable: variable.clone(),
-            },
-        };
-        Some((name.clone(), value))
-    };
+    let header =
+        |(name, value): &(Arc<str>, HeaderText)| Some((name.clone(), self::header(value, scope)?));
     let service = &question.service;
     Some(HttpRequest {
         service: service.name.clone(),

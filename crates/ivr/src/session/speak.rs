@@ -86,6 +86,13 @@ impl Session {
         Some(token)
     }
 
+    /// Prompts for later, in the present language.
+    pub(super) fn rendered(&self, items: &[Say]) -> Option<Vec<Prompt>> {
+        let mut prompts = Vec::with_capacity(items.len());
+        render(&[items], self.language, &self.scope, &mut prompts)?;
+        Some(prompts)
+    }
+
     pub(super) fn played(&mut self, now: Time, ended: PlayToken) {
         match &mut self.wait {
             Wait::Saying { play, then, .. } if *play == ended => {
@@ -134,6 +141,7 @@ fn render(
                 what: kind.read(&text.render(scope).ok()?)?,
             },
             Say::Silence { ms } => Prompt::Silence { ms: *ms },
+            Say::Agent => Prompt::Agent { lang: language },
         });
     }
     Some(())

@@ -47,6 +47,16 @@ pub(super) enum Expect {
         request: String,
         body: BTreeMap<String, String>,
     },
+    /// One that has been sent, and texts of it.
+    Message {
+        kind: String,
+        fields: BTreeMap<String, String>,
+    },
+    Survey(String),
+    Result {
+        name: String,
+        value: String,
+    },
     Queue {
         queue: String,
         priority: Option<i32>,
@@ -59,12 +69,13 @@ pub(super) enum Expect {
     },
 }
 
-const WORDS: [&str; 7] = [
-    "press", "wait", "customer", "lookup", "return", "hang", "expect",
+const WORDS: [&str; 8] = [
+    "press", "wait", "customer", "lookup", "pin", "return", "hang", "expect",
 ];
-const EXPECTED: [&str; 17] = [
+const EXPECTED: [&str; 20] = [
     "prompt", "number", "digits", "count", "ordinal", "agent", "date", "time", "duration", "money",
-    "state", "language", "goal", "lookup", "queue", "transfer", "hangup",
+    "state", "language", "goal", "lookup", "message", "survey", "result", "queue", "transfer",
+    "hangup",
 ];
 
 /// A suggestion for a line that is no step.
@@ -75,7 +86,7 @@ pub(super) fn hint(line: &str) -> Option<String> {
             .or_else(|| Some(format!("expect: {}", EXPECTED.join(", ")))),
         word if WORDS.contains(&word) => None,
         word => suggest(word, WORDS).or_else(|| {
-            Some("steps: press, wait, customer, lookup, return, hang up, expect".to_owned())
+            Some("steps: press, wait, customer, lookup, pin, return, hang up, expect".to_owned())
         }),
     }
 }
@@ -101,6 +112,18 @@ pub(super) fn parse(line: &str) -> Result<Step, String> {
         ("wait", [time]) => duration(time)
             .map(Step::Wait)
             .ok_or_else(|| format!("`{time}` is no duration")),
+        ("pin", [word]) => {
+            let status = match *word {
+                "accepted" => 200,
+                "wrong" => 401,
+                "unknown" => 404,
+                "locked" => 423,
+                _ => return Err("a pin is `accepted`, `wrong`, `unknown` or `locked`".to_owned()),
+            };
+            let (body, after) = (Value::Nothing, Duration::ZERO);
+            let answer = Answer::Reply { status, body };
+            Ok(Step::LookUp { answer, after })
+        }
         ("return", [word]) => Ok(Step::Return((*word).to_owned())),
         ("hang", ["up"]) => Ok(Step::HangUp),
         ("expect", [what, rest @ ..]) => expect(what, rest).map(Step::Expect),
@@ -189,6 +212,15 @@ fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
         ("language", [lang]) => Expect::Language(language(lang)?),
         ("goal", [goal]) => Expect::Goal(truth(goal)?),
         ("lookup", details) => expected_look_up(details)?,
+        ("message", [kind, details @ ..]) => Expect::Message {
+            kind: (*kind).to_owned(),
+            fields: pairs(details)?,
+        },
+        ("survey", [flow]) => Expect::Survey((*flow).to_owned()),
+        ("result", [name, value]) => Expect::Result {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+        },
         ("queue", [queue, details @ ..]) => queue_details(queue, details)?,
         ("transfer", [to]) => Expect::Transfer((*to).to_owned()),
         ("hangup", []) => Expect::Hangup { goal: None },
@@ -218,16 +250,21 @@ fn said(kind: Kind, text: &str) -> Result<Expect, String> {
 /// `METHOD PATH [NAME VALUE]…`, `customer NUMBER`, `history NUMBER`.
 fn expected_look_up(details: &[&str]) -> Result<Expect, String> {
     let (request, fields) = details.split_at(details.len().min(2));
-    let mut pairs = fields.chunks_exact(2);
-    let body = pairs
+    let request = request.join(" ");
+    let body = pairs(fields)?;
+    Ok(Expect::LookUp { request, body })
+}
+
+fn pairs(words: &[&str]) -> Result<BTreeMap<String, String>, String> {
+    let mut pairs = words.chunks_exact(2);
+    let found = pairs
         .by_ref()
         .map(|pair| (pair[0].to_owned(), pair[1].to_owned()))
         .collect();
-    if !pairs.remainder().is_empty() {
-        return Err("after the path come `NAME VALUE` of the body".to_owned());
+    match pairs.remainder() {
+        [] => Ok(found),
+        _ => Err("here come pairs of `NAME VALUE`".to_owned()),
     }
-    let request = request.join(" ");
-    Ok(Expect::LookUp { request, body })
 }
 
 fn queue_details(queue: &str, mut details: &[&str]) -> Result<Expect, String> {

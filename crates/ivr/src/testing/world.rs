@@ -1,5 +1,7 @@
 //! The world of a test: a caller with a keypad, a player that needs no time, and a clock that is an integer.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Time;
@@ -55,9 +57,13 @@ struct World {
     play: Option<Play>,
     /// The look-up that waits for its answer.
     asked: Option<(LookUpToken, Request)>,
+    /// Messages that have been sent, and not been expected yet.
+    sent: Vec<Value>,
+    survey: Option<Arc<str>>,
+    results: BTreeMap<String, Value>,
     exit: Option<Exit>,
     happened: Vec<String>,
-    states: std::collections::BTreeSet<(std::sync::Arc<str>, std::sync::Arc<str>)>,
+    states: BTreeSet<(Arc<str>, Arc<str>)>,
 }
 
 impl World {
@@ -70,6 +76,9 @@ impl World {
             now: test.at,
             play: None,
             asked: None,
+            sent: Vec::new(),
+            survey: None,
+            results: BTreeMap::new(),
             exit: None,
             happened: Vec::new(),
             states,
@@ -170,6 +179,18 @@ impl World {
                     self.happened.push(format!("looked up {}", asked(&request)));
                     self.asked = Some((token, request));
                 }
+                Output::Send(request) => {
+                    let body = request.body.unwrap_or(Value::Nothing);
+                    self.happened.push(format!(
+                        "sent {} to {}: {}",
+                        field(Some(&body), "type").unwrap_or_default(),
+                        field(Some(&body), "to").unwrap_or_default(),
+                        field(Some(&body), "text").unwrap_or_default(),
+                    ));
+                    self.sent.push(body);
+                }
+                Output::Survey(flow) => self.survey = Some(flow),
+                Output::Results(results) => self.results = results,
                 Output::Step {
                     flow, state, verb, ..
                 } => {
@@ -273,6 +294,24 @@ impl World {
                 self.session.goal()
             )),
             Expect::LookUp { request, body } => self.asks(request, body),
+            Expect::Message { kind, fields } => self.sends(kind, fields),
+            Expect::Survey(flow) => {
+                self.listen(|world| world.survey.is_some());
+                match self.survey.as_deref() {
+                    Some(survey) if survey == flow => Ok(()),
+                    survey => Err(format!("expected survey `{flow}`, but it is {survey:?}")),
+                }
+            }
+            Expect::Result { name, value } => {
+                self.listen(|world| !world.results.is_empty());
+                let result = self.results.get(name).map(text);
+                match result {
+                    Some(result) if result == *value => Ok(()),
+                    result => Err(format!(
+                        "expected the result {name} to be `{value}`, but it is {result:?}"
+                    )),
+                }
+            }
             Expect::Queue { .. } | Expect::Transfer(_) | Expect::Hangup { .. } => {
                 self.leaves(expect)
             }
@@ -301,11 +340,7 @@ impl World {
         }
     }
 
-    fn asks(
-        &mut self,
-        wanted: &str,
-        fields: &std::collections::BTreeMap<String, String>,
-    ) -> Result<(), String> {
+    fn asks(&mut self, wanted: &str, fields: &BTreeMap<String, String>) -> Result<(), String> {
         self.asked()?;
         let Some((_, request)) = &self.asked else {
             return Ok(());
@@ -313,7 +348,7 @@ impl World {
         let is = asked(request);
         let body = match request {
             Request::Http(http) => http.body.as_ref(),
-            Request::Customer { .. } | Request::History { .. } => None,
+            Request::Customer { .. } | Request::History { .. } | Request::Pin { .. } => None,
         };
         let lacking = fields
             .iter()
@@ -327,6 +362,28 @@ impl World {
                 field(body, name)
             )),
             None => Ok(()),
+        }
+    }
+
+    fn sends(&mut self, kind: &str, fields: &BTreeMap<String, String>) -> Result<(), String> {
+        let is = |body: &Value| {
+            let all = fields
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            all.chain([("type", kind)])
+                .all(|(name, value)| field(Some(body), name).as_deref() == Some(value))
+        };
+        self.listen(|world| world.sent.iter().any(is));
+        match self.sent.iter().position(is) {
+            Some(at) => {
+                self.sent.remove(at);
+                Ok(())
+            }
+            None => Err(format!(
+                "expected a message {kind} with {fields:?}, but the call is in `{}` and there are {:?}",
+                self.session.place().1,
+                self.sent
+            )),
         }
     }
 
@@ -352,6 +409,7 @@ impl World {
                     priority: credit,
                     skills: levels,
                     data: texts,
+                    announce: _,
                 },
             ) => {
                 **queue == **to
@@ -387,6 +445,7 @@ fn asked(request: &Request) -> String {
         Request::Http(http) => format!("{} {}", http.method, http.path),
         Request::Customer { number } => format!("customer {number}"),
         Request::History { number } => format!("history {number}"),
+        Request::Pin { customer, .. } => format!("pin {customer}"),
     }
 }
 
@@ -399,7 +458,11 @@ fn field(body: Option<&Value>, name: &str) -> Option<String> {
             _ => return None,
         };
     }
-    Some(crate::expr::to_jinja(place).to_string())
+    Some(text(place))
+}
+
+fn text(value: &Value) -> String {
+    crate::expr::to_jinja(value).to_string()
 }
 
 fn wanted(expect: &Expect) -> String {
@@ -435,6 +498,7 @@ fn left(exit: &Exit) -> String {
             priority,
             skills,
             data,
+            announce: _,
         } => {
             let mut text = format!("went to queue `{queue}` priority {priority}");
             skills
@@ -454,12 +518,13 @@ fn told(prompt: &Prompt) -> String {
         Prompt::File { lang, name } => format!("{name} ({})", code(*lang)),
         Prompt::Spoken { what, .. } => what.to_string(),
         Prompt::Silence { ms } => format!("silence {ms} ms"),
+        Prompt::Agent { .. } => "the agent's number".to_owned(),
     }
 }
 
 fn time(prompt: &Prompt) -> Duration {
     match prompt {
-        Prompt::File { .. } | Prompt::Spoken { .. } => PROMPT_TIME,
+        Prompt::File { .. } | Prompt::Spoken { .. } | Prompt::Agent { .. } => PROMPT_TIME,
         Prompt::Silence { ms } => Duration::from_millis(u64::from(*ms)),
     }
 }

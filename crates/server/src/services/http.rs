@@ -42,7 +42,13 @@ impl Client {
         }
     }
 
-    pub(super) async fn ask(&self, asked: HttpRequest, now: Time) -> anyhow::Result<Answer> {
+    /// `id` names what is sent more than once.
+    pub(super) async fn ask(
+        &self,
+        asked: HttpRequest,
+        now: Time,
+        id: Option<&str>,
+    ) -> anyhow::Result<Answer> {
         let cache = asked.cache;
         let key = cache.map(|_| key(&asked));
         if let Some(known) = key
@@ -51,7 +57,7 @@ impl Client {
         {
             return Ok(known);
         }
-        let request = request(asked, now)?;
+        let request = request(asked, now, id)?;
         let response = if request.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
             self.tls.get_or_init(tls).request(request).await
         } else {
@@ -125,7 +131,11 @@ fn key(asked: &HttpRequest) -> String {
     key
 }
 
-fn request(asked: HttpRequest, now: Time) -> anyhow::Result<http::Request<Full<Bytes>>> {
+fn request(
+    asked: HttpRequest,
+    now: Time,
+    id: Option<&str>,
+) -> anyhow::Result<http::Request<Full<Bytes>>> {
     let base = asked
         .base_from
         .as_deref()
@@ -164,7 +174,7 @@ fn request(asked: HttpRequest, now: Time) -> anyhow::Result<http::Request<Full<B
         None => Bytes::new(),
     };
     if let Some(variable) = &asked.signed_by {
-        for (name, value) in sign::headers(&secret(variable)?, now, &body)? {
+        for (name, value) in sign::headers(&secret(variable)?, id, now, &body)? {
             request = request.header(name, value);
         }
     }

@@ -13,7 +13,8 @@ pub(super) fn answer(
     let found = match request {
         Request::Customer { number } => customer(&pop(store, country, number)?),
         Request::History { number } => history(&pop(store, country, number)?),
-        Request::Http(_) => None,
+        // Those have ways of their own.
+        Request::Http(_) | Request::Pin { .. } => None,
     };
     Ok(match found {
         Some(body) => Answer::Reply { status: 200, body },

@@ -16,12 +16,11 @@ const PREFIX: &str = "whsec_";
 /// When the secret is not what Standard Webhooks call one, or the system gives no random numbers.
 pub(super) fn headers(
     secret: &str,
+    id: Option<&str>,
     now: Time,
     body: &[u8],
 ) -> anyhow::Result<[(&'static str, String); 3]> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| anyhow!("no random numbers: {error}"))?;
-    let id = format!("msg_{:032x}", u128::from_be_bytes(random));
+    let id = id.map_or_else(self::id, |id| Ok(id.to_owned()))?;
     let timestamp = (now.as_millis() / 1_000).to_string();
     let signature = signature(secret, &id, &timestamp, body)?;
     Ok([
@@ -29,6 +28,16 @@ pub(super) fn headers(
         ("webhook-timestamp", timestamp),
         ("webhook-signature", signature),
     ])
+}
+
+/// A name for a message that no other bears.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub(super) fn id() -> anyhow::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| anyhow!("no random numbers: {error}"))?;
+    Ok(format!("msg_{:032x}", u128::from_be_bytes(random)))
 }
 
 fn signature(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> anyhow::Result<String> {

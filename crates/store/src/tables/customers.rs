@@ -109,6 +109,7 @@ impl Store {
                 return Ok(false);
             };
             remove_phones(&mut transaction.open_table(PHONES)?, &old)?;
+            super::pins::remove(transaction, id)?;
             Ok(true)
         })
     }

@@ -6,6 +6,7 @@ mod bindings;
 mod contacts;
 mod credentials;
 mod customers;
+mod pins;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::seal::Keys;
 pub use contacts::{ClosedContact, ContactFilter};
 pub use credentials::{Credentials, SESSIONS_MAX, Session};
 pub use customers::Erased;
+pub use pins::{LOCKED_MS, PinTry, WRONG_MAX};
 
 /// Pages of the database in memory beyond the kernel's own cache: the inner pages of a million customers and more.
 const CACHE_BYTES: usize = 24 << 20;
@@ -61,6 +63,7 @@ impl Store {
             customers::make(transaction)?;
             credentials::make(transaction)?;
             bindings::make(transaction)?;
+            pins::make(transaction)?;
             contacts::make(transaction)
         })?;
         Ok(Store {

@@ -352,6 +352,46 @@ pub async fn remove(
     }
 }
 
+/// What a caller proves to be a customer with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PinForm {
+    /// 4 to 12 digits; null takes the PIN away.
+    pin: Option<String>,
+}
+
+/// Whether there is a PIN now.
+#[derive(Serialize, ToSchema)]
+pub struct PinSet {
+    set: bool,
+}
+
+/// Give a customer a PIN, or take it away (supervisors). Only its hash is kept; a lock-out ends with it. On disk when answered.
+#[utoipa::path(put, path = "/api/v1/customers/{id}/pin", tag = "customers", params(("id" = String, Path)), request_body = PinForm, responses((status = 200, body = PinSet), (status = "4XX", body = Problem)))]
+pub async fn set_pin(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+    Body(PinForm { pin }): Body<PinForm>,
+) -> Result<Json<PinSet>, Problem> {
+    who.must_oversee()?;
+    let store = app.store.clone();
+    let set = blocking(move || {
+        store.customer(&id)?.ok_or_else(|| missing(&id))?;
+        let hash = pin.map(|pin| hashed(&pin)).transpose()?;
+        store.set_pin(&id, hash.as_deref())?;
+        Ok::<_, Problem>(hash.is_some())
+    });
+    set.await.map(|set| Json(PinSet { set }))
+}
+
+fn hashed(pin: &str) -> Result<String, Problem> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt)
+        .map_err(|_| Problem::unavailable("no chance to be had from the system"))?;
+    crm::pin::hash(pin, &salt).ok_or_else(|| Problem::unprocessable("pin: a PIN is 4 to 12 digits"))
+}
+
 fn missing(id: &str) -> Problem {
     Problem::not_found(format!("there is no customer {id}"))
 }

@@ -91,6 +91,7 @@ fn documented() -> OpenApiRouter<App> {
             customers::change,
             customers::remove
         ))
+        .routes(routes!(customers::set_pin))
         .routes(routes!(events::list))
         .routes(routes!(crate::stream::stream))
         .routes(routes!(kpi::kpi))
