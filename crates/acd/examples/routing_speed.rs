@@ -102,6 +102,7 @@ impl Centre {
             priority: 0,
             class_credit: BTreeMap::new(),
             max_waiting: 100_000,
+            ..Queue::default()
         });
         let config = Config {
             seed: 1,
@@ -131,7 +132,11 @@ impl Centre {
         let took = start.elapsed();
         let offered = outputs.into_iter().filter_map(|output| match output {
             Output::Offered { agent, contact, .. } => Some((agent, contact)),
-            Output::OfferEnded { .. } | Output::Agent { .. } | Output::Refused { .. } => None,
+            Output::OfferEnded { .. }
+            | Output::Agent { .. }
+            | Output::Refused { .. }
+            | Output::Left { .. }
+            | Output::Turn { .. } => None,
         });
         (took, offered.collect())
     }
@@ -144,7 +149,7 @@ impl Centre {
             skills,
             priority: 0,
             class: None,
-            since: None,
+            ..Enqueue::default()
         };
         let (took, offered) = self.input(Input::Enqueue(enqueue));
         (took, self.answer(offered))

@@ -1,25 +1,29 @@
 //! The distributor as one value: inputs in, outputs out, questions answered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Time;
 
-use crate::agent::{AgentRecord, Blame, Pauses};
+use crate::agent::{AgentRecord, Blame, Kind, Pauses};
 use crate::api::{
-    Availability, Config, ContactId, Enqueue, Input, Name, OfferEnd, OfferResult, Output, Queue,
-    State, Withdrawal, Work,
+    Availability, Config, ContactId, Enqueue, Input, Left, Name, OfferEnd, OfferResult, Output,
+    Queue, State, Withdrawal, Work,
 };
 use crate::deadlines::{Deadline, Deadlines};
 use crate::decision::Words;
 use crate::index::Index;
 use crate::line::{Line, Rank};
+use crate::overtaking::{Order, Overtaken};
+use crate::relaxing::{Asked, Detached, Hold};
 
 /// The shortest back-off, whatever is configured: without one a phone that answers 486 at once would be rung in a loop.
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 /// How long a fixed phone that failed several times is left alone before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Longest after-call work that is left when it is extended: more is a break.
+const WRAP_UP_LEFT_MAX: Duration = Duration::from_secs(3_600);
 
 /// The distributor. See the crate's text for its rules.
 ///
@@ -29,13 +33,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// use std::{collections::BTreeMap, sync::Arc, time::Duration};
 /// let skills = BTreeMap::from([("support".into(), 1)]);
 /// let queue = Queue { name: "support".into(), skills: skills.clone(), ring: Duration::from_secs(20), wrap_up: Duration::ZERO,
-///     priority: 0, class_credit: BTreeMap::new(), max_waiting: 100 };
+///     max_waiting: 100, ..Queue::default() };
 /// let agent = Agent { id: "1001".into(), group: "all".into(), skills, auto_ready: true, wrap_up: None, fixed: true };
 /// let config = Config { seed: 1, queues: vec![queue], agents: vec![agent], back_off: Duration::from_secs(10) };
 /// let mut acd = Acd::new();
 /// acd.handle(Time::ZERO, Input::Configure { config: Arc::new(config) });
-/// acd.handle(Time::ZERO, Input::Enqueue(Enqueue { contact: ContactId(7), queue: "support".into(), skills: BTreeMap::new(),
-///     priority: 0, class: None, since: None }));
+/// acd.handle(Time::ZERO, Input::Enqueue(Enqueue { contact: ContactId(7), queue: "support".into(), ..Enqueue::default() }));
 /// let outputs: Vec<Output> = std::iter::from_fn(|| acd.poll_output()).collect();
 /// assert!(outputs.iter().any(|output| matches!(output, Output::Offered { contact: ContactId(7), .. })));
 /// assert_eq!(acd.poll_timeout(), Some((Time::from_secs(20), "ring")));
@@ -51,8 +54,17 @@ pub struct Acd {
     pub(crate) queue_numbers: BTreeMap<Name, u32>,
     /// Contacts that wait or ring; bounded by `max_waiting` of the queues and the number of agents.
     pub(crate) contacts: BTreeMap<ContactId, ContactRecord>,
-    /// Every waiting contact of every queue.
-    pub(crate) waiting: Line,
+    /// Every waiting contact of every queue whose caller is on the line.
+    pub(crate) waiting: Order,
+    /// Contacts that wait for one agent alone, by that agent.
+    pub(crate) held: BTreeMap<Name, Line>,
+    /// Contacts that wait without their callers.
+    pub(crate) detached: BTreeSet<ContactId>,
+    /// Some queue does not want contacts to wait for nobody.
+    pub(crate) any_rules: bool,
+    /// With such rules: contacts that began to wait in this step, and whether an agent became absent in it.
+    pub(crate) fresh: Vec<ContactId>,
+    pub(crate) staff_changed: bool,
     pub(crate) index: Index,
     pub(crate) deadlines: Deadlines,
     /// Agents and contacts that this step made free to be matched.
@@ -71,20 +83,36 @@ pub(crate) struct QueueRecord {
     pub closing: bool,
     /// The profile of the queue's own requirement.
     pub profile: u32,
+    /// All who wait, those without their callers too.
     pub line: Line,
     pub offered: usize,
     pub connected: usize,
+    /// For the round robin.
+    pub offered_last: Option<Name>,
 }
 
 /// A contact that waits or rings.
 #[derive(Debug)]
 pub(crate) struct ContactRecord {
     pub queue: u32,
+    pub asked: Asked,
+    /// What is required now; the same with the preferred skills; and what is required at the last step, where the queue has rules for absence.
     pub profile: u32,
+    pub preferred_profile: Option<u32>,
+    pub last_profile: Option<u32>,
     pub rank: Rank,
-    /// Its own required skills, for when the queue's change.
-    pub skills: BTreeMap<Name, u8>,
     pub place: Place,
+    /// When the wait began.
+    pub since: Time,
+    /// Steps in force, and when the next comes.
+    pub step: u32,
+    pub next_step: Option<Time>,
+    pub hold: Option<Hold>,
+    /// When the longest wait ends; that it has ended while an offer rings.
+    pub expires: Option<Time>,
+    pub expired: bool,
+    pub detached: Option<Detached>,
+    pub overtaken: Overtaken,
 }
 
 /// Where a contact is.
@@ -126,7 +154,12 @@ impl Acd {
             queues: Vec::new(),
             queue_numbers: BTreeMap::new(),
             contacts: BTreeMap::new(),
-            waiting: Line::default(),
+            waiting: Order::default(),
+            held: BTreeMap::new(),
+            detached: BTreeSet::new(),
+            any_rules: false,
+            fresh: Vec::new(),
+            staff_changed: false,
             index: Index::default(),
             deadlines: Deadlines::default(),
             free_agents: Vec::new(),
@@ -168,6 +201,10 @@ impl Acd {
             } => self.take(contact, &agent, &queue),
             Input::Join { agent, from, into } => self.join(&agent, from, into),
             Input::KeepApart { contact, agent } => self.keep_apart(contact, &agent),
+            Input::Detach { contact, ahead } => self.detach(contact, ahead),
+            Input::Attach { contact } => self.attach(contact),
+            Input::ExtendWrapUp { agent, by } => self.extend_wrap_up(&agent, by),
+            Input::NewDay => self.new_day(),
         }
         self.settle();
     }
@@ -287,6 +324,9 @@ impl Acd {
                 self.agents[agent as usize].retry();
                 self.changed(agent);
             }
+            Deadline::Step { contact } => self.next_step(contact),
+            Deadline::Patience { contact } => self.patience_over(contact),
+            Deadline::MaxWait { contact } => self.max_wait_over(contact),
         }
     }
 }
@@ -314,8 +354,32 @@ impl Acd {
         if record.leaving() {
             return;
         }
+        let leaves = availability == Availability::LoggedOut;
         record.ask(availability);
+        if leaves {
+            self.release_held(agent);
+        }
         self.changed(number);
+    }
+
+    fn extend_wrap_up(&mut self, agent: &str, by: Duration) {
+        let Some(number) = self.number(agent) else {
+            return;
+        };
+        let latest = self.now + WRAP_UP_LEFT_MAX;
+        let moved = self.agents[number as usize].extend_wrap_up(by, latest);
+        if let Some((before, until)) = moved {
+            let deadline = Deadline::WrapUp { agent: number };
+            self.deadlines.cancel(before, deadline);
+            self.deadlines.set(until, deadline);
+            self.changed(number);
+        }
+    }
+
+    fn new_day(&mut self) {
+        for agent in &mut self.agents {
+            agent.new_day(self.now);
+        }
     }
 
     fn end_wrap_up(&mut self, agent: &str) {
@@ -420,7 +484,11 @@ impl Acd {
     pub(crate) fn changed(&mut self, agent: u32) {
         let record = &mut self.agents[agent as usize];
         record.settle_idle(self.now);
-        self.index.set_kind(agent, record.kind());
+        let kind = record.kind();
+        if matches!(kind, Kind::LoggedOut | Kind::NotReady | Kind::Unreachable) {
+            self.staff_changed = true;
+        }
+        self.index.set_kind(agent, kind);
         if record.able().is_some() {
             if !self.free_agents.contains(&agent) {
                 self.free_agents.push(agent);
@@ -461,14 +529,7 @@ impl Acd {
 
 impl Acd {
     fn enqueue(&mut self, enqueue: Enqueue) {
-        let Enqueue {
-            contact,
-            queue,
-            skills,
-            priority,
-            class,
-            since,
-        } = enqueue;
+        let (contact, queue) = (enqueue.contact, enqueue.queue.clone());
         if self.contacts.contains_key(&contact) {
             return;
         }
@@ -481,26 +542,8 @@ impl Acd {
             });
             return;
         };
-        let record = &self.queues[number as usize];
-        let class_credit = class
-            .and_then(|class| record.config.class_credit.get(&class))
-            .copied()
-            .unwrap_or(0);
-        let credit =
-            i64::from(priority) + i64::from(record.config.priority) + i64::from(class_credit);
-        let rank = Rank::new(since.unwrap_or(self.now).min(self.now), credit, contact);
-        let profile = self.profile_of(number, &skills);
-        self.contacts.insert(
-            contact,
-            ContactRecord {
-                queue: number,
-                profile,
-                rank,
-                skills,
-                place: Place::Free,
-            },
-        );
-        // Since nobody waits while an eligible agent is ready, a contact that finds one has overtaken nobody.
+        self.take_in(number, enqueue);
+        // Since nobody waits while an eligible agent is ready, a contact that finds one has overtaken nobody who could have had it.
         if let Some(agent) = self.best_agent(contact) {
             self.reserve(contact, agent);
         } else if self.queues[number as usize].line.len()
@@ -517,19 +560,60 @@ impl Acd {
         }
     }
 
-    /// The profile of a queue's and a contact's skills: the higher level of both. Level 0 requires nothing.
-    pub(crate) fn profile_of(&mut self, queue: u32, skills: &BTreeMap<Name, u8>) -> u32 {
-        let queue = &self.queues[queue as usize];
-        if skills.is_empty() {
-            return self.index.acquire_again(queue.profile);
+    /// The contact's record; it is in no line yet.
+    fn take_in(&mut self, queue: u32, enqueue: Enqueue) {
+        let contact = enqueue.contact;
+        let config = &self.queues[queue as usize].config;
+        let class_credit = enqueue
+            .class
+            .and_then(|class| config.class_credit.get(&class))
+            .copied()
+            .unwrap_or(0);
+        let credit =
+            i64::from(enqueue.priority) + i64::from(config.priority) + i64::from(class_credit);
+        let since = enqueue.since.unwrap_or(self.now).min(self.now);
+        let expires = config.max_wait.map(|most| self.now + most);
+        let hold = enqueue.wanted.as_ref().map(|wanted| Hold {
+            until: self.now + wanted.patience,
+        });
+        let record = ContactRecord {
+            queue,
+            asked: Asked {
+                skills: enqueue.skills,
+                preferred: enqueue.preferred,
+                wanted: enqueue.wanted.map(|wanted| wanted.agent),
+            },
+            profile: 0,
+            preferred_profile: None,
+            last_profile: None,
+            rank: Rank::new(since, credit, contact),
+            place: Place::Free,
+            since,
+            step: 0,
+            next_step: None,
+            hold: hold.filter(|hold| hold.until > self.now),
+            expires,
+            expired: false,
+            detached: None,
+            overtaken: Overtaken::default(),
+        };
+        self.contacts.insert(contact, record);
+        self.require(contact, false);
+        self.set_deadlines(contact);
+    }
+
+    /// The deadlines of a contact but for its next step's.
+    pub(crate) fn set_deadlines(&mut self, contact: ContactId) {
+        let Some(record) = self.contacts.get(&contact) else {
+            return;
+        };
+        if let Some(at) = record.expires {
+            self.deadlines.set(at, Deadline::MaxWait { contact });
         }
-        let mut both = queue.config.skills.clone();
-        for (skill, level) in skills {
-            let required = both.entry(skill.clone()).or_insert(0);
-            *required = (*required).max(*level);
+        if let Some(hold) = record.hold {
+            self.deadlines
+                .set(hold.until, Deadline::Patience { contact });
         }
-        self.index
-            .acquire(both.into_iter().filter(|(_, level)| *level > 0).collect())
     }
 
     fn withdraw(&mut self, contact: ContactId, why: Withdrawal) {
@@ -553,38 +637,96 @@ impl Acd {
         let Some(record) = self.contacts.get_mut(&contact) else {
             return;
         };
+        let rank = record.rank;
         record.place = Place::Waiting;
-        self.waiting.insert(record.rank);
-        self.queues[record.queue as usize].line.insert(record.rank);
-        self.index.wait(record.profile, record.rank);
+        self.queues[record.queue as usize].line.insert(rank);
+        if record.detached.is_some() {
+            return;
+        }
+        record.overtaken.base = self.waiting.insert(rank);
+        match (record.hold, &record.asked.wanted) {
+            (Some(_), Some(agent)) => self.held.entry(agent.clone()).or_default().insert(rank),
+            (None, _) | (_, None) => self.index.wait(record.profile, rank),
+        }
+        if self.any_rules {
+            self.fresh.push(contact);
+        }
     }
 
     /// Takes a contact out of the lines, if it is in them.
     pub(crate) fn step_out(&mut self, contact: ContactId) {
-        let Some(record) = self.contacts.get(&contact) else {
+        let Some(record) = self.contacts.get_mut(&contact) else {
             return;
         };
-        if record.place == Place::Waiting {
-            self.waiting.remove(record.rank);
-            self.queues[record.queue as usize].line.remove(record.rank);
-            self.index.leave(record.profile, record.rank);
+        let rank = record.rank;
+        if record.place != Place::Waiting {
+            return;
+        }
+        self.queues[record.queue as usize].line.remove(rank);
+        if record.detached.is_some() {
+            return;
+        }
+        if let Some(reached) = self.waiting.remove(rank) {
+            record.overtaken.before += reached - record.overtaken.base;
+        }
+        match (record.hold, &record.asked.wanted) {
+            (Some(_), Some(agent)) => {
+                if let Some(line) = self.held.get_mut(agent) {
+                    line.remove(rank);
+                    if line.is_empty() {
+                        self.held.remove(agent);
+                    }
+                }
+            }
+            (None, _) | (_, None) => self.index.leave(record.profile, rank),
         }
     }
 
     /// The contact is no longer the distributor's.
-    fn forget(&mut self, contact: ContactId) {
+    pub(crate) fn forget(&mut self, contact: ContactId) {
         self.step_out(contact);
-        let Some(record) = self.contacts.remove(&contact) else {
-            return;
-        };
+        if let Some(queue) = self.drop_record(contact) {
+            self.close_if_empty(queue);
+        }
+    }
+
+    /// Removes the record of a contact that is in no line, with its deadlines; returns its queue.
+    fn drop_record(&mut self, contact: ContactId) -> Option<u32> {
+        let record = self.contacts.remove(&contact)?;
         self.index.release(record.profile);
-        self.close_if_empty(record.queue);
+        for profile in [record.preferred_profile, record.last_profile] {
+            profile
+                .into_iter()
+                .for_each(|profile| self.index.release(profile));
+        }
+        if let Some(at) = record.next_step {
+            self.deadlines.cancel(at, Deadline::Step { contact });
+        }
+        if let Some(at) = record.expires {
+            self.deadlines.cancel(at, Deadline::MaxWait { contact });
+        }
+        if let Some(hold) = record.hold {
+            self.deadlines
+                .cancel(hold.until, Deadline::Patience { contact });
+        }
+        if record.detached.is_some() {
+            self.detached.remove(&contact);
+        }
+        Some(record.queue)
     }
 
     /// A removed queue goes with its last contact.
     fn close_if_empty(&mut self, queue: u32) {
         let record = &self.queues[queue as usize];
-        if record.closing && record.line.len() + record.offered + record.connected == 0 {
+        if !record.closing || record.line.len() + record.offered + record.connected > 0 {
+            return;
+        }
+        // What this step made free is in no line, and comes back.
+        let of_queue = |contact| {
+            let record: Option<&ContactRecord> = self.contacts.get(contact);
+            record.is_some_and(|record| record.queue == queue)
+        };
+        if !self.free_contacts.iter().any(of_queue) {
             self.queue_numbers.remove(&record.config.name);
         }
     }
@@ -625,10 +767,9 @@ impl Acd {
             self.deadlines.cancel(until, Deadline::Ring { agent });
         }
         self.agents[agent as usize].connect(self.now);
-        if let Some(record) = self.contacts.remove(&contact) {
-            self.queues[record.queue as usize].offered -= 1;
-            self.queues[record.queue as usize].connected += 1;
-            self.index.release(record.profile);
+        if let Some(queue) = self.drop_record(contact) {
+            self.queues[queue as usize].offered -= 1;
+            self.queues[queue as usize].connected += 1;
         }
         self.changed(agent);
     }
@@ -647,6 +788,7 @@ impl Acd {
             let queue = &mut self.queues[record.queue as usize];
             queue.offered -= 1;
             record.place = Place::Free;
+            let expired = record.expired;
             let (queue, agent) = (
                 queue.config.name.clone(),
                 self.agents[agent as usize].config().id.clone(),
@@ -659,7 +801,12 @@ impl Acd {
             });
             if matches!(reason, OfferEnd::CallerGone | OfferEnd::Moved) {
                 self.forget(contact);
+            } else if expired {
+                self.leave_queue(contact, Left::MaxWait);
             } else {
+                if blame != Blame::Nobody || !self.hold_stands(contact) {
+                    self.end_hold(contact);
+                }
                 self.free_contacts.push(contact);
             }
         }

@@ -1,5 +1,7 @@
 //! An agent: presence × availability × work items. Nobody outside this file assigns one of them.
 
+use std::time::Duration;
+
 use clock::Time;
 
 use crate::api::{Agent, Availability, ContactId, Name, State, Work};
@@ -100,6 +102,9 @@ pub(crate) struct AgentRecord {
     resting_until: Option<Time>,
     retry_at: Option<Time>,
     pairs: Vec<(ContactId, Time)>,
+    /// Time with work today, but for offers that ring; the stretch that goes on began at `working_since`.
+    worked: Duration,
+    working_since: Option<Time>,
     declined_in_a_row: u8,
     busy_in_a_row: u8,
     failures_in_a_row: u8,
@@ -122,6 +127,8 @@ impl AgentRecord {
             resting_until: None,
             retry_at: None,
             pairs: Vec::new(),
+            worked: Duration::ZERO,
+            working_since: None,
             declined_in_a_row: 0,
             busy_in_a_row: 0,
             failures_in_a_row: 0,
@@ -170,6 +177,25 @@ impl AgentRecord {
         self.pairs
             .iter()
             .any(|(other, until)| *other == contact && *until > now)
+    }
+
+    /// Contacts that the agent is kept apart from.
+    pub fn pairs(&self) -> &[(ContactId, Time)] {
+        &self.pairs
+    }
+
+    pub fn resting_until(&self) -> Option<Time> {
+        self.resting_until
+    }
+
+    /// Time with work today, up to when the last work ended.
+    pub fn worked(&self) -> Duration {
+        self.worked
+    }
+
+    /// Whether a contact may wait for this agent: configured, and not asked to be logged out.
+    pub fn signed_in(&self) -> bool {
+        !self.leaving && self.availability != Availability::LoggedOut
     }
 
     pub fn kind(&self) -> Kind {
@@ -315,6 +341,32 @@ impl AgentRecord {
             }
             _ => self.idle_since = None,
         }
+        match self.item() {
+            Some(Item::Connected { .. } | Item::WrapUp { .. } | Item::Occupied { .. }) => {
+                self.working_since.get_or_insert(now);
+            }
+            Some(Item::Reserved { .. }) | None => {
+                if let Some(since) = self.working_since.take() {
+                    self.worked += now - since;
+                }
+            }
+        }
+    }
+
+    /// A new day: work is counted from here.
+    pub fn new_day(&mut self, now: Time) {
+        self.worked = Duration::ZERO;
+        self.working_since = self.working_since.map(|_| now);
+    }
+
+    /// More time for after-call work; returns the old deadline and the new one.
+    pub fn extend_wrap_up(&mut self, by: Duration, latest: Time) -> Option<(Time, Time)> {
+        let Some(Item::WrapUp { until, .. }) = self.items[0].as_mut() else {
+            return None;
+        };
+        let before = *until;
+        *until = (before + by).min(latest.max(before));
+        Some((before, *until))
     }
 
     /// The state to tell, if it is not the one last told.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 pub type Name = Arc<str>;
 
 /// A contact, or another call that occupies an agent: a number that the engine gives, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct ContactId(pub u64);
 
@@ -64,10 +66,19 @@ pub enum Input {
     },
     /// The agent has passed the contact on: the pair is kept apart for a back-off, so that it does not come straight back.
     KeepApart { contact: ContactId, agent: Name },
+    /// The caller of a waiting contact has hung up and wants to be called back: it keeps its place and is offered to nobody.
+    /// [`Output::Turn`] comes when at most so many are before it in its queue, or somebody is ready for it.
+    Detach { contact: ContactId, ahead: u32 },
+    /// The caller is back on the line: the contact waits in its old place.
+    Attach { contact: ContactId },
+    /// The agent needs more time for after-call work.
+    ExtendWrapUp { agent: Name, by: Duration },
+    /// Midnight in the centre's time zone: who was occupied how long is counted anew.
+    NewDay,
 }
 
 /// A contact begins to wait.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Enqueue {
     pub contact: ContactId,
     pub queue: Name,
@@ -83,6 +94,20 @@ pub struct Enqueue {
     /// When the wait began, if earlier than now (back in an old place).
     #[serde(default)]
     pub since: Option<Time>,
+    /// Skills that are good to have: of the eligible agents, those who have all of them come first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub preferred: BTreeMap<Name, u8>,
+    /// The agent who should have it: the customer's own, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
+}
+
+/// An agent whom a contact waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    pub agent: Name,
+    /// How long it waits for nobody else; after that, this agent comes first among the eligible.
+    pub patience: Duration,
 }
 
 /// Why a contact left by itself.
@@ -135,7 +160,7 @@ pub struct Config {
 }
 
 /// A queue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     pub name: Name,
     /// Required skills, level 1-10.
@@ -150,6 +175,86 @@ pub struct Queue {
     pub class_credit: BTreeMap<Name, i32>,
     /// Most contacts that may wait; the next one is `Full`.
     pub max_waiting: usize,
+    /// How the requirement relaxes with the time waited, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// Who of the eligible agents is chosen.
+    #[serde(default, skip_serializing_if = "Choice::is_longest_idle")]
+    pub choice: Choice,
+    /// Longest wait, from entering the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_wait: Option<Duration>,
+    /// Causes for which nobody waits here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub empty: Vec<Absence>,
+}
+
+/// A step by which a queue's requirement relaxes. It stays in force, and later ones come on top of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Time waited.
+    pub after: Duration,
+    /// In place of the queue's own requirement; the contact's stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skills: Option<BTreeMap<Name, u8>>,
+    /// No more than this level is required, whoever asks for it; 0 drops the skill.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub at_most: BTreeMap<Name, u8>,
+    /// Nothing at all is required.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anyone: bool,
+}
+
+/// Who of the eligible agents is chosen. Ties go to the longest idle, then by id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    #[default]
+    LongestIdle,
+    /// Least time in conversations, after-call work and other calls today.
+    LeastOccupied,
+    /// The highest sum of levels in the skills that are required (and preferred, among those who have these).
+    MostSkilled,
+    /// The next by id after the one whom the queue has offered a contact last.
+    RoundRobin,
+}
+
+impl Choice {
+    fn is_longest_idle(&self) -> bool {
+        *self == Choice::LongestIdle
+    }
+}
+
+/// Why nobody can serve a contact. Those count who have the skills of the queue's last step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// Nobody has the skills.
+    NoSkill,
+    /// Nobody of them is signed in with a phone that can be reached.
+    NobodyLoggedIn,
+    /// Of them all who are signed in are on a break.
+    AllOnBreak,
+}
+
+/// Why a queue gave a contact up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Left {
+    MaxWait,
+    NoSkill,
+    NobodyLoggedIn,
+    AllOnBreak,
+}
+
+impl From<Absence> for Left {
+    fn from(absence: Absence) -> Self {
+        match absence {
+            Absence::NoSkill => Left::NoSkill,
+            Absence::NobodyLoggedIn => Left::NobodyLoggedIn,
+            Absence::AllOnBreak => Left::AllOnBreak,
+        }
+    }
 }
 
 /// An agent.
@@ -197,6 +302,14 @@ pub enum Output {
         queue: Name,
         known: bool,
     },
+    /// The contact waits no longer: too long, or for nobody.
+    Left {
+        contact: ContactId,
+        queue: Name,
+        why: Left,
+    },
+    /// The turn of a detached contact has come: call it. Told once for each [`Input::Detach`].
+    Turn { contact: ContactId, queue: Name },
 }
 
 /// Why an offer ended.
@@ -269,6 +382,10 @@ pub struct Decision {
     pub excluded: Vec<Excluded>,
     /// Contacts that waited longer and were passed over (no skill among the ready agents).
     pub overtaken: Vec<ContactId>,
+    /// How often others were offered before this contact, by reason: `skill` (the agent could not have had it), `back_off`,
+    /// `wanted` (it waited for another agent), `priority` (the other came later and had more credit).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overtaken_by: BTreeMap<Name, u32>,
 }
 
 /// An agent who could have had the contact.
@@ -277,6 +394,52 @@ pub struct Candidate {
     pub agent: Name,
     pub score: f64,
     pub terms: BTreeMap<Name, f64>,
+}
+
+/// Why a contact waits at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    pub queue: Name,
+    pub position: u32,
+    pub step: u32,
+    /// When the requirement relaxes next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<Time>,
+    /// What is required now.
+    pub skills: BTreeMap<Name, u8>,
+    /// The agent whom it waits for alone, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<(Name, Time)>,
+    /// Waits to be called back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+    pub excluded: Vec<Excluded>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overtaken_by: BTreeMap<Name, u32>,
+}
+
+/// Why an agent has nothing to do at this moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Idle {
+    pub state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Time>,
+    /// Offers that were busy or failed in a row: no offers until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resting_until: Option<Time>,
+    /// Contacts that wait, of all queues.
+    pub waiting: u32,
+    /// Why this agent has none of them: by reason, with examples.
+    pub passed: Vec<Passed>,
+}
+
+/// Waiting contacts that an agent cannot have, by reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Passed {
+    /// `skill`, `level`, `back_off`, `wanted`, `detached`, or `state`: the agent's own.
+    pub reason: Name,
+    pub count: u32,
+    pub examples: Vec<ContactId>,
 }
 
 /// Agents who could not, by reason.

@@ -22,6 +22,7 @@ impl Acd {
         self.renew_agents(&config.agents);
         self.renew_queues(&config.queues);
         self.renew_lines();
+        self.staff_changed = true;
         for agent in 0..self.agents.len() as u32 {
             self.changed(agent);
         }
@@ -102,7 +103,14 @@ impl Acd {
             .map(|queue| queue.config.name.clone())
             .collect();
         let mut records: BTreeMap<Name, QueueRecord> = BTreeMap::new();
+        let mut offered_last: BTreeMap<Name, Name> = BTreeMap::new();
         for mut record in std::mem::take(&mut self.queues) {
+            let name = &record.config.name;
+            if let Some(last) = record.offered_last.clone()
+                && self.queue_numbers.contains_key(name)
+            {
+                offered_last.insert(name.clone(), last);
+            }
             record.closing = true;
             if record.line.len() + record.offered + record.connected > 0
                 || self.waits_in(&names, &record.config.name)
@@ -119,6 +127,7 @@ impl Acd {
                 line: Line::default(),
                 offered: 0,
                 connected: 0,
+                offered_last: offered_last.remove(&queue.name),
             };
             if let Some(old) = records.get(&queue.name) {
                 (record.offered, record.connected) = (old.offered, old.connected);
@@ -156,21 +165,23 @@ impl Acd {
 
     /// Puts every waiting contact back into lines, with the skills that its queue requires now.
     fn renew_lines(&mut self) {
-        self.waiting = Line::default();
+        self.any_rules = self
+            .queues
+            .iter()
+            .any(|queue| !queue.config.empty.is_empty());
+        let waiting = std::mem::take(&mut self.waiting);
+        self.held.clear();
         let contacts: Vec<ContactId> = self.contacts.keys().copied().collect();
         for contact in contacts {
             let Some(record) = self.contacts.get_mut(&contact) else {
                 continue;
             };
-            let (queue, place, skills) = (
-                record.queue,
-                record.place,
-                std::mem::take(&mut record.skills),
-            );
-            let profile = self.profile_of(queue, &skills);
-            if let Some(record) = self.contacts.get_mut(&contact) {
-                (record.profile, record.skills) = (profile, skills);
+            if let (Place::Waiting, Some(reached)) = (record.place, waiting.reached(record.rank)) {
+                record.overtaken.before += reached - record.overtaken.base;
             }
+            let place = record.place;
+            self.require(contact, false);
+            self.set_deadlines(contact);
             // Requirements may have changed: everyone who waits is matched again.
             if place == Place::Waiting {
                 self.wait(contact);

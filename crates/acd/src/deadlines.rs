@@ -29,6 +29,17 @@ pub(crate) enum Deadline {
     Retry {
         agent: u32,
     },
+    /// The requirement relaxes.
+    Step {
+        contact: ContactId,
+    },
+    /// It has waited for its agent long enough.
+    Patience {
+        contact: ContactId,
+    },
+    MaxWait {
+        contact: ContactId,
+    },
 }
 
 impl Deadline {
@@ -39,11 +50,14 @@ impl Deadline {
             Deadline::BackOff { .. } => "back_off",
             Deadline::Rest { .. } => "rest",
             Deadline::Retry { .. } => "retry",
+            Deadline::Step { .. } => "step",
+            Deadline::Patience { .. } => "patience",
+            Deadline::MaxWait { .. } => "max_wait",
         }
     }
 }
 
-/// Bounded by the agents: each has at most one of each kind and [`crate::agent::PAIRS_MAX`] back-offs.
+/// Bounded by the agents, each of whom has at most one of each kind and [`crate::agent::PAIRS_MAX`] back-offs, and by the contacts, each with at most three.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
     due: BTreeSet<(Time, Deadline)>,

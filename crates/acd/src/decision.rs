@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use clock::Time;
 
-use crate::acd::Acd;
+use crate::acd::{Acd, ContactRecord};
 use crate::agent::Kind;
-use crate::api::{Candidate, ContactId, Decision, Excluded, Name};
+use crate::api::{Candidate, Choice, ContactId, Decision, Excluded, Name};
+use crate::choosing::{ByChoice, Standing};
 use crate::index::{EXAMPLES_MAX, Lacking};
 
 /// Candidates told.
@@ -18,9 +19,17 @@ const OVERTAKEN_MAX: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Words {
     idle_seconds: Name,
-    skill: Name,
-    level: Name,
-    back_off: Name,
+    pub skill: Name,
+    pub level: Name,
+    pub back_off: Name,
+    pub wanted: Name,
+    pub priority: Name,
+    pub detached: Name,
+    pub state: Name,
+    preferred: Name,
+    worked_seconds: Name,
+    levels: Name,
+    around: Name,
     kinds: [Name; Kind::COUNT - 1],
 }
 
@@ -31,6 +40,14 @@ impl Default for Words {
             skill: "skill".into(),
             level: "level".into(),
             back_off: "back_off".into(),
+            wanted: "wanted".into(),
+            priority: "priority".into(),
+            detached: "detached".into(),
+            state: "state".into(),
+            preferred: "preferred".into(),
+            worked_seconds: "worked_s".into(),
+            levels: "levels".into(),
+            around: "around".into(),
             kinds: Kind::REASONS.map(|(_, word)| word.into()),
         }
     }
@@ -45,6 +62,7 @@ impl Acd {
         let mut decision = Decision {
             step: 0,
             chosen: self.id(chosen),
+            overtaken_by: BTreeMap::new(),
             runner_up: None,
             candidates: Vec::new(),
             excluded: Vec::new(),
@@ -54,20 +72,99 @@ impl Acd {
             return decision;
         };
         let mut apart = Lacking::default();
-        let best = self.candidates(contact, record.profile, &mut apart);
-        decision.runner_up = best
-            .iter()
-            .map(|(_, agent)| *agent)
-            .find(|agent| *agent != chosen)
-            .map(|agent| self.id(agent));
-        decision.candidates = best
-            .into_iter()
-            .map(|(since, agent)| self.candidate(since, agent))
-            .collect();
+        let choice = self.queues[record.queue as usize].config.choice;
+        let plain = choice == Choice::LongestIdle
+            && record.preferred_profile.is_none()
+            && record.asked.wanted.is_none();
+        let (best, candidates) = if plain {
+            let best = self.candidates(contact, record.profile, &mut apart);
+            let candidates = best
+                .iter()
+                .map(|(since, agent)| self.candidate(*since, *agent));
+            let candidates = candidates.collect();
+            (
+                best.into_iter().map(|(_, agent)| agent).collect(),
+                candidates,
+            )
+        } else {
+            self.note_apart(contact, record.profile, &mut apart);
+            self.best_standings(contact, record)
+        };
+        let best: Vec<u32> = best;
+        let second = best.into_iter().find(|agent| *agent != chosen);
+        decision.runner_up = second.map(|agent| self.id(agent));
+        decision.candidates = candidates;
+        decision.step = record.step;
         decision.excluded = self.excluded(record.profile, &apart);
         let ahead = self.waiting.iter().take_while(|rank| *rank < record.rank);
         decision.overtaken = ahead.take(OVERTAKEN_MAX).map(|rank| rank.contact).collect();
+        decision.overtaken_by = self.overtaken_by(contact);
         decision
+    }
+
+    fn note_apart(&self, contact: ContactId, profile: u32, apart: &mut Lacking) {
+        for (_, agent) in self.index.ready(profile) {
+            if self.agents[agent as usize].apart_from(contact, self.now) {
+                note(apart, agent);
+            }
+        }
+    }
+
+    /// The best few where more counts than idleness.
+    fn best_standings(
+        &self,
+        contact: ContactId,
+        record: &ContactRecord,
+    ) -> (Vec<u32>, Vec<Candidate>) {
+        let mut best: Vec<Standing> = Vec::with_capacity(CANDIDATES_MAX + 1);
+        for standing in self.standings(contact, record) {
+            if let Err(at) = best.binary_search(&standing)
+                && at < CANDIDATES_MAX
+            {
+                best.insert(at, standing);
+                best.truncate(CANDIDATES_MAX);
+            }
+        }
+        let agents = best.iter().map(|standing| standing.agent).collect();
+        let told = best
+            .iter()
+            .map(|standing| self.standing_told(record, standing));
+        (agents, told.collect())
+    }
+
+    /// The score is what the queue's choice looks at, higher is better; who is wanted or preferred comes before it.
+    fn standing_told(&self, record: &ContactRecord, standing: &Standing) -> Candidate {
+        let idle = self.now.since(standing.idle_since).as_secs_f64();
+        let words = &self.words;
+        let mut terms = BTreeMap::from([(words.idle_seconds.clone(), idle)]);
+        if record.asked.wanted.is_some() {
+            let wanted = f64::from(u8::from(!standing.not_wanted));
+            terms.insert(words.wanted.clone(), wanted);
+        }
+        if record.preferred_profile.is_some() {
+            let preferred = f64::from(u8::from(!standing.not_preferred));
+            terms.insert(words.preferred.clone(), preferred);
+        }
+        let score = match standing.choice {
+            ByChoice::Idle => idle,
+            ByChoice::Worked(worked) => {
+                terms.insert(words.worked_seconds.clone(), worked.as_secs_f64());
+                -worked.as_secs_f64()
+            }
+            ByChoice::Levels(levels) => {
+                terms.insert(words.levels.clone(), f64::from(levels.0));
+                f64::from(levels.0)
+            }
+            ByChoice::Round { around, .. } => {
+                terms.insert(words.around.clone(), f64::from(u8::from(around)));
+                -f64::from(u8::from(around))
+            }
+        };
+        Candidate {
+            agent: self.id(standing.agent),
+            score,
+            terms,
+        }
     }
 
     /// The best few, in order.
@@ -105,7 +202,7 @@ impl Acd {
         }
     }
 
-    fn excluded(&self, profile: u32, apart: &Lacking) -> Vec<Excluded> {
+    pub(crate) fn excluded(&self, profile: u32, apart: &Lacking) -> Vec<Excluded> {
         let profile = self.index.profile(profile);
         let mut of_kind: [Lacking; Kind::COUNT] = Default::default();
         for agent in &profile.sample {
@@ -140,7 +237,7 @@ impl Acd {
         }
     }
 
-    fn id(&self, agent: u32) -> Name {
+    pub(crate) fn id(&self, agent: u32) -> Name {
         self.agents[agent as usize].config().id.clone()
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Lacking {
 #[derive(Debug)]
 pub(crate) struct Profile {
     requirement: Requirement,
+    /// Numbers of the skills in it that some agent has.
+    skills: Vec<u32>,
     /// Classes that satisfy it.
     classes: Vec<u32>,
     /// Queues and contacts that use it.
@@ -187,6 +189,10 @@ impl Index {
         }
         let number = self.free.pop().unwrap_or(self.profiles.len() as u32);
         let mut profile = Profile {
+            skills: requirement
+                .iter()
+                .filter_map(|(skill, _)| self.skills.get(skill).copied())
+                .collect(),
             requirement: requirement.clone(),
             classes: Vec::new(),
             users: 0,
@@ -333,6 +339,31 @@ impl Index {
             .flatten()
             .filter(move |(_, agent)| self.satisfies(*agent, profile));
         own.into_iter().flatten().chain(searched).copied()
+    }
+
+    /// The sum of an agent's levels in the skills of a profile.
+    pub fn levels(&self, agent: u32, profile: u32) -> u32 {
+        let class = self.seats[agent as usize].class as usize;
+        let levels = self.classes.get(class).map(|class| &class.levels);
+        let skills = &self.profiles[profile as usize].skills;
+        let level = |skill: &u32| Some(u32::from(*levels?.get(*skill as usize)?));
+        skills.iter().filter_map(level).sum()
+    }
+
+    /// Whether an agent lacks a skill altogether; `None` when they satisfy the profile, false when only a level is too low.
+    pub fn lacks_skill(&self, agent: u32, profile: u32) -> Option<bool> {
+        if self.satisfies(agent, profile) {
+            return None;
+        }
+        let class = self.seats[agent as usize].class as usize;
+        let levels = self.classes.get(class).map(|class| &class.levels);
+        let profile = &self.profiles[profile as usize];
+        let has = |skill: &u32| {
+            levels.is_some_and(|levels| levels.get(*skill as usize).is_some_and(|level| *level > 0))
+        };
+        let all =
+            profile.skills.len() == profile.requirement.len() && profile.skills.iter().all(has);
+        Some(!all)
     }
 
     pub fn satisfies(&self, agent: u32, profile: u32) -> bool {

@@ -19,11 +19,30 @@
 //! contact when, for each required skill, the agent's level (0 if they lack it) is at least the required one, and the two are not in a
 //! back-off. Required is the higher level of the queue's and the contact's; level 0 requires nothing.
 //!
-//! **Matching.** The first contact in order of service that has an eligible agent gets, of these, the one who is idle longest, ties by
-//! agent id (as a string); again until there is no such contact. Reservation is the same step. So nobody waits while an eligible agent is ready.
+//! **Steps of a queue.** A contact that has waited (since `since`; credits do not count) at least a step's `after`, and those of the steps
+//! before it, requires less: a step's `skills` stand in place of the queue's own, `at_most` caps levels whoever asks for them (0 drops the
+//! skill), `anyone` requires nothing. Steps stay in force under later ones. A step that comes while an offer rings shows when that is over.
+//!
+//! **Wanted agent.** A contact that wants an agent waits for nobody else, until it has waited its patience from entering, an offer to them
+//! came to nothing for a reason of theirs, or they ask to log out, are removed, or lack what is required; if one of these is so from the
+//! start, it waits for all. After that the wanted agent comes first among the eligible.
+//!
+//! **Choice.** Of the eligible agents the wanted one comes first, then those who have all preferred skills at the higher of the preferred
+//! and the required level, then by the queue's choice: longest idle; least worked today (with work other than an offer, since the last
+//! `NewDay`); highest sum of levels in what is required (with the preferred skills for those who have them); or, around by id, the next
+//! after the one whom this queue offered a contact last. Then longest idle, then by agent id (as a string).
+//!
+//! **Matching.** The first contact in order of service that has an eligible agent gets the first of these; again until there is no such contact. Reservation is the same step. So nobody waits while an eligible agent is ready.
 //!
 //! **Idle** begins when an agent becomes able to take work and ends with work, a break, a lost phone. An offer that comes to nothing
 //! without making the agent not ready or unreachable does not end it; coming back from a break begins it anew. A rest does not end it.
+//!
+//! **Leaving.** A contact leaves a queue whose `max_wait` has passed since it entered: when an offer rings, as soon as that comes to nothing. After
+//! each matching it leaves, too, when it waits for nobody for a cause that its queue lists in `empty`. Those count who have the skills of
+//! the queue's last step: there are none; none has work or is ready and reachable, and one is on a break; or none of them even that.
+//!
+//! **Detached.** A contact that waits may be detached from its caller: it keeps its place, counts as waiting, and is offered to nobody and overtaken
+//! by nobody; its longest wait is over. `Turn` is told once, when at most `ahead` are before it in its queue or an agent could have it. `Attach` ends it.
 //!
 //! **A full queue** refuses a contact that would have to wait when `max_waiting` wait already; one that is matched at once, and one that
 //! comes back, is never refused. A contact that is already waiting or offered is ignored.
@@ -65,15 +84,21 @@ pub mod api;
 
 mod acd;
 mod agent;
+mod choosing;
 mod configure;
 mod deadlines;
 mod decision;
 mod index;
+mod leaving;
 mod line;
 mod matching;
+mod overtaking;
+mod relaxing;
+mod why;
 
 pub use acd::{Acd, Counts};
 pub use api::{
-    Agent, Availability, Candidate, Config, ContactId, Decision, Enqueue, Excluded, Input, Name,
-    OfferEnd, OfferResult, Output, Queue, State, Withdrawal, Work,
+    Absence, Agent, Availability, Candidate, Choice, Config, ContactId, Decision, Enqueue,
+    Excluded, Idle, Input, Left, Name, OfferEnd, OfferResult, Output, Passed, Queue, State, Step,
+    Waiting, Wanted, Withdrawal, Work,
 };

@@ -29,6 +29,11 @@ impl Rank {
             contact,
         }
     }
+
+    /// Whether the credited start is before a time.
+    pub fn is_before(self, time: Time) -> bool {
+        self.start < i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+    }
 }
 
 /// Ranks in order. A sorted ring buffer: both ends, where nearly everything happens, are O(1), a place is a binary search,
@@ -71,6 +76,10 @@ impl Line {
 
     pub fn len(&self) -> usize {
         self.ranks.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ranks.is_empty()
     }
 }
 

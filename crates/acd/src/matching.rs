@@ -39,6 +39,8 @@ impl Acd {
             self.tell(agent);
         }
         self.free_agents = agents;
+        self.leave_empty();
+        self.tell_turns();
     }
 
     fn match_few(&mut self) {
@@ -56,7 +58,7 @@ impl Acd {
             let record = self
                 .contacts
                 .get(contact)
-                .filter(|record| record.place == Place::Free)?;
+                .filter(|record| record.place == Place::Free && record.detached.is_none())?;
             self.best_agent(*contact).map(|_| record.rank)
         });
         let served = self
@@ -69,8 +71,14 @@ impl Acd {
     /// The first waiting contact that this agent may be offered.
     fn first_for(&self, agent: u32) -> Option<Rank> {
         let record = &self.agents[agent as usize];
-        self.index
-            .first_for(agent, |rank| record.apart_from(rank.contact, self.now))
+        let apart = |rank: Rank| record.apart_from(rank.contact, self.now);
+        let first = self.index.first_for(agent, apart);
+        if self.held.is_empty() {
+            return first;
+        }
+        let held = self.held.get(&record.config().id);
+        let held = held.and_then(|line| line.iter().find(|rank| !apart(*rank)));
+        first.into_iter().chain(held).min()
     }
 
     fn match_all(&mut self) {
@@ -100,17 +108,6 @@ impl Acd {
         }
     }
 
-    /// The longest-idle eligible agent for a contact.
-    pub(crate) fn best_agent(&self, contact: ContactId) -> Option<u32> {
-        let profile = self.contacts.get(&contact)?.profile;
-        let ready = self
-            .index
-            .ready(profile)
-            .find(|(_, agent)| !self.agents[*agent as usize].apart_from(contact, self.now));
-        let freed = self.free_eligible(contact, profile).min();
-        ready.into_iter().chain(freed).min().map(|(_, agent)| agent)
-    }
-
     /// Eligible agents among those made free in this step.
     pub(crate) fn free_eligible(
         &self,
@@ -132,6 +129,7 @@ impl Acd {
     pub(crate) fn reserve(&mut self, contact: ContactId, agent: u32) {
         let decision = self.explain(contact, agent);
         self.step_out(contact);
+        self.overtake(contact, agent);
         let Some(record) = self.contacts.get_mut(&contact) else {
             return;
         };
@@ -140,9 +138,10 @@ impl Acd {
         queue.offered += 1;
         let (name, ring) = (queue.config.name.clone(), queue.config.ring);
         let until = self.now + ring;
+        let id = self.agents[agent as usize].config().id.clone();
+        queue.offered_last = Some(id.clone());
         self.agents[agent as usize].reserve(contact, name.clone(), until);
         self.deadlines.set(until, Deadline::Ring { agent });
-        let id = self.agents[agent as usize].config().id.clone();
         self.outputs.push_back(Output::Offered {
             contact,
             queue: name,

@@ -372,6 +372,19 @@ pub struct QueueService {
     pub music: Name,
     /// Announce the position on entry and then every so often; `None` is never.
     pub announce_every: Option<Duration>,
+    /// Where those go who may not wait (any longer): `queue:sales`, `flow:main`, `agent:1002` or a number.
+    pub overflow: Option<Name>,
+    /// When it takes contacts; `None` is always.
+    pub hours: Option<Arc<ivr::Calendar>>,
+    /// The emergency switch.
+    pub closed: bool,
+}
+
+impl QueueService {
+    /// Whether it takes contacts at this moment.
+    pub fn is_open(&self, now: Time) -> bool {
+        !self.closed && self.hours.as_ref().is_none_or(|hours| hours.is_open(now))
+    }
 }
 
 /// An agent as a telephone.

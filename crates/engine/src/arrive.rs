@@ -283,6 +283,7 @@ impl Engine {
                         queue,
                         skills: Default::default(),
                         priority: 0,
+                        ..Ask::default()
                     },
                 );
             }

@@ -150,7 +150,8 @@ impl Engine {
             _ if contact.answered_agent.is_some() => Outcome::Answered,
             "queue_full" => Outcome::RejectedFull,
             "queue_closed" => Outcome::RejectedClosed,
-            "extension_failed" | "outside_failed" => Outcome::NoAgent,
+            "extension_failed" | "outside_failed" | "max_wait" | "no_skill"
+            | "nobody_logged_in" | "all_on_break" => Outcome::NoAgent,
             "max_call" | "drain" | "no_flow" | "no_common_codec" | "supervisor" => {
                 Outcome::SystemError
             }

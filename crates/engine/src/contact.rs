@@ -50,6 +50,10 @@ pub(crate) struct Contact {
     /// What the flow gave the desk.
     pub(crate) flow_data: BTreeMap<String, String>,
     pub(crate) visit: Option<Visit>,
+    /// What it wanted of its last queue.
+    pub(crate) ask: Ask,
+    /// Queues that it has overflowed from.
+    pub(crate) overflows: u32,
     pub(crate) visits: u32,
     pub(crate) offers: u32,
     pub(crate) entered_ivr: bool,
@@ -129,6 +133,8 @@ impl Contact {
             lang,
             flow_data: BTreeMap::new(),
             visit: None,
+            ask: Ask::default(),
+            overflows: 0,
             visits: 0,
             offers: 0,
             entered_ivr: false,
@@ -179,10 +185,13 @@ pub(crate) struct Visit {
 }
 
 /// What a caller wants of a queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ask {
     pub(crate) queue: Name,
     pub(crate) skills: BTreeMap<Name, u8>,
+    pub(crate) preferred: BTreeMap<Name, u8>,
+    /// The agent who should have it, and how long it waits for nobody else.
+    pub(crate) wanted: Option<acd::Wanted>,
     pub(crate) priority: i32,
 }
 

@@ -419,6 +419,7 @@ impl Engine {
                         queue,
                         skills,
                         priority,
+                        ..Ask::default()
                     },
                 );
             }
@@ -477,6 +478,7 @@ impl Engine {
                     queue,
                     skills: BTreeMap::new(),
                     priority: 0,
+                    ..Ask::default()
                 },
             ),
             Some(Route::Flow(_) | Route::Echo | Route::Tone { .. }) | None => {

@@ -34,6 +34,7 @@ mod legs;
 mod memory;
 mod offer;
 pub mod outbound;
+mod overflow;
 mod pickup;
 mod ports;
 mod quality;
@@ -379,6 +380,13 @@ impl Engine {
                 queue,
                 known,
             } => self.refused(now, contact, &queue, known),
+            acd::Output::Left {
+                contact,
+                queue,
+                why,
+            } => self.left_queue(now, contact, &queue, why),
+            // The engine has detached no contact.
+            acd::Output::Turn { .. } => {}
         }
     }
 

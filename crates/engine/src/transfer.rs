@@ -124,7 +124,7 @@ impl Engine {
         })
     }
 
-    fn named(&self, to: &str) -> Option<Route> {
+    pub(crate) fn named(&self, to: &str) -> Option<Route> {
         let (kind, name) = to.split_once(':').unwrap_or(("", to));
         let name: Name = name.trim().into();
         match kind {
@@ -615,6 +615,7 @@ impl Engine {
             queue,
             skills: BTreeMap::new(),
             priority,
+            ..Ask::default()
         };
         self.ask_for_queue(now, number, ask);
     }

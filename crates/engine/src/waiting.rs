@@ -5,7 +5,6 @@ use clock::Time;
 use crate::Engine;
 use crate::contact::{Ask, LookUp, Stage, Visit};
 use crate::event::{EventKind, Exit};
-use crate::journal::millis;
 use crate::timers::Kind;
 
 impl Engine {
@@ -42,22 +41,34 @@ impl Engine {
             contact: number,
             queue: ask.queue.clone(),
             skills: ask.skills.clone(),
+            preferred: ask.preferred.clone(),
+            wanted: ask.wanted.clone(),
             priority: ask.priority,
             class,
             since: None,
         };
-        self.tell_acd(now, acd::Input::Enqueue(enqueue));
+        let open = self.config.queues.get(&ask.queue);
+        let open = open.is_none_or(|queue| queue.is_open(now));
+        if open {
+            self.tell_acd(now, acd::Input::Enqueue(enqueue));
+        }
         // Reserved in the same step: it was first.
         let position = self.acd.position(number);
         let kind = EventKind::ContactQueued {
             contact: id,
-            queue: ask.queue,
+            queue: ask.queue.clone(),
             visit,
-            skills: ask.skills,
+            skills: ask.skills.clone(),
             priority: ask.priority,
             position: position.unwrap_or(1),
         };
         self.note(now, number, kind);
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.ask = ask.clone();
+        }
+        if !open {
+            return self.refused(now, number, &ask.queue, false);
+        }
         if position.is_some() {
             self.music(number);
             self.announce(now, number);
@@ -127,7 +138,7 @@ impl Engine {
         self.timers.set(number, Kind::Announce, now + every);
     }
 
-    /// The distributor turned the contact away: unknown queue, or full.
+    /// The contact is turned away: unknown queue, full, or closed.
     pub(crate) fn refused(
         &mut self,
         now: Time,
@@ -137,44 +148,25 @@ impl Engine {
     ) {
         // A queue that was removed serves those it has and is closed to others.
         let full = known && self.config.queues.contains_key(queue);
-        let Some(contact) = self.contacts.get_mut(&number) else {
+        let Some(target) = self.end_overflown_visit(now, number, queue, Exit::Rejected) else {
             return;
         };
-        let Some(visit) = contact.visit.take() else {
+        if let Some(target) = target
+            && self.overflow_to(now, number, queue, &target)
+        {
             return;
+        }
+        let (cause, word) = if full {
+            ("queue_full", "full")
+        } else {
+            ("queue_closed", "closed")
         };
-        contact.refused = Some(if full { "queue_full" } else { "queue_closed" });
-        let wait_ms = millis(now - visit.since);
-        contact.wait_ms += wait_ms;
-        let (id, caller) = (contact.id.clone(), contact.caller);
-        self.timers.clear(number, Kind::Announce);
-        self.note(
-            now,
-            number,
-            EventKind::ContactLeftQueue {
-                contact: id,
-                queue: queue.clone(),
-                visit: visit.number,
-                exit: Exit::Rejected,
-                wait_ms,
-            },
-        );
-        if !self.return_to_flow(now, number, if full { "full" } else { "closed" }) {
-            // Unanswered callers get a response that says so; answered ones a BYE.
-            self.tell_sip(
-                now,
-                sip::Command::Reject {
-                    leg: caller,
-                    status: 486,
-                    reason: Some("Queue full".into()),
-                    headers: vec![],
-                },
-            );
-            self.close(
-                now,
-                number,
-                if full { "queue_full" } else { "queue_closed" },
-            );
+        if let Some(contact) = self.contacts.get_mut(&number) {
+            contact.refused = Some(cause);
+        }
+        if !self.return_to_flow(now, number, word) {
+            self.turn_away(now, number, 486, "Queue full");
+            self.close(now, number, cause);
         }
     }
 }

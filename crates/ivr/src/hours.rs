@@ -17,8 +17,8 @@ const DAYS: [(&str, Weekday); 7] = [
 const DAY_MINUTES: u16 = 24 * 60;
 
 /// When somebody is there.
-#[derive(Clone, Debug)]
-pub(crate) struct Calendar {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calendar {
     zone: TimeZone,
     /// Open spans in minutes of the day, by weekday from Monday; the end is not included.
     week: [Vec<(u16, u16)>; 7],
@@ -27,7 +27,8 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    pub(crate) fn new(zone: TimeZone) -> Self {
+    /// A calendar that is never open.
+    pub fn new(zone: TimeZone) -> Self {
         Calendar {
             zone,
             week: Default::default(),
@@ -36,12 +37,12 @@ impl Calendar {
     }
 
     /// The zone by its IANA name, from the data in the program.
-    pub(crate) fn zone(name: &str) -> Option<TimeZone> {
+    pub fn zone(name: &str) -> Option<TimeZone> {
         TimeZoneDatabase::bundled().get(name).ok()
     }
 
     /// Adds `Mon-Fri 09:00-18:00`, `Sat 10:00-24:00` or, over midnight, `Fri 22:00-02:00`.
-    pub(crate) fn open(&mut self, text: &str) -> Option<()> {
+    pub fn open(&mut self, text: &str) -> Option<()> {
         let (days, times) = text.split_once(' ')?;
         let (from, to) = days.split_once('-').unwrap_or((days, days));
         let (from, to) = (weekday(from)?, weekday(to)?);
@@ -66,13 +67,14 @@ impl Calendar {
     }
 
     /// Adds a closed day `2026-10-01` or a span of them `2026-10-01..2026-10-07`, the last included.
-    pub(crate) fn close(&mut self, text: &str) -> Option<()> {
+    pub fn close(&mut self, text: &str) -> Option<()> {
         let (first, last) = text.split_once("..").unwrap_or((text, text));
         let (first, last): (Date, Date) = (first.parse().ok()?, last.parse().ok()?);
         (first <= last).then(|| self.closed.push((first, last)))
     }
 
-    pub(crate) fn is_open(&self, now: Time) -> bool {
+    /// Whether somebody is there at this moment.
+    pub fn is_open(&self, now: Time) -> bool {
         let Ok(timestamp) = Timestamp::from_nanosecond(i128::from(now.as_nanos())) else {
             return false;
         };

@@ -24,5 +24,6 @@ pub use api::{
     Output, Pin, PlayToken, Prompt, Request, Severity, Spoken, Value,
 };
 pub use flow::Flow;
+pub use hours::Calendar;
 pub use load::{Flows, Surroundings};
 pub use session::Session;

@@ -32,6 +32,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         priority: 0,
         class_credit: BTreeMap::new(),
         max_waiting: 1000,
+        ..acd::Queue::default()
     };
     let service = |name: &str| QueueService {
         name: name.into(),
@@ -40,6 +41,9 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         answer_on_agent: false,
         music: "default".into(),
         announce_every: Some(Duration::from_secs(30)),
+        overflow: None,
+        hours: None,
+        closed: false,
     };
     let mut routes: BTreeMap<Arc<str>, Route> = BTreeMap::from([
         ("2000".into(), Route::Queue("support".into())),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acd::{
-    Agent, Availability, Config, ContactId, Enqueue, Input, Name, OfferEnd, OfferResult, Output,
-    Queue, State, Withdrawal,
+    Absence, Agent, Availability, Choice, Config, ContactId, Enqueue, Input, Left, Name, OfferEnd,
+    OfferResult, Output, Queue, State, Withdrawal,
 };
 use clock::Time;
 
@@ -31,6 +31,15 @@ pub enum Told {
         contact: ContactId,
         queue: Name,
         known: bool,
+    },
+    Left {
+        contact: ContactId,
+        queue: Name,
+        why: Left,
+    },
+    Turn {
+        contact: ContactId,
+        queue: Name,
     },
 }
 
@@ -70,6 +79,16 @@ impl Told {
                 queue,
                 known,
             }),
+            Output::Left {
+                contact,
+                queue,
+                why,
+            } => Some(Told::Left {
+                contact,
+                queue,
+                why,
+            }),
+            Output::Turn { contact, queue } => Some(Told::Turn { contact, queue }),
             Output::Agent { .. } => None,
         }
     }
@@ -107,6 +126,8 @@ struct Person {
     work: Work,
     calls: Vec<(ContactId, Time)>,
     idle: Option<Time>,
+    worked: Duration,
+    working: Option<Time>,
     rest: Option<Time>,
     retry: Option<Time>,
     pairs: Vec<(ContactId, Time)>,
@@ -120,16 +141,30 @@ struct Person {
 struct Waiter {
     contact: ContactId,
     queue: Name,
-    skills: std::collections::BTreeMap<Name, u8>,
+    skills: Levels,
+    preferred: Levels,
+    wanted: Option<Name>,
+    /// Until when it waits for the wanted agent alone.
+    hold: Option<Time>,
+    since: Time,
+    /// When its queue's steps were last looked at.
+    looked: Time,
     /// Nanoseconds, credits taken off.
     start: i128,
     ringing: bool,
+    expires: Option<Time>,
+    expired: bool,
+    /// How many may be before it when its turn is told, and whether that has been done.
+    detached: Option<(u32, bool)>,
 }
+
+type Levels = std::collections::BTreeMap<Name, u8>;
 
 #[derive(Clone, Debug)]
 struct Place {
     set: Queue,
     removed: bool,
+    last: Option<Name>,
 }
 
 /// The naive distributor.
@@ -141,6 +176,11 @@ pub struct Reference {
     queues: Vec<Place>,
     waiters: Vec<Waiter>,
     told: Vec<Told>,
+}
+
+fn has_all(person: &Person, needs: &Levels) -> bool {
+    let level = |skill: &Name| person.set.skills.get(skill).copied().unwrap_or(0);
+    needs.iter().all(|(skill, least)| level(skill) >= *least)
 }
 
 impl Reference {
@@ -165,11 +205,21 @@ impl Reference {
             Input::Availability {
                 agent,
                 availability,
-            } => self.with(&agent, |person, _| {
-                if !person.removed {
-                    person.asked = availability;
+            } => {
+                if availability == Availability::LoggedOut {
+                    let waits = |waiter: &&mut Waiter| {
+                        !waiter.ringing && waiter.wanted.as_ref() == Some(&agent)
+                    };
+                    for waiter in self.waiters.iter_mut().filter(waits) {
+                        waiter.hold = None;
+                    }
                 }
-            }),
+                self.with(&agent, |person, _| {
+                    if !person.removed {
+                        person.asked = availability;
+                    }
+                });
+            }
             Input::Enqueue(enqueue) => self.enqueue(enqueue),
             Input::Withdraw { contact, why } => self.withdraw(contact, why),
             Input::Offer {
@@ -227,9 +277,38 @@ impl Reference {
                 let until = self.now + self.config.back_off.max(Duration::from_secs(1));
                 self.with(&agent, |person, _| person.part(contact, until));
             }
+            Input::Detach { contact, ahead } => {
+                for waiter in &mut self.waiters {
+                    if waiter.contact == contact && !waiter.ringing {
+                        waiter.detached = Some((ahead, false));
+                        waiter.hold = None;
+                    }
+                }
+            }
+            Input::Attach { contact } => {
+                for waiter in &mut self.waiters {
+                    if waiter.contact == contact && waiter.detached.is_some() {
+                        waiter.detached = None;
+                        waiter.expires = None;
+                    }
+                }
+            }
+            Input::ExtendWrapUp { agent, by } => self.with(&agent, |person, now| {
+                if let Work::WrapUp { until, .. } = &mut person.work {
+                    let latest = (now + Duration::from_secs(3_600)).max(*until);
+                    *until = (*until + by).min(latest);
+                }
+            }),
+            Input::NewDay => {
+                for person in &mut self.people {
+                    person.worked = Duration::ZERO;
+                    person.working = person.working.map(|_| self.now);
+                }
+            }
         }
         self.back_on_the_phone();
         self.match_all();
+        self.leave_and_turn();
         told.append(&mut self.told);
         told
     }
@@ -251,27 +330,222 @@ impl Reference {
         while let Some((_, kind, id, contact)) =
             self.due().into_iter().filter(|due| due.0 <= self.now).min()
         {
-            let Some(at) = self.find(&id) else { break };
-            match kind {
-                0 => self.end_offer(at, OfferEnd::RingTimeout),
-                1 => self.people[at].work = Work::Nothing,
-                2 => {
-                    let now = self.now;
-                    self.people[at]
-                        .pairs
-                        .retain(|(other, until)| *other != contact || *until > now);
+            if kind > 4 {
+                self.contact_due(kind, contact);
+            } else {
+                let Some(at) = self.find(&id) else { break };
+                match kind {
+                    0 => self.end_offer(at, OfferEnd::RingTimeout),
+                    1 => self.people[at].work = Work::Nothing,
+                    2 => {
+                        let now = self.now;
+                        self.people[at]
+                            .pairs
+                            .retain(|(other, until)| *other != contact || *until > now);
+                    }
+                    3 => self.people[at].rest = None,
+                    _ => {
+                        self.people[at].retry = None;
+                        self.people[at].reachable = true;
+                    }
                 }
-                3 => self.people[at].rest = None,
-                _ => {
-                    self.people[at].retry = None;
-                    self.people[at].reachable = true;
-                }
-            }
+            };
             self.back_on_the_phone();
             self.tidy();
         }
         self.match_all();
+        self.leave_and_turn();
         std::mem::take(&mut self.told)
+    }
+
+    /// A contact's deadline: 5 a step, 6 patience, 7 the longest wait.
+    fn contact_due(&mut self, kind: u8, contact: ContactId) {
+        let Some(at) = self.waiters.iter().position(|one| one.contact == contact) else {
+            return;
+        };
+        match kind {
+            5 => {
+                self.waiters[at].looked = self.now;
+                self.waiters[at].hold = self.waiters[at].hold.filter(|_| self.holds(at));
+            }
+            6 => self.waiters[at].hold = None,
+            _ => {
+                self.waiters[at].expires = None;
+                if self.waiters[at].detached.is_some() {
+                } else if self.waiters[at].ringing {
+                    self.waiters[at].expired = true;
+                } else {
+                    self.leave(at, Left::MaxWait);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, at: usize, why: Left) {
+        let waiter = self.waiters.remove(at);
+        self.told.push(Told::Left {
+            contact: waiter.contact,
+            queue: waiter.queue,
+            why,
+        });
+        self.tidy();
+    }
+
+    /// Who waits for nobody leaves, where the queue says so; then whose turn has come is told.
+    fn leave_and_turn(&mut self) {
+        let mut order: Vec<(i128, ContactId)> = self
+            .waiters
+            .iter()
+            .filter(|waiter| !waiter.ringing && waiter.detached.is_none())
+            .map(|waiter| (waiter.start, waiter.contact))
+            .collect();
+        order.sort_unstable();
+        for (_, contact) in order {
+            let found = self.waiters.iter().position(|one| one.contact == contact);
+            let Some(at) = found else { continue };
+            if let Some(why) = self.absent(&self.waiters[at]) {
+                self.leave(at, why.into());
+            }
+        }
+        let mut turns: Vec<ContactId> = self
+            .waiters
+            .iter()
+            .filter(|waiter| waiter.detached.is_some_and(|(_, told)| !told))
+            .map(|waiter| waiter.contact)
+            .collect();
+        turns.sort_unstable();
+        for contact in turns {
+            let found = self.waiters.iter().position(|one| one.contact == contact);
+            let Some(at) = found else { continue };
+            let waiter = self.waiters[at].clone();
+            let line = self.line(&waiter.queue);
+            let before = line.iter().position(|one| *one == contact).unwrap_or(0);
+            let attached = Waiter {
+                detached: None,
+                ..waiter.clone()
+            };
+            let ready = self.people.iter().any(|one| self.eligible(&attached, one));
+            let ahead = waiter.detached.map_or(0, |(ahead, _)| ahead);
+            if before <= ahead as usize || ready {
+                self.waiters[at].detached = Some((ahead, true));
+                self.told.push(Told::Turn {
+                    contact,
+                    queue: waiter.queue,
+                });
+            }
+        }
+    }
+
+    fn absent(&self, waiter: &Waiter) -> Option<Absence> {
+        let place = self.place(&waiter.queue)?;
+        let needs = Self::needs(&place.set, &waiter.skills, place.set.steps.len());
+        let skilled = |person: &&Person| !person.removed && has_all(person, &needs);
+        let skilled: Vec<&Person> = self.people.iter().filter(skilled).collect();
+        let busy = |person: &&Person| person.work != Work::Nothing;
+        let ready = |person: &&Person| person.asked == Availability::Ready && person.reachable;
+        let pauses = |person: &&Person| matches!(person.asked, Availability::NotReady { .. });
+        let absence = if skilled.is_empty() {
+            Absence::NoSkill
+        } else if skilled.iter().any(|one| busy(one) || ready(one)) {
+            return None;
+        } else if skilled.iter().any(pauses) {
+            Absence::AllOnBreak
+        } else {
+            Absence::NobodyLoggedIn
+        };
+        place.set.empty.contains(&absence).then_some(absence)
+    }
+
+    fn place(&self, queue: &str) -> Option<&Place> {
+        self.queues.iter().find(|place| &*place.set.name == queue)
+    }
+
+    /// Steps in force after so long a wait.
+    fn step(set: &Queue, waited: Duration) -> usize {
+        set.steps
+            .iter()
+            .take_while(|step| step.after <= waited)
+            .count()
+    }
+
+    /// What is required with so many steps in force.
+    fn needs(set: &Queue, skills: &Levels, step: usize) -> Levels {
+        let mut own = set.skills.clone();
+        for step in &set.steps[..step] {
+            if let Some(skills) = &step.skills {
+                own = skills.clone();
+            }
+        }
+        let names: std::collections::BTreeSet<&Name> = own.keys().chain(skills.keys()).collect();
+        let level = |name: &Name| {
+            let level = own.get(name).max(skills.get(name)).copied().unwrap_or(0);
+            let steps = set.steps[..step].iter();
+            let most = steps.filter_map(|step| match step.anyone {
+                true => Some(0),
+                false => step.at_most.get(name).copied(),
+            });
+            most.min().map_or(level, |most| level.min(most))
+        };
+        names
+            .into_iter()
+            .map(|name| (name.clone(), level(name)))
+            .filter(|(_, level)| *level > 0)
+            .collect()
+    }
+
+    fn needs_now(&self, waiter: &Waiter) -> Levels {
+        let Some(place) = self.place(&waiter.queue) else {
+            return Levels::new();
+        };
+        let step = Self::step(&place.set, waiter.looked - waiter.since);
+        Self::needs(&place.set, &waiter.skills, step)
+    }
+
+    /// Whether the wanted agent is one to wait for.
+    fn holds(&self, at: usize) -> bool {
+        let waiter = &self.waiters[at];
+        let wanted = waiter.wanted.as_ref().and_then(|agent| self.find(agent));
+        wanted.is_some_and(|person| {
+            let person = &self.people[person];
+            !person.removed
+                && person.asked != Availability::LoggedOut
+                && has_all(person, &self.needs_now(waiter))
+        })
+    }
+
+    /// An agent's place among the eligible: the smallest is chosen.
+    fn standing(&self, waiter: &Waiter, at: usize) -> (bool, bool, i128, Option<Time>, Name) {
+        let person = &self.people[at];
+        let place = self.place(&waiter.queue);
+        let needs = self.needs_now(waiter);
+        let mut more = needs.clone();
+        for (skill, level) in &waiter.preferred {
+            let most = needs.get(skill).copied().unwrap_or(0).max(*level);
+            more.insert(skill.clone(), most);
+        }
+        more.retain(|_, level| *level > 0);
+        let preferred = !waiter.preferred.is_empty() && has_all(person, &more);
+        let levels = |needs: &Levels| -> i128 {
+            let level =
+                |skill: &Name| i128::from(person.set.skills.get(skill).copied().unwrap_or(0));
+            needs.keys().map(level).sum()
+        };
+        let choice = match place.map_or(Choice::LongestIdle, |place| place.set.choice) {
+            Choice::LongestIdle => 0,
+            Choice::LeastOccupied => person.worked.as_nanos() as i128,
+            Choice::MostSkilled if preferred => -levels(&more),
+            Choice::MostSkilled => -levels(&needs),
+            Choice::RoundRobin => {
+                let before = |one: &&Person| one.set.id < person.set.id;
+                let number = self.people.iter().filter(before).count() as i128;
+                let last = place.and_then(|place| place.last.as_ref());
+                let around = last.is_some_and(|last| person.set.id <= *last);
+                number + if around { 1_000_000 } else { 0 }
+            }
+        };
+        let wanted = waiter.wanted.as_ref() == Some(&person.set.id);
+        let idle = person.idle;
+        (!wanted, !preferred, choice, idle, person.set.id.clone())
     }
 
     /// The next deadline.
@@ -347,6 +621,16 @@ impl Reference {
                 Work::Nothing if could_work => person.idle = person.idle.or(Some(self.now)),
                 _ => person.idle = None,
             }
+            match person.work {
+                Work::Connected { .. } | Work::WrapUp { .. } | Work::Occupied { .. } => {
+                    person.working = person.working.or(Some(self.now));
+                }
+                Work::Nothing | Work::Reserved { .. } => {
+                    if let Some(since) = person.working.take() {
+                        person.worked += self.now - since;
+                    }
+                }
+            }
         }
         self.people
             .retain(|person| !person.removed || person.work != Work::Nothing);
@@ -379,7 +663,27 @@ impl Reference {
             due.extend(person.rest.map(|at| (at, 3, id.clone(), ContactId(0))));
             due.extend(person.retry.map(|at| (at, 4, id.clone(), ContactId(0))));
         }
+        for waiter in &self.waiters {
+            let nobody: Name = "".into();
+            let mut add = |at: Option<Time>, kind| {
+                due.extend(at.map(|at| (at, kind, nobody.clone(), waiter.contact)));
+            };
+            add(self.next_step(waiter), 5);
+            add(waiter.hold, 6);
+            add(waiter.expires, 7);
+        }
         due
+    }
+
+    /// When the next step of a contact's queue comes.
+    fn next_step(&self, waiter: &Waiter) -> Option<Time> {
+        let place = self.place(&waiter.queue)?;
+        let reached = Self::step(&place.set, waiter.looked - waiter.since);
+        place
+            .set
+            .steps
+            .get(reached)
+            .map(|step| waiter.since + step.after)
     }
 
     fn eligible(&self, waiter: &Waiter, person: &Person) -> bool {
@@ -390,20 +694,12 @@ impl Reference {
         if !able || person.removed {
             return false;
         }
-        let Some(place) = self
-            .queues
-            .iter()
-            .find(|place| place.set.name == waiter.queue)
-        else {
+        if waiter.detached.is_some()
+            || (waiter.hold.is_some() && waiter.wanted.as_ref() != Some(&person.set.id))
+        {
             return false;
-        };
-        let has = |skill: &Name| person.set.skills.get(skill).copied().unwrap_or(0);
-        let skilled = place
-            .set
-            .skills
-            .iter()
-            .chain(&waiter.skills)
-            .all(|(skill, level)| has(skill) >= *level);
+        }
+        let skilled = has_all(person, &self.needs_now(waiter));
         skilled
             && !person
                 .pairs
@@ -421,7 +717,7 @@ impl Reference {
             let best = |waiter: &Waiter| {
                 let eligible =
                     (0..self.people.len()).filter(|at| self.eligible(waiter, &self.people[*at]));
-                eligible.min_by_key(|at| (self.people[*at].idle, self.people[*at].set.id.clone()))
+                eligible.min_by_key(|at| self.standing(waiter, *at))
             };
             let Some((waiter, person)) = order
                 .into_iter()
@@ -441,6 +737,9 @@ impl Reference {
                 queue: queue.clone(),
                 until: self.now + ring,
             };
+            if let Some(place) = self.queues.iter_mut().find(|one| one.set.name == queue) {
+                place.last = Some(self.people[person].set.id.clone());
+            }
             self.told.push(Told::Offered {
                 contact,
                 queue,
@@ -458,6 +757,8 @@ impl Reference {
             priority,
             class,
             since,
+            preferred,
+            wanted,
         } = enqueue;
         if self.waiters.iter().any(|waiter| waiter.contact == contact) {
             return;
@@ -490,13 +791,24 @@ impl Reference {
         let start =
             i128::from(since.unwrap_or(self.now).min(self.now).as_nanos()) - credit * 1_000_000_000;
         let waiting = self.line(&queue).len();
+        let hold = wanted.as_ref().map(|wanted| self.now + wanted.patience);
         self.waiters.push(Waiter {
             contact,
             queue: queue.clone(),
             skills,
+            preferred,
+            wanted: wanted.map(|wanted| wanted.agent),
+            hold: hold.filter(|until| *until > self.now),
+            since: since.unwrap_or(self.now).min(self.now),
+            looked: self.now,
             start,
             ringing: false,
+            expires: place.set.max_wait.map(|most| self.now + most),
+            expired: false,
+            detached: None,
         });
+        let last = self.waiters.len() - 1;
+        self.waiters[last].hold = self.waiters[last].hold.filter(|_| self.holds(last));
         self.match_all();
         if self
             .waiters
@@ -616,7 +928,8 @@ impl Reference {
         {
             waiter.ringing = false;
         }
-        if matches!(reason, OfferEnd::CallerGone | OfferEnd::Moved) {
+        let gone = matches!(reason, OfferEnd::CallerGone | OfferEnd::Moved);
+        if gone {
             self.waiters.retain(|waiter| waiter.contact != contact);
         }
         self.told.push(Told::Ended {
@@ -625,6 +938,13 @@ impl Reference {
             agent,
             reason,
         });
+        if let Some(at) = self.waiters.iter().position(|one| one.contact == contact) {
+            if self.waiters[at].expired {
+                self.leave(at, Left::MaxWait);
+            } else if reason != OfferEnd::Withdrawn || !self.holds(at) {
+                self.waiters[at].hold = None;
+            }
+        }
         self.tidy();
     }
 
@@ -711,11 +1031,17 @@ impl Reference {
             place.removed = true;
         }
         for queue in &config.queues {
+            let old = self.place(&queue.name).and_then(|place| place.last.clone());
             self.queues.retain(|place| place.set.name != queue.name);
             self.queues.push(Place {
                 set: queue.clone(),
                 removed: false,
+                last: old,
             });
+        }
+        for at in 0..self.waiters.len() {
+            self.waiters[at].looked = self.now;
+            self.waiters[at].hold = self.waiters[at].hold.filter(|_| self.holds(at));
         }
         self.tidy();
     }
@@ -729,6 +1055,8 @@ impl Person {
             work: Work::Nothing,
             calls: Vec::new(),
             idle: None,
+            worked: Duration::ZERO,
+            working: None,
             rest: None,
             retry: None,
             pairs: Vec::new(),

@@ -174,5 +174,6 @@ fn decision() -> acd::Decision {
             examples: vec!["1003".into()],
         }],
         overtaken: vec![],
+        overtaken_by: Default::default(),
     }
 }

@@ -499,6 +499,7 @@ fn why_and_ladder_and_hangup() {
                 examples: vec!["1002".into()],
             }],
             overtaken: vec![acd::ContactId(1 << 40 | 7)],
+            overtaken_by: Default::default(),
         };
         Ok(Answer::Why(vec![(now(), "support".into(), decision)]))
     });

@@ -49,6 +49,7 @@ pub fn queue(name: &str, needs: &[(&str, u8)]) -> Queue {
         priority: 0,
         class_credit: BTreeMap::new(),
         max_waiting: 1_000,
+        ..Queue::default()
     }
 }
 
@@ -118,10 +119,7 @@ impl Desk {
         let mut enqueue = Enqueue {
             contact: ContactId(contact),
             queue: queue.into(),
-            skills: BTreeMap::new(),
-            priority: 0,
-            class: None,
-            since: None,
+            ..Enqueue::default()
         };
         change(&mut enqueue);
         self.input(Input::Enqueue(enqueue))

@@ -7,3 +7,4 @@ mod desk;
 mod explanation;
 mod offers;
 mod order;
+mod waiting;

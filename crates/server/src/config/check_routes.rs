@@ -9,7 +9,6 @@ use engine::api::QueueService;
 use ivr::Severity;
 
 use super::check::{Check, is_name};
-use super::compile::levels;
 use super::flows::{FlowSet, PROMPT_EXTENSIONS};
 use super::form::{Answer, Queue, Route};
 use super::read::{QUEUES, TRUNKS};
@@ -24,7 +23,11 @@ pub(super) struct CompiledQueues {
 }
 
 impl Check<'_> {
-    pub(super) fn queues(&mut self, ivr_dir: Option<&Path>) -> CompiledQueues {
+    pub(super) fn queues(
+        &mut self,
+        ivr_dir: Option<&Path>,
+        time_zone: &jiff::tz::TimeZone,
+    ) -> CompiledQueues {
         let mut compiled = CompiledQueues {
             acd: Vec::new(),
             services: BTreeMap::new(),
@@ -67,10 +70,13 @@ impl Check<'_> {
                 );
             }
             self.music(queue, ivr_dir);
+            let hours = self.hours(queue, time_zone);
             compiled
                 .services
-                .insert(name.clone(), service(&name, queue));
-            compiled.acd.push(acd_queue(&name, queue));
+                .insert(name.clone(), service(&name, queue, hours));
+            compiled
+                .acd
+                .push(super::check_queues::acd_queue(&name, queue));
         }
         compiled
     }
@@ -216,7 +222,7 @@ impl Check<'_> {
     }
 }
 
-fn service(name: &Name, queue: &Queue) -> QueueService {
+fn service(name: &Name, queue: &Queue, hours: Option<Arc<ivr::Calendar>>) -> QueueService {
     QueueService {
         name: name.clone(),
         service_level: queue.service_level.0,
@@ -231,21 +237,8 @@ fn service(name: &Name, queue: &Queue) -> QueueService {
             .announce_every
             .map(|Length(every)| every)
             .filter(|every| !every.is_zero()),
-    }
-}
-
-fn acd_queue(name: &Name, queue: &Queue) -> acd::api::Queue {
-    acd::api::Queue {
-        name: name.clone(),
-        skills: levels(&queue.skills),
-        ring: queue.ring.0,
-        wrap_up: queue.wrap_up.0,
-        priority: queue.priority,
-        class_credit: queue
-            .class_credit
-            .iter()
-            .map(|(class, credit)| (class.as_str().into(), *credit))
-            .collect(),
-        max_waiting: queue.max_waiting as usize,
+        overflow: queue.overflow.as_ref().map(|target| target.as_str().into()),
+        hours,
+        closed: queue.closed,
     }
 }

@@ -149,10 +149,11 @@ pub fn compile(
     };
     let settings = check.settings(base);
     check.centre(&settings);
-    let queues = check.queues(base.ivr_dir.as_deref());
+    let queues = check.queues(base.ivr_dir.as_deref(), &settings.time_zone);
     let agents = check.agents(&settings);
     check.routes(flows);
     check.skills();
+    check.queue_rules(flows);
     let trunks = check.trunks(&settings, base.dir);
     let routes = check.routes;
     let phones = phones(forms, &agents.phones);

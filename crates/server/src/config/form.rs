@@ -501,6 +501,79 @@ pub struct Queue {
     #[serde(default = "default_max_waiting")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_waiting: u32,
+    /// How the requirement relaxes with the time waited; each step stays in force under the later ones. Whom the last one leaves out never comes.
+    #[serde(default)]
+    pub step: Vec<Placed<Step>>,
+    /// Who of the eligible agents is chosen; ties go to the longest idle, then by id.
+    #[serde(default)]
+    pub choice: Choice,
+    /// Longest wait.
+    #[serde(default)]
+    pub max_wait: Option<Placed<Length>>,
+    /// Causes for which nobody waits here. Those agents count who have the skills of the last step.
+    #[serde(default)]
+    pub empty: Vec<Absence>,
+    /// Where those go who may not wait, or not any longer: `queue:NAME`, `flow:NAME`, `agent:ID` or a number. Without it they go back to the
+    /// flow that they came from, or the call ends.
+    #[serde(default)]
+    pub overflow: Option<Placed<String>>,
+    /// When the queue takes contacts, e.g. `"Mon-Fri 09:00-18:00"`; without any, always.
+    #[serde(default)]
+    pub hours: Vec<Placed<String>>,
+    /// Days on which it takes none: `"2026-10-01"` or `"2026-10-01..2026-10-07"`.
+    #[serde(default)]
+    pub holidays: Vec<Placed<String>>,
+    /// Of `hours` and `holidays`, when it is not the centre's.
+    #[serde(default)]
+    pub time_zone: Option<Placed<String>>,
+    /// Takes no contacts: the emergency switch.
+    #[serde(default)]
+    pub closed: bool,
+}
+
+/// A step by which a queue's requirement relaxes.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Time waited.
+    pub after: Placed<Length>,
+    /// In place of the queue's own requirement.
+    #[serde(default)]
+    pub skills: Option<BTreeMap<String, Placed<Level>>>,
+    /// Skills that are required no longer, whoever asked for them: the queue or the flow.
+    #[serde(default)]
+    pub drop: Vec<Placed<String>>,
+    /// Levels that are enough, whoever asked for more.
+    #[serde(default)]
+    pub lower: BTreeMap<String, Placed<Level>>,
+    /// Nothing is required.
+    #[serde(default)]
+    pub anyone: bool,
+}
+
+/// Who of the eligible agents is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Choice {
+    #[default]
+    LongestIdle,
+    /// Least time in conversations, after-call work and other calls today.
+    LeastOccupied,
+    /// Highest sum of levels in the skills required.
+    MostSkilled,
+    /// The next by id after the last one.
+    RoundRobin,
+}
+
+/// Why nobody can serve a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Absence {
+    NoSkill,
+    NobodyLoggedIn,
+    AllOnBreak,
 }
 
 fn default_ring() -> Placed<Length> {

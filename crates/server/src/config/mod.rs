@@ -7,6 +7,7 @@ mod check;
 mod check_agents;
 mod check_centre;
 pub mod check_listeners;
+mod check_queues;
 mod check_routes;
 mod check_trunks;
 pub mod compile;

@@ -416,3 +416,109 @@ echo = true
         assert!(told.contains(expected), "{expected}\nnot in\n{told}");
     }
 }
+
+#[test]
+fn steps_overflow_and_hours_are_compiled() {
+    let queues = r#"
+[[queue]]
+name = "support"
+skills = { support = 5, mandarin = 8 }
+choice = "round_robin"
+max_wait = "5m"
+empty = ["nobody_logged_in"]
+overflow = "queue:sales"
+hours = ["Mon-Fri 09:00-18:00"]
+holidays = ["2026-10-01..2026-10-07"]
+time_zone = "Asia/Shanghai"
+
+[[queue.step]]
+after = "20s"
+lower = { mandarin = 5 }
+
+[[queue.step]]
+after = "40s"
+drop = ["mandarin"]
+
+[[queue]]
+name = "sales"
+skills = { support = 1 }
+"#;
+    let (compiled, told) = check(
+        &[("agents.toml", SMALL_AGENTS), ("queues.toml", queues)],
+        &[],
+    );
+    assert_eq!(told, Vec::<String>::new());
+    let engine = compiled.unwrap().engine;
+    let queue = &engine.acd.queues[0];
+    assert_eq!(queue.choice, acd::Choice::RoundRobin);
+    assert_eq!(queue.max_wait, Some(std::time::Duration::from_secs(300)));
+    assert_eq!(queue.empty, [acd::Absence::NobodyLoggedIn]);
+    assert_eq!(queue.steps[1].at_most, [("mandarin".into(), 0)].into());
+    let service = &engine.queues["support"];
+    assert_eq!(service.overflow.as_deref(), Some("queue:sales"));
+    let at = |text: &str| {
+        let timestamp: jiff::Timestamp = text.parse().unwrap();
+        clock::Time::from_nanos(timestamp.as_nanosecond() as u64)
+    };
+    assert!(
+        service.is_open(at("2026-11-20T01:00:00Z")),
+        "Friday, nine in Shanghai"
+    );
+    assert!(!service.is_open(at("2026-10-05T02:00:00Z")), "a holiday");
+}
+
+#[test]
+fn promises_that_cannot_be_kept_are_told_with_their_places() {
+    let queues = r#"
+[[queue]]
+name = "support"
+skills = { support = 5 }
+overflow = "queue:sales"
+
+[[queue.step]]
+after = "20s"
+
+[[queue.step]]
+after = "20s"
+skills = { support = 6 }
+
+[[queue.step]]
+after = "30s"
+drop = ["mandarim"]
+
+[[queue]]
+name = "sales"
+number = "2001"
+skills = { support = 1 }
+overflow = "queue:support"
+
+[[queue]]
+name = "late"
+number = "2002"
+hours = ["Mon-Fri 9-18"]
+overflow = "flow:nowhere"
+"#;
+    let (compiled, told) = check(
+        &[("agents.toml", SMALL_AGENTS), ("queues.toml", queues)],
+        &[],
+    );
+    assert!(compiled.is_none());
+    expect_test::expect![[r#"
+        queues.toml:5:12: error: these queues overflow in a circle: support → sales → support
+            hint: let the last one go to a flow, or nowhere
+        queues.toml:7:1: error: this step relaxes nothing
+            hint: `skills = {…}`, `drop = ["…"]`, `lower = {…}` or `anyone = true`
+        queues.toml:11:9: error: a step comes after the one before it
+            hint: steps are in the order in which they come, the first after more than "0s"
+        queues.toml:12:22: error: this step requires more of `support` than the one before it
+            hint: a step widens: it cannot leave out whom an earlier one let in
+        queues.toml:16:9: warning: nobody has or requires the skill `mandarim`
+            hint: did you mean `mandarin`?
+        queues.toml:22:12: error: these queues overflow in a circle: sales → support → sales
+            hint: let the last one go to a flow, or nowhere
+        queues.toml:27:10: error: "Mon-Fri 9-18" are no hours
+            hint: e.g. "Mon-Fri 09:00-18:00"
+        queues.toml:28:12: error: there is no flow `nowhere`
+            hint: `queue:NAME`, `flow:NAME`, `agent:ID`, or a number that leads somewhere"#]]
+    .assert_eq(&told.join("\n"));
+}
