@@ -238,6 +238,22 @@ impl Baresip {
         });
     }
 
+    /// Waits until it has heard a tenth of a second of just these tones, together: on a loaded machine a mix has gaps where telephones were late.
+    pub fn wait_tones(&self, hertz: &[u32]) {
+        wait_for(&format!("tones of {hertz:?} Hz"), || {
+            let heard = self.heard();
+            let found = heard.chunks_exact(800).any(|part| are_tones(part, hertz));
+            found.then_some(())
+        });
+    }
+
+    /// Whether this tone is in any tenth of a second of what it has heard.
+    pub fn has_heard(&self, hertz: u32) -> bool {
+        let heard = self.heard();
+        let mut parts = heard.chunks_exact(800);
+        parts.any(|part| power(part, hertz) > 800.0 * 300.0 * 300.0)
+    }
+
     pub fn said(&self) -> String {
         ["out.log", "err.log"]
             .map(|name| {
@@ -282,10 +298,24 @@ fn free_port_tcp() -> u16 {
 
 /// Most of the signal's power is at this frequency.
 pub fn is_tone(samples: &[i16], hertz: u32) -> bool {
+    are_tones(samples, &[hertz])
+}
+
+/// Most of the signal's power is at these frequencies, and a good part of it at each.
+pub fn are_tones(samples: &[i16], hertz: &[u32]) -> bool {
     let total: f64 = samples
         .iter()
         .map(|&sample| f64::from(sample).powi(2))
         .sum();
+    let powers: Vec<f64> = hertz.iter().map(|one| power(samples, *one)).collect();
+    let least = 0.4 * total / hertz.len() as f64;
+    total > samples.len() as f64 * 100.0 * 100.0
+        && powers.iter().sum::<f64>() > 0.8 * total
+        && powers.iter().all(|power| *power > least)
+}
+
+/// The power at a frequency, summed over the samples.
+fn power(samples: &[i16], hertz: u32) -> f64 {
     let step = std::f64::consts::TAU * f64::from(hertz) / 8000.0;
     let (mut real, mut imaginary) = (0.0, 0.0);
     for (index, &sample) in samples.iter().enumerate() {
@@ -293,6 +323,5 @@ pub fn is_tone(samples: &[i16], hertz: u32) -> bool {
         real += f64::from(sample) * phase.cos();
         imaginary += f64::from(sample) * phase.sin();
     }
-    let power = 2.0 * (real * real + imaginary * imaginary) / samples.len() as f64;
-    total > samples.len() as f64 * 100.0 * 100.0 && power > 0.8 * total
+    2.0 * (real * real + imaginary * imaginary) / samples.len() as f64
 }

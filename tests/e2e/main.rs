@@ -41,6 +41,7 @@ mod sipp;
 mod sipsak;
 mod slow;
 mod softphones;
+mod supervision;
 mod survival;
 mod talk;
 mod tls;

@@ -141,6 +141,9 @@ pub enum Verb {
     Consult { to: String },
     /// Join the caller and whom the agent consults.
     Complete,
+    /// Listen to the talk by a supervisor's telephone, speak to its agent or to all, or take it over. `phone`: an extension, unless it is
+    /// the one of whoever asks.
+    Oversee { how: Oversight, phone: Option<Name> },
     /// Press keys towards the far end: in RTP (RFC 4733), or by INFO.
     Dtmf { digits: String },
     /// Say what it was about; `note` is personal. Also after the contact, until the agent's next one.
@@ -149,6 +152,31 @@ pub enum Verb {
         note: Option<String>,
         end_wrap_up: bool,
     },
+}
+
+/// How a supervisor takes part in a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversight {
+    /// Hears all, is heard by nobody.
+    Listen,
+    /// Is heard by the agent alone.
+    Whisper,
+    /// Is heard by all.
+    Barge,
+    /// Takes the agent's place.
+    TakeOver,
+}
+
+impl Oversight {
+    /// The word for it, as in the API's path.
+    pub fn word(self) -> &'static str {
+        match self {
+            Oversight::Listen => "listen",
+            Oversight::Whisper => "whisper",
+            Oversight::Barge => "barge",
+            Oversight::TakeOver => "take-over",
+        }
+    }
 }
 
 impl Verb {
@@ -161,6 +189,7 @@ impl Verb {
             Verb::Transfer { .. } => "transfer",
             Verb::Consult { .. } => "consult",
             Verb::Complete => "complete",
+            Verb::Oversee { how, .. } => how.word(),
             Verb::Dtmf { .. } => "dtmf",
             Verb::Disposition { .. } => "disposition",
         }

@@ -26,7 +26,8 @@ impl Engine {
         if contact.caller == leg {
             return self.close(now, number, caller_word(&cause));
         }
-        if self.consult_leg_gone(now, number, leg)
+        if self.supervisor_gone(now, number, leg)
+            || self.consult_leg_gone(now, number, leg)
             || self.transfer_leg_gone(now, number, leg, &cause)
         {
             return;
@@ -99,6 +100,7 @@ impl Engine {
                 .is_some_and(|session| session.goal());
         let caller_left = cause.starts_with("caller_");
         let stage = std::mem::replace(&mut contact.stage, Stage::Greeting);
+        self.end_supervisions(now, number, &mut contact);
         let outcome = match stage {
             Stage::Greeting | Stage::Ivr => self.close_in_flow(now, &contact, caller_left),
             Stage::Identifying(_) => {

@@ -399,6 +399,7 @@ impl Engine {
             return Err(Failure::new(481, "there is no such call"));
         };
         self.timers.clear_all(number);
+        self.end_supervisions(now, number, &mut contact);
         if let Stage::Talking(talk) = std::mem::replace(&mut contact.stage, Stage::Ivr) {
             book_talk(&mut contact, &talk, now);
             contact.hold_ms += talk

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clock::Time;
 use sip::LegId;
 
+use crate::api::Oversight;
 use crate::event::{ContactId, Direction, LegQuality};
 use crate::identity::Signalling;
 
@@ -67,6 +68,8 @@ pub(crate) struct Contact {
     pub(crate) hold_ms: u64,
     /// The contact for whose sake its agent consults here: the caller's leg is that one's.
     pub(crate) consults_for: Option<acd::ContactId>,
+    /// Who oversees it by telephone.
+    pub(crate) supervisors: Vec<Supervisor>,
     /// What the far end of the leg that ended it gave as Reason (RFC 3326).
     pub(crate) cause_detail: Option<Box<str>>,
     /// How the legs sounded that have ended.
@@ -146,6 +149,7 @@ impl Contact {
             talk_ms: 0,
             hold_ms: 0,
             consults_for: None,
+            supervisors: Vec::new(),
             cause_detail: None,
             quality: Vec::new(),
         }
@@ -296,6 +300,17 @@ pub(crate) enum Holder {
     Transfer,
 }
 
+/// Somebody who oversees a contact, by whose telephone, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) by: Name,
+    pub(crate) phone: Name,
+    pub(crate) leg: LegId,
+    pub(crate) how: Oversight,
+    /// The telephone has answered.
+    pub(crate) up: bool,
+}
+
 /// Whom a transfer rings.
 #[derive(Clone, Debug)]
 pub(crate) enum Toward {
@@ -347,6 +362,8 @@ pub(crate) struct Leg {
     pub(crate) hears_early: bool,
     /// The host that its signalling comes from.
     pub(crate) signalling: Option<std::net::IpAddr>,
+    /// The direction that we want at most, seen from us.
+    pub(crate) wants: sip::sdp::Direction,
     /// Our SDP answer or offer as last sent.
     pub(crate) local: Option<Bytes>,
     pub(crate) negotiated: Option<sip::sdp::Negotiated>,

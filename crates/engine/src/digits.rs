@@ -25,9 +25,11 @@ impl Engine {
     /// A key in RTP. As an event it is relayed where the other side has events as well; as a tone it is in the sound that the other side hears.
     pub(crate) fn digit_in_rtp(&mut self, now: Time, leg: LegId, digit: char) {
         self.digit(now, leg, digit);
+        let number = self.legs.get(&leg).and_then(|leg| leg.contact);
+        let mixed = number.is_some_and(|number| self.is_mixed(number));
         if let Some(partner) = self.partner(leg)
             && self.has_events(leg)
-            && !self.has_events(partner)
+            && (mixed || !self.has_events(partner))
         {
             let duration = PRESSED;
             self.send_keys(now, partner, &[Key { digit, duration }]);

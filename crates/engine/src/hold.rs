@@ -163,7 +163,7 @@ impl Engine {
         };
         let (caller, agent, consults) = (contact.caller, talk.leg, talk.consult.is_some());
         let Some(hold) = &talk.hold else {
-            return self.bridge(caller, agent);
+            return self.connect(number);
         };
         let by_caller = hold.by.contains(&Holder::Caller);
         let by_agent = hold.by.iter().any(|holder| *holder != Holder::Caller);
@@ -177,6 +177,7 @@ impl Engine {
         if !consults {
             self.set_source(agent, to_agent);
         }
+        self.mix(number);
     }
 
     /// The music of the queue that the contact was in last.

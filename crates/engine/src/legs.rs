@@ -24,6 +24,7 @@ impl Leg {
             awaits_answer: false,
             hears_early: false,
             signalling: None,
+            wants: sdp::Direction::SendRecv,
             local: None,
             negotiated: None,
         }
@@ -185,15 +186,21 @@ impl Engine {
         }))
     }
 
+    fn wanted(&self, leg: LegId) -> sdp::Direction {
+        self.legs
+            .get(&leg)
+            .map_or_else(Default::default, |leg| leg.wants)
+    }
+
     /// Our next description of a leg, made by `with`, which gives its text and whatever else comes of it. What differs from the last one
     /// bears the next version in `o=`, what says the same bears the same (RFC 3264 section 8).
-    fn describe_anew<T>(
+    pub(crate) fn describe_anew<T>(
         &mut self,
         leg: LegId,
         first: Option<sdp::Codec>,
         with: impl Fn(&sdp::Local<'_>) -> Result<(Bytes, T), u16>,
     ) -> Result<(Bytes, T), u16> {
-        let direction = sdp::Direction::SendRecv;
+        let direction = self.wanted(leg);
         let described = self.describe(leg, first, direction, &with).ok_or(500u16)?;
         let (mut sdp, mut agreed) = described?;
         let last = self.legs.get(&leg).and_then(|leg| leg.local.clone());
@@ -255,7 +262,7 @@ impl Engine {
             Some(before) => sdp::accept_again(answer, before, local),
             None => sdp::accept(answer, local),
         };
-        match self.describe(leg, None, sdp::Direction::SendRecv, accept) {
+        match self.describe(leg, None, self.wanted(leg), accept) {
             Some(Ok(negotiated)) => {
                 self.negotiated(leg, negotiated);
                 true

@@ -3,11 +3,11 @@
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
 //! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
 //! `direct` (extensions), `outbound` (trunks, class of service), `identity` (who calls, and who is shown it), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
-//! `transfer`, `consult`, `refer` and `replaces` (calls that move), `close` (the end), `control` (commands, configuration, drain, restart).
+//! `transfer`, `consult`, `refer` and `replaces` (calls that move), `supervise`, `hearing` (who hears whom), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use clock::Time;
@@ -25,6 +25,7 @@ mod dialogue;
 mod digits;
 mod direct;
 mod early;
+mod hearing;
 mod hold;
 pub mod identity;
 pub mod inbound;
@@ -40,6 +41,7 @@ mod ports;
 mod quality;
 mod refer;
 mod replaces;
+mod supervise;
 mod survey;
 mod talk;
 mod timers;
@@ -51,7 +53,7 @@ pub use sip::TrunkState;
 
 pub use api::{
     AcdRecord, AgentAccount, Answer, AutoAnswer, Command, Config, Count, Input, OpenContact,
-    Output, QueueService, Refusal, Reply, Route, Start, Token, Verb,
+    Output, Oversight, QueueService, Refusal, Reply, Route, Start, Token, Verb,
 };
 pub use event::{
     AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, LegQuality, Outcome,
@@ -90,6 +92,8 @@ pub struct Engine {
     qualities: quality::Qualities,
     /// Each agent's last work item, for its disposition.
     last_work: BTreeMap<Arc<str>, verbs::LastWork>,
+    /// Extensions whose telephones supervise.
+    supervising: BTreeSet<Arc<str>>,
     memory: Memory,
     ladders: Ladders,
 }
@@ -116,6 +120,7 @@ impl Engine {
             codes: HashMap::new(),
             qualities: quality::Qualities::default(),
             last_work: BTreeMap::new(),
+            supervising: BTreeSet::new(),
             memory: Memory::default(),
             ladders,
             config,
@@ -418,6 +423,7 @@ impl Engine {
             Kind::Direct => self.direct_unanswered(now, number),
             Kind::MaxCall => self.close(now, number, "max_call"),
             Kind::Code(leg) => self.code_deadline(now, leg),
+            Kind::Supervisor(leg) => self.end_supervision(now, number, leg),
             Kind::Quality => self.quality_settled(now, number),
             Kind::Drain => self.drain_over(now),
         }

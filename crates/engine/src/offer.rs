@@ -45,6 +45,16 @@ fn shown(contact: &Contact, config: &Config) -> Shown {
     }
 }
 
+/// What a call to an agent's phone is for.
+pub(crate) struct Errand {
+    /// What the leg is called.
+    pub(crate) party: Name,
+    /// Which way its sound goes, seen from us.
+    pub(crate) wants: sip::sdp::Direction,
+    /// It may answer by itself, where its agent has that.
+    pub(crate) unasked: bool,
+}
+
 /// Asks a phone to answer by itself, in the words of its make.
 fn auto_answer(how: AutoAnswer, realm: &str) -> Vec<(String, String)> {
     let call_info = || {
@@ -195,21 +205,38 @@ impl Engine {
         agent: &Name,
     ) -> Option<LegId> {
         let contact = self.contacts.get(&number)?;
+        let errand = Errand {
+            party: format!("agent:{agent}").into(),
+            wants: sip::sdp::Direction::SendRecv,
+            // A colleague who calls does not find an open microphone: only what the distributor sends is answered unasked.
+            unasked: matches!(contact.stage, Stage::Popping(_)),
+        };
+        self.place_for(now, number, agent, errand)
+    }
+
+    /// The same, for something else than talking to the caller.
+    pub(crate) fn place_for(
+        &mut self,
+        now: Time,
+        number: acd::ContactId,
+        agent: &Name,
+        errand: Errand,
+    ) -> Option<LegId> {
+        let contact = self.contacts.get(&number)?;
         let (caller, id) = (contact.caller, contact.id.clone());
         let shown = shown(contact, &self.config);
-        let from_queue = matches!(contact.stage, Stage::Popping(_));
         let plane = self.legs.get(&caller)?.port?.plane;
         let port = self.ports.take_on(plane)?;
         let leg = self.sip.new_leg();
         let mut record = Leg::new(Some(port), LegState::Inviting, None);
         record.contact = Some(number);
-        record.party = Some(format!("agent:{agent}").into());
+        record.party = Some(errand.party);
+        record.wants = errand.wants;
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         let account = self.config.agents.get(agent);
-        // A colleague who calls does not find an open microphone: only what the distributor sends is answered unasked.
         let how = account
-            .filter(|_| from_queue)
+            .filter(|_| errand.unasked)
             .map(|account| account.auto_answer);
         let asked = auto_answer(how.unwrap_or_default(), &self.config.sip.realm);
         let target = match account.and_then(|account| account.contact.clone()) {
@@ -343,6 +370,9 @@ impl Engine {
             }
             _ if self.is_transfer_leg(number, leg) => {
                 self.transfer_answered(now, number, leg, fits)
+            }
+            _ if self.is_supervisors_leg(number, leg) => {
+                self.supervisor_answered(now, number, leg, fits)
             }
             _ => {}
         }

@@ -29,7 +29,7 @@ impl Engine {
         caller: LegId,
         other: LegId,
     ) {
-        self.bridge(caller, other);
+        self.connect(number);
         for leg in [caller, other] {
             if self.legs.get(&leg).is_some_and(is_held) {
                 self.hold_changed(now, number, leg, true);
@@ -88,6 +88,9 @@ impl Engine {
         let Some(number) = record.and_then(|leg| leg.contact) else {
             return;
         };
+        if self.supervisor_starved(now, number, leg) {
+            return;
+        }
         let Some(contact) = self.contacts.get(&number) else {
             return;
         };

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     MaxCall,
     /// A call to a feature code.
     Code(sip::LegId),
+    /// A supervisor's telephone has rung long enough.
+    Supervisor(sip::LegId),
     /// The streams of a contact that is over have not told what they saw.
     Quality,
     /// The drain is over.
@@ -40,6 +42,7 @@ impl Kind {
             Kind::Direct => "extension ring",
             Kind::MaxCall => "longest call",
             Kind::Code(_) => "feature code",
+            Kind::Supervisor(_) => "supervisor ring",
             Kind::Quality => "last of the streams",
             Kind::Drain => "drain",
         }

@@ -433,8 +433,7 @@ impl Engine {
             since: now,
             answered: true,
         };
-        let caller = contact.caller;
-        self.bridge(caller, leg);
+        self.connect(number);
     }
 
     /// The agent on `leg` has the contact now, as work of the queue that it came from.

@@ -37,8 +37,9 @@ impl Engine {
         verb: Verb,
     ) -> Result<Answer, Refusal> {
         let word = verb.word();
+        let oversees = matches!(verb, Verb::Oversee { .. });
         self.do_verb(now, &by, contact, verb)?;
-        if !self.config.agents.contains_key(&by) {
+        if !oversees && !self.config.agents.contains_key(&by) {
             self.audit(now, &by, word, &contact.0, None);
         }
         Ok(Answer::Done)
@@ -60,8 +61,10 @@ impl Engine {
             return self.dispose(now, by, contact, code, note, end_wrap_up);
         }
         let number = self.open_contact(contact)?;
-        if verb == Verb::Answer {
-            return self.pick_up(now, number, by);
+        match verb {
+            Verb::Answer => return self.pick_up(now, number, by),
+            Verb::Oversee { how, phone } => return self.supervise(now, number, by, how, phone),
+            _ => {}
         }
         let leg = self.acting_leg(number, by)?;
         match verb {
@@ -81,7 +84,7 @@ impl Engine {
             Verb::Consult { to } => Ok(self.consult(now, number, leg, &to)?),
             Verb::Complete => Ok(self.complete(now, number)?),
             Verb::Dtmf { digits } => self.press(now, number, leg, &digits),
-            Verb::Disposition { .. } | Verb::Answer => Ok(()),
+            Verb::Disposition { .. } | Verb::Answer | Verb::Oversee { .. } => Ok(()),
         }
     }
 

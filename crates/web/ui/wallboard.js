@@ -1,6 +1,6 @@
 import { Live, call, get, me, seldom } from "./api.js";
 import { byId, cell, connection, drawn, duration, make, percent, running, seconds, state, tile } from "./show.js";
-import { languageButton, t } from "./words.js";
+import { because, languageButton, t } from "./words.js";
 
 // More rows than this say nothing to a person; the API has them all.
 const ROWS_MAX = 200;
@@ -43,14 +43,37 @@ function drawAgents() {
   byId("counts").textContent = `${t("ready")} ${ready} / ${there} · ${t("contacts")} ${live.contacts.size}`;
 }
 
+// What a supervisor can do with a talk, and what this one does with which: by the audit events of the stream.
+const HOWS = ["listen", "whisper", "barge", "take-over"];
+const overseen = new Map();
+
+function audited({ type, subject, data }) {
+  if (type === "contact.closed") overseen.delete(subject);
+  if (type !== "audit" || data.by !== who.user) return;
+  if (data.action === "supervision_ended" || data.action === "take-over") overseen.delete(subject);
+  else if (HOWS.includes(data.action)) overseen.set(subject, data.action);
+  draw();
+}
+
+async function oversee(id, how) {
+  byId("trouble").hidden = true;
+  try { await call("POST", `contacts/${id}/${how}`); } catch (problem) { byId("trouble").textContent = t("failed", { why: because(problem) }); byId("trouble").hidden = false; }
+}
+
+function oversight(one) {
+  if (one.state !== "connected" || one.agent === who.user) return null;
+  const button = (how) => make("button", { type: "button", class: "plain", "data-contact": one.id, "data-how": how, "aria-pressed": String(overseen.get(one.id) === how), onclick: () => oversee(one.id, how) }, t(how));
+  return make("span", { class: "oversight" }, ...HOWS.map(button));
+}
+
 function drawContacts() {
   const contacts = [...live.contacts.values()].sort((a, b) => a.arrived.localeCompare(b.arrived)).slice(0, ROWS_MAX);
   if (contacts.length === 0) { byId("contacts").replaceChildren(make("p", { class: "note" }, t("nobodyThere"))); return; }
-  const focused = document.activeElement?.dataset?.contact;
+  const { contact: focused, how } = document.activeElement?.dataset ?? {};
   const rows = contacts.map((one) => make("tr", {},
-    cell(make("button", { type: "button", class: "plain", "data-contact": one.id, "aria-label": `${t("details")} ${one.ani ?? one.id}`, onclick: () => details(one) }, one.ani ?? one.id)), cell(one.class), cell(state(one.held ? "held" : one.state)), cell(running(one.arrived)), cell(one.queue), cell(one.agent)));
-  byId("contacts").replaceChildren(table(["number", "class", "state", "since", "queue", "agent"], rows));
-  if (focused) byId("contacts").querySelector(`[data-contact="${CSS.escape(focused)}"]`)?.focus();
+    cell(make("button", { type: "button", class: "plain", "data-contact": one.id, "aria-label": `${t("details")} ${one.ani ?? one.id}`, onclick: () => details(one) }, one.ani ?? one.id)), cell(one.class), cell(state(one.held ? "held" : one.state)), cell(running(one.arrived)), cell(one.queue), cell(one.agent), cell(oversight(one))));
+  byId("contacts").replaceChildren(table(["number", "class", "state", "since", "queue", "agent", "oversee"], rows));
+  if (focused) byId("contacts").querySelector(`[data-contact="${CSS.escape(focused)}"]${how ? `[data-how="${how}"]` : ":not([data-how])"}`)?.focus();
 }
 
 async function details(one) {
@@ -99,7 +122,7 @@ const pick = (known) => (known?.since ? { state: known.state, reason: known.reas
 
 byId("close").addEventListener("click", () => byId("details").close());
 byId("sign-out").addEventListener("click", async (event) => { event.preventDefault(); await call("DELETE", "session").catch(() => {}); location.assign("/"); });
-const live = new Live({ changed: draw, happened: refresh, connected: connection(byId("connection")) });
+const live = new Live({ changed: draw, happened: (message) => { audited(message); refresh(); }, connected: connection(byId("connection")) });
 languageButton(byId("language"), () => { document.title = t("wallboard"); draw(); });
 document.title = t("wallboard");
 if (who.role === "agent") { byId("trouble").textContent = t("notSupervisor"); byId("trouble").hidden = false; }

@@ -24,6 +24,7 @@ const words = {
   myDay: ["My day", "我的今日"], handled: ["Handled", "处理量"], talk: ["Talk", "通话"], hold: ["Hold", "保持"], acw: ["Wrap-up", "话后"], idle: ["Ready time", "就绪时长"], aht: ["AHT", "平均处理时长"], occupancy: ["Occupancy", "工时利用率"], answerRate: ["Offers answered", "接起率"],
   longest: ["Longest wait", "最长等待"], sl: ["Service level", "服务水平"], asa: ["ASA", "平均应答速度"], abandonment: ["Abandonment", "放弃率"], offeredToday: ["Offered today", "今日来电"], answeredToday: ["Answered", "已接"],
   agent: ["Agent", "坐席"], state: ["State", "状态"], inState: ["In state", "状态时长"], since: ["For", "时长"], class: ["Class", "等级"], details: ["Why?", "为什么？"],
+  oversee: ["Supervise", "班长操作"], listen: ["Listen", "监听"], whisper: ["Whisper", "耳语"], barge: ["Barge in", "强插"], "take-over": ["Take over", "接管"],
   time: ["Time", "时间"], outcome: ["Outcome", "结果"], nobodyThere: ["No open contacts.", "没有进行中的联络。"],
   why: ["Why this agent", "为何分给该坐席"], noDecision: ["Not offered to an agent yet.", "尚未分配给坐席。"], ladder: ["SIP messages", "SIP 信令"], noLadder: ["No messages remembered.", "没有保留的信令。"], close: ["Close", "关闭"],
   chosen: ["Chosen", "选中"], runnerUp: ["Runner-up", "次选"], excluded: ["Not possible", "不可选"], score: ["Score", "得分"], overtaken: ["Passed over", "被越过"], step: ["Step", "步骤"],
@@ -44,6 +45,7 @@ const reasons = [
   [/^no agent has the contact$/, "该联络尚无坐席接听"], [/^the contact is over$/, "联络已结束"], [/^the contact is not answered$/, "联络尚未接听"], [/^the agent consults nobody$/, "当前没有咨询"],
   [/^the agent consults:/, "正在咨询，请先完成转接或返回来电"], [/^the contact is being passed on already$/, "正在转接中"], [/^only the agent who serves/, "仅服务该联络的坐席可以操作"],
   [/^(.+) leads to no agent, queue or flow$/, "{1} 不是坐席、队列或流程"], [/^(.+) is not free$/, "{1} 不空闲"], [/^(.+) has the contact$/, "{1} 已在此通话中"], [/^queue (.+) takes no more$/, "队列 {1} 已满"],
+  [/^(.+) has no telephone: name another$/, "{1} 没有话机"], [/^the contact has too many supervisors$/, "监控该联络的班长过多"], [/^no RTP port is free$/, "没有空闲的媒体端口"],
   [/^the far end has not agreed to keys/, "对方不支持按键（RFC 4733）"], [/^nobody is at the other end$/, "对端无人"], [/^no agent has, or has just had/, "该联络已不可再填写小结"],
 ];
 

@@ -8,6 +8,7 @@ mod events;
 mod health;
 pub mod kpi;
 mod ladder;
+mod oversight;
 mod queues;
 mod session;
 mod trunks;
@@ -84,6 +85,10 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(verbs::answer))
         .routes(routes!(verbs::dtmf))
         .routes(routes!(verbs::disposition))
+        .routes(routes!(oversight::listen))
+        .routes(routes!(oversight::whisper))
+        .routes(routes!(oversight::barge))
+        .routes(routes!(oversight::take_over))
         .routes(routes!(customers::list, customers::add, customers::erase))
         .routes(routes!(customers::put_many).layer(DefaultBodyLimit::max(customers::MANY_BODY_MAX)))
         .routes(routes!(
