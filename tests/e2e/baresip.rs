@@ -308,7 +308,7 @@ pub fn are_tones(samples: &[i16], hertz: &[u32]) -> bool {
         .map(|&sample| f64::from(sample).powi(2))
         .sum();
     let powers: Vec<f64> = hertz.iter().map(|one| power(samples, *one)).collect();
-    let least = 0.4 * total / hertz.len() as f64;
+    let least = 0.2 * total / hertz.len() as f64;
     total > samples.len() as f64 * 100.0 * 100.0
         && powers.iter().sum::<f64>() > 0.8 * total
         && powers.iter().all(|power| *power > least)
