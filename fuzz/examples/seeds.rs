@@ -34,4 +34,73 @@ fn main() {
     ] {
         put("digest", name, value.as_bytes());
     }
+    for (name, body) in [
+        ("relay", "\0Signal= 5\r\nDuration= 250\r\n"),
+        ("relay_flash", "\0Signal=16\r\nDuration=9999999\r\n"),
+        ("key", "\x01#"),
+        ("key_number", "\x0111"),
+        ("parameters", "\x02signal = a\r\n"),
+        ("type", "\x03application/dtmf-relay"),
+    ] {
+        put("info", name, body.as_bytes());
+    }
+    descriptions();
+    rtcp();
+}
+
+/// Calls as series of descriptions: see the target.
+fn descriptions() {
+    let sdp = |more: &str| format!("v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n{more}");
+    let audio = sdp("m=audio 4000 RTP/AVP 8 0 97\r\na=rtpmap:97 telephone-event/8000\r\na=ptime:30\r\n");
+    let held = sdp("m=audio 4000 RTP/AVP 8\r\na=sendonly\r\n");
+    let off = sdp("m=audio 0 RTP/AVP 8\r\n");
+    let video = sdp("m=video 7000 RTP/AVP 31\r\nm=audio 4000 RTP/AVP 9 8\r\nm=audio 4100 RTP/AVP 8\r\n");
+    let opus = sdp("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1;maxptime=60\r\n");
+    for (name, series) in [
+        ("hold_and_back", vec![(6, &audio), (6, &held), (6, &audio)]),
+        ("switched_off", vec![(6, &audio), (7, &off), (6, &off), (7, &audio)]),
+        ("ours_first", vec![(7, &audio), (7, &video), (6, &video), (7, &off)]),
+        ("codecs", vec![(6, &video), (7, &opus), (2, &audio), (0x46, &opus)]),
+    ] {
+        let parts: Vec<Vec<u8>> = series
+            .into_iter()
+            .map(|(kind, sdp)| [&[kind], sdp.as_bytes()].concat())
+            .collect();
+        put("descriptions", name, &parts.join(&0xff));
+    }
+}
+
+fn rtcp() {
+    use media::rtcp::{Block, MAX_OCTETS, Report, Sent, write};
+    let block = Block {
+        ssrc: 7,
+        fraction_lost: 12,
+        lost: -3,
+        highest: 70_000,
+        jitter: 40,
+        last_report: 0x1234_5678,
+        delay: 65_536,
+    };
+    let sent = Sent {
+        ntp: 1 << 40,
+        timestamp: 99,
+        packets: 5,
+        octets: 800,
+    };
+    for (name, sent, block, bye) in [
+        ("sender", Some(sent), Some(block), false),
+        ("receiver", None, Some(block), false),
+        ("empty", None, None, false),
+        ("goodbye", Some(sent), None, true),
+    ] {
+        let mut buffer = [0; MAX_OCTETS];
+        let report = Report {
+            ssrc: 9,
+            sent,
+            block,
+            bye,
+        };
+        let length = write(&report, &mut buffer);
+        put("rtcp", name, &[&[0, 0, 0, 7], &buffer[..length]].concat());
+    }
 }

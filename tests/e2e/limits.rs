@@ -1,9 +1,11 @@
 //! Bounds: a full trunk, a full centre, a stop during calls, unknown numbers that are announced.
 
 use crate::api::Client;
+use crate::baresip::Baresip;
 use crate::centre::{Centre, QUEUES, wait_for};
 use crate::hostile::{metric, still_fine};
 use crate::raw::{Caller, Phone, converse, fixed_agents};
+use crate::sipp::{Sipp, free_port};
 
 fn assert_try_later(answer: &crate::raw::Message) {
     assert_eq!(answer.status(), Some(503), "{}", answer.text);
@@ -64,6 +66,68 @@ fn a_full_centre_is_503_with_retry_after() {
     assert_try_later(&second.refused());
     first.hang_up();
     still_fine(&centre);
+}
+
+/// All ports are taken, those that are kept for agents' legs too: help is reached all the same, and nobody else.
+#[test]
+fn a_call_for_help_finds_ports_when_nobody_else_does() {
+    let subscriber = free_port();
+    let called = Sipp::serve("subscriber_answers", subscriber, 1, &["-rtp_echo"]);
+    let trunks = format!(
+        "[[trunk]]\nname = \"carrier\"\naddresses = [\"127.0.0.1\"]\nuri = \"sip:127.0.0.1:{subscriber}\"\ncaller_id = \"+861065529988\"\n\
+         [[route]]\nnumber = \"9197\"\ntone = 1004\n\
+         [[outbound]]\nnumber = \"110\"\nclass = \"emergency\"\ntrunks = [\"carrier\"]\n"
+    );
+    let range = free_range(64);
+    let (first, last) = (
+        format!("rtp.first={range}"),
+        format!("rtp.last={}", range + 63),
+    );
+    let centre = Centre::start_with(
+        &[
+            ("queues.toml", QUEUES),
+            ("agents.toml", &crate::centre::agents()),
+            ("trunks.toml", &trunks),
+        ],
+        &[&first, &last, "rtp.threads=1"],
+    );
+    let client = Client::sign_in_any(&centre);
+    let mut agent = Baresip::start(&centre, "1001", Some("demo-1001"), 440, false);
+    agent.registered();
+    client.wait_agent("1001", "ready");
+    let mut calls = Vec::new();
+    let refused = loop {
+        let mut caller = Caller::new(&centre);
+        caller.dial("9197");
+        let answer = caller.line.answer("INVITE");
+        if answer.status() != Some(200) {
+            break answer;
+        }
+        caller.take(&answer);
+        caller.ack("");
+        calls.push(caller);
+        assert!(calls.len() < 32, "a port for each");
+    };
+    assert_try_later(&refused);
+    assert!(metric(&centre, "cordboard_overload_rejected_total", "rtp_ports") >= 1.0);
+    agent.command("dial", &format!("sip:110@{}", centre.sip()));
+    agent.wait("CALL_ESTABLISHED");
+    // The far end's echo.
+    agent.wait_tone(440);
+    agent.command("hangup", "");
+    called.succeed();
+    calls.into_iter().for_each(|mut call| call.hang_up());
+    still_fine(&centre);
+}
+
+/// The first of so many UDP ports in a row that nobody has.
+fn free_range(ports: u16) -> u16 {
+    let free = |port: u16| std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok();
+    wait_for("a range of free ports", || {
+        let first = free_port() & !1;
+        let last = first.checked_add(ports - 1)?;
+        (first..=last).all(free).then_some(first)
+    })
 }
 
 #[test]

@@ -59,6 +59,10 @@ impl Engine {
         let Some(port) = self
             .port_beside(&incoming)
             .or_else(|| self.ports.take_any(self.config.agents.len()))
+            .or_else(|| {
+                let help = self.is_emergency(&incoming);
+                help.then(|| self.ports.take_for_help(None)).flatten()
+            })
         else {
             self.journal.put(Output::Count(Count::OverloadRejected {
                 reason: "rtp_ports",

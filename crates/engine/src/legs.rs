@@ -377,7 +377,8 @@ impl Engine {
         let renewed = std::mem::take(&mut known.awaits_answer) && !delayed;
         let Some(number) = known.contact else { return };
         if renewed {
-            // An answer that does not fit leaves the media as it was.
+            // An answer that does not fit, or none at all, leaves the media as they were: as if there had been no re-INVITE (RFC 3261 section 14.1).
+            // Ending the call would punish two people for one telephone's slip.
             if self.take_answer(leg, sdp.as_ref()) {
                 let held = self.legs.get(&leg).is_some_and(crate::talk::is_held);
                 self.hold_changed(now, number, leg, held);

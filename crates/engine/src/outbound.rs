@@ -297,7 +297,11 @@ impl Engine {
         // What the far end sees is a number of ours: only who calls from inside has a say in it.
         let private = contact.withheld && contact.by.is_some();
         let plane = self.legs.get(&caller)?.port?.plane;
-        let port = self.ports.take_on(plane)?;
+        let help = *outside.class == *EMERGENCY;
+        let port = self.ports.take_on(plane).or_else(|| {
+            help.then(|| self.ports.take_for_help(Some(plane)))
+                .flatten()
+        })?;
         let leg = self.sip.new_leg();
         let mut record = Leg::new(Some(port), LegState::Inviting, None);
         record.contact = Some(number);

@@ -1,7 +1,7 @@
 //! Local RTP ports: bound by the edge, granted to the engine, given to streams and taken back when they close.
 //!
 //! Callers may not take them all: as long as agents are without a call, up to half of a plane's ports are kept for their legs, or a centre full of
-//! waiting callers could serve none of them.
+//! waiting callers could serve none of them. And some are kept for calls for help alone.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -9,6 +9,10 @@ use media::Port;
 
 /// Below this many free ports beyond the reserve the edge is asked for more.
 const LOW_WATER: usize = 96;
+
+/// Ports of each plane that calls for help alone may have: two such calls, with both their legs. A small range keeps fewer.
+const HELP: usize = 4;
+const HELP_SHARE: usize = 16;
 
 #[derive(Debug, Default)]
 struct Plane {
@@ -30,7 +34,12 @@ impl Plane {
 
     /// Ports that callers may have.
     fn spare(&self, agents: usize) -> usize {
-        self.free.len().saturating_sub(self.reserve(agents))
+        let kept = self.reserve(agents) + self.kept_for_help();
+        self.free.len().saturating_sub(kept)
+    }
+
+    fn kept_for_help(&self) -> usize {
+        HELP.min(self.granted / HELP_SHARE)
     }
 }
 
@@ -82,9 +91,21 @@ impl Ports {
     /// A port on this plane, for an agent's leg.
     pub(crate) fn take_on(&mut self, plane: u16) -> Option<Port> {
         let plane = self.planes.get_mut(usize::from(plane))?;
+        if plane.free.len() <= plane.kept_for_help() {
+            return None;
+        }
         let port = plane.free.pop_front()?;
         plane.of_agents.insert(port.number);
         Some(port)
+    }
+
+    /// A port for a leg of a call for help, whatever is kept for others: on this plane, or on the one that has most.
+    pub(crate) fn take_for_help(&mut self, plane: Option<u16>) -> Option<Port> {
+        let plane = match plane {
+            Some(plane) => self.planes.get_mut(usize::from(plane)),
+            None => self.planes.iter_mut().max_by_key(|plane| plane.free.len()),
+        };
+        plane?.free.pop_front()
     }
 
     /// The next plane that runs low and has not been asked for yet.
@@ -102,6 +123,21 @@ impl Ports {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_ports_are_for_calls_for_help() {
+        let mut ports = Ports::default();
+        let port = |index: u16| Port {
+            plane: 0,
+            number: 2 * index,
+        };
+        ports.granted((0..40).map(port).collect());
+        let callers = std::iter::from_fn(|| ports.take_any(1)).count();
+        let agents = std::iter::from_fn(|| ports.take_on(0)).count();
+        assert_eq!((callers, agents), (37, 1));
+        let help = [None, Some(0), None].map(|plane| ports.take_for_help(plane).is_some());
+        assert_eq!(help, [true, true, false]);
+    }
 
     #[test]
     fn callers_leave_ports_for_the_agents_who_shall_serve_them() {

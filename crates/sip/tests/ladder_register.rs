@@ -103,6 +103,31 @@ fn several_addresses_fetch_and_star() {
     "#]].assert_eq(&world.end());
 }
 
+/// RFC 3327: the 200 repeats the Path, and calls go by it, nearest proxy first. One that has no end is refused.
+#[test]
+fn calls_go_by_the_path_of_the_registration() {
+    let mut world = World::new();
+    world.shown = vec!["Path", "Route"];
+    let mut phone = phone();
+    let path = "Supported: path\r\nPath: <sip:edge@198.51.100.1;lr>\r\nPath: <sip:inner.example;lr>, <sip:10.1.1.1;lr>\r\n";
+    register(&mut world, &mut phone, &format!("{CONTACT}{path}"));
+    world.call_target(Target::User("1001".into()));
+    let invite = world.last(PHONE).clone();
+    world.receive(PHONE, &respond(&invite, "486 Busy Here", "p", "", false));
+    register(
+        &mut world,
+        &mut phone,
+        &format!("{CONTACT}{path}Expires: 0\r\n"),
+    );
+    let endless = "Path: <sip:edge@198.51.100.1;lr>\r\n".repeat(9);
+    register(&mut world, &mut phone, &format!("{CONTACT}{endless}"));
+    let long = format!("Path: <sip:{}@198.51.100.1;lr>\r\n", "x".repeat(1024));
+    register(&mut world, &mut phone, &format!("{CONTACT}{long}"));
+    assert_eq!(world.last(PHONE).status(), Some(400));
+    world.shown.clear();
+    expect![[""]].assert_eq(&world.end());
+}
+
 #[test]
 fn too_brief_and_malformed_wishes() {
     let mut world = World::new();

@@ -243,7 +243,7 @@ impl Door {
             sip::Input::Message { message, .. } if sip::acknowledges_refusal(message) => {
                 return Admission::Taken;
             }
-            sip::Input::Message { message, .. } => sip::urgency(message),
+            sip::Input::Message { peer, message } => self.urgency(peer, message),
             _ if new_work => Urgency::New,
             _ => Urgency::Dialog,
         };
@@ -256,6 +256,16 @@ impl Door {
         match self.refuses(at, urgency) {
             Some(retry_after) => Admission::Refused { retry_after },
             None => self.put(at, input),
+        }
+    }
+
+    /// What a message is worth, as [`sip::urgency`] has it; but a telephone of ours that calls for help is never refused.
+    pub fn urgency(&self, peer: &Peer, message: &Message) -> Urgency {
+        match sip::urgency(message) {
+            Urgency::New | Urgency::Urgent if self.sources.calls_for_help(peer, message) => {
+                Urgency::Dialog
+            }
+            urgency => urgency,
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use clock::Time;
+use sip::message::{Message, Method};
 use sip::registrar::Binding;
 use sip::{FlowId, Peer, Suspect, subscriber};
 
@@ -42,6 +43,8 @@ struct Known {
     /// New requests a second of one stranger; 0: without limit.
     rate: u32,
     trunks: Vec<sip::Trunk>,
+    /// Emergency numbers, as an agent dials them.
+    help: HashSet<Arc<str>>,
     /// What the trunks' host names lead to at present.
     hosts: HashMap<Arc<str>, Vec<IpAddr>>,
     /// Hosts of agents' fixed contacts.
@@ -83,6 +86,9 @@ impl Sources {
             .collect();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.rate = compiled.settings.source_rate;
+        let rules = compiled.engine.outbound.rules.iter();
+        let help = rules.filter(|rule| *rule.class == *engine::outbound::EMERGENCY);
+        known.help = help.map(|rule| rule.number.clone()).collect();
         known.trunks = compiled.engine.sip.trunks.clone();
         let Known { trunks, hosts, .. } = &mut *known;
         hosts.retain(|name, _| trunks.iter().any(|trunk| trunk.hosts.contains(name)));
@@ -133,6 +139,21 @@ impl Sources {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             known.certified.remove(&flow);
         }
+    }
+
+    /// Whether a telephone of ours dials an emergency number: nothing of that is refused. Strangers get nothing by dialling one.
+    pub fn calls_for_help(&self, peer: &Peer, message: &Message) -> bool {
+        if message.method() != Some(&Method::Invite) {
+            return false;
+        }
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.help.is_empty() || !known.is_phone(peer.remote.ip()) {
+            return false;
+        }
+        let uri = message.request_uri_raw();
+        let uri = sip::message::Uri::parse(uri).ok();
+        let user = uri.as_ref().and_then(|uri| uri.user());
+        user.is_some_and(|user| known.help.contains(&*user))
     }
 
     /// Whether a datagram of any kind may come in.
@@ -195,10 +216,14 @@ fn takes(used: &mut Time, at: Time, rate: u32, burst: Duration) -> bool {
 }
 
 impl Known {
-    fn knows(&self, source: IpAddr, flow: Option<FlowId>) -> bool {
+    /// An agent's telephone is there.
+    fn is_phone(&self, source: IpAddr) -> bool {
         let network = subscriber(source);
-        self.contacts.contains(&network)
-            || self.registered.contains_key(&network)
+        self.contacts.contains(&network) || self.registered.contains_key(&network)
+    }
+
+    fn knows(&self, source: IpAddr, flow: Option<FlowId>) -> bool {
+        self.is_phone(source)
             || (self.trunks.iter()).any(|trunk| trunk.is_source(source, &[]))
             || (self.hosts.values()).any(|addresses| addresses.contains(&source.to_canonical()))
             || flow.is_some_and(|flow| self.certified.contains(&flow))
@@ -265,8 +290,9 @@ pub fn tell_host(host: &sip::HostNow) {
 
 #[cfg(test)]
 mod tests {
-    use sip::Transport;
+    use sip::{Transport, Urgency};
 
+    use super::super::door::{Admission, Door};
     use super::*;
 
     const START: Time = Time::from_secs(1_000);
@@ -278,6 +304,37 @@ mod tests {
         known.contacts.insert(address("192.0.2.7"));
         drop(known);
         sources
+    }
+
+    #[test]
+    fn a_telephone_of_ours_that_calls_for_help_is_let_in_when_nobody_else_is() {
+        let (door, mut inbox) = Door::new();
+        let sources = door.sources();
+        let mut known = sources.known.write().unwrap();
+        known.help.insert("110".into());
+        known.contacts.insert(address("192.0.2.7"));
+        drop(known);
+        let calls = |number: &str, source: &str, at: Time| {
+            let text = format!(
+                "INVITE sip:{number}@pbx SIP/2.0\r\nVia: SIP/2.0/UDP {source};branch=z9hG4bK1\r\nFrom: <sip:1001@pbx>;tag=1\r\n\
+                 To: <sip:{number}@pbx>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            );
+            let message = Message::parse(text.into_bytes().into()).unwrap();
+            let peer = peer(address(source), None);
+            let urgency = door.urgency(&peer, &message);
+            let taken = door.sip(at, sip::Input::Message { peer, message }, true);
+            (urgency == Urgency::Dialog, taken == Admission::Taken)
+        };
+        let until = START + Duration::from_millis(900);
+        for ms in 0..900 {
+            calls("1000", "192.0.2.9", START + Duration::from_millis(ms));
+        }
+        assert_eq!(calls("1000", "192.0.2.7", until), (false, false));
+        assert_eq!(calls("110", "192.0.2.7", until), (true, true));
+        assert_eq!(calls("1101", "192.0.2.7", until), (false, false));
+        assert_eq!(calls("110", "192.0.2.9", until), (false, false));
+        let waiting = std::iter::from_fn(|| inbox.try_recv()).count();
+        assert!(waiting < 900, "the rest were refused: {waiting}");
     }
 
     fn address(text: &str) -> IpAddr {

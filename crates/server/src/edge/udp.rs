@@ -258,7 +258,7 @@ impl Receiver {
     }
 
     fn message(&mut self, at: clock::Time, peer: Peer, message: Message) {
-        let urgency = sip::urgency(&message);
+        let urgency = self.door.urgency(&peer, &message);
         if urgency == Urgency::Dialog {
             self.door.message(at, peer, message, urgency);
             return;

@@ -108,6 +108,10 @@ impl Endpoint {
     }
 }
 
+/// Proxies of one Path, and its octets: more would make each call to the phone too large for a datagram, and fill our memory with what nobody needs.
+const PATH_MAX: usize = 8;
+const PATH_OCTETS_MAX: usize = 1024;
+
 /// What a REGISTER asks for; `None` when it is malformed (400).
 fn read(message: &Message, peer: Peer) -> Option<Register> {
     let (cseq, _) = message.cseq().ok()?;
@@ -142,10 +146,13 @@ fn read(message: &Message, peer: Peer) -> Option<Register> {
             Wishes::Set(wishes)
         }
     };
-    let path = message
+    let path: Vec<String> = message
         .values(HeaderName::Path)
         .map(str::to_owned)
         .collect();
+    if path.len() > PATH_MAX || path.iter().map(String::len).sum::<usize>() > PATH_OCTETS_MAX {
+        return None;
+    }
     Some(Register {
         call_id: message.call_id().to_owned(),
         cseq,

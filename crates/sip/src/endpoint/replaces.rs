@@ -58,8 +58,11 @@ impl Endpoint {
             Some(State::Up) if replaces.early_only => Err(486),
             Some(State::Up) => Ok(Some(self.outer_name(id))),
             Some(State::Closing) => Err(603),
-            // An early dialog is replaced only where we began it, and then it is the engine's to ring somebody else.
-            Some(State::Calling { .. } | State::Alerting { .. }) | None => Err(481),
+            // An early dialog that we did not begin: 481 by the letter of section 3.
+            Some(State::Alerting { .. }) | None => Err(481),
+            // One that we began could be taken over by whoever may: nobody may. All telephones of whom we call ring at once, and a queue's call is
+            // offered by the distributor alone.
+            Some(State::Calling { .. }) => Err(403),
         }
     }
 
