@@ -119,13 +119,37 @@ fn calls_go_by_the_path_of_the_registration() {
         &mut phone,
         &format!("{CONTACT}{path}Expires: 0\r\n"),
     );
+    world.shown.clear();
     let endless = "Path: <sip:edge@198.51.100.1;lr>\r\n".repeat(9);
     register(&mut world, &mut phone, &format!("{CONTACT}{endless}"));
     let long = format!("Path: <sip:{}@198.51.100.1;lr>\r\n", "x".repeat(1024));
     register(&mut world, &mut phone, &format!("{CONTACT}{long}"));
     assert_eq!(world.last(PHONE).status(), Some(400));
-    world.shown.clear();
-    expect![[""]].assert_eq(&world.end());
+    expect![[r#"
+        0000.000 phone -> REGISTER sip:test (1) Path: <sip:edge@198.51.100.1;lr> Path: <sip:inner.example;lr>, <sip:10.1.1.1;lr>
+        0000.000     phone <- 401 Unauthorized (1 REGISTER)
+        0000.000 phone -> REGISTER sip:test (2) Path: <sip:edge@198.51.100.1;lr> Path: <sip:inner.example;lr>, <sip:10.1.1.1;lr>
+        0000.000     phone <- 200 OK (2 REGISTER) Path: <sip:edge@198.51.100.1;lr> Path: <sip:inner.example;lr>, <sip:10.1.1.1;lr> <sip:1001@192.168.1.10:5060>;expires=3600
+        0000.000     event: Registration(Registration { user: "1001", reachable: true, contacts: 1 })
+        0000.000 engine: Invite
+        0000.000     phone <- INVITE sip:1001@192.168.1.10:5060 (1) Route: <sip:edge@198.51.100.1;lr> Route: <sip:inner.example;lr> Route: <sip:10.1.1.1;lr> +sdp
+        0000.000 phone -> 486 Busy Here (1 INVITE)
+        0000.000     phone <- ACK sip:1001@192.168.1.10:5060 (1) Route: <sip:edge@198.51.100.1;lr> Route: <sip:inner.example;lr> Route: <sip:10.1.1.1;lr>
+        0000.000     event: Gone { leg: LegId(1), cause: Rejected { status: 486, reason: "Busy Here", retry_after: None, contact: None } }
+        0000.000 phone -> REGISTER sip:test (3) Path: <sip:edge@198.51.100.1;lr> Path: <sip:inner.example;lr>, <sip:10.1.1.1;lr>
+        0000.000     phone <- 401 Unauthorized (3 REGISTER)
+        0000.000 phone -> REGISTER sip:test (4) Path: <sip:edge@198.51.100.1;lr> Path: <sip:inner.example;lr>, <sip:10.1.1.1;lr>
+        0000.000     phone <- 200 OK (4 REGISTER) Path: <sip:edge@198.51.100.1;lr> Path: <sip:inner.example;lr>, <sip:10.1.1.1;lr>
+        0000.000     event: Registration(Registration { user: "1001", reachable: false, contacts: 0 })
+        0000.000 phone -> REGISTER sip:test (5)
+        0000.000     phone <- 401 Unauthorized (5 REGISTER)
+        0000.000 phone -> REGISTER sip:test (6)
+        0000.000     phone <- 400 Bad Request (6 REGISTER)
+        0000.000 phone -> REGISTER sip:test (7)
+        0000.000     phone <- 401 Unauthorized (7 REGISTER)
+        0000.000 phone -> REGISTER sip:test (8)
+        0000.000     phone <- 400 Bad Request (8 REGISTER)
+    "#]].assert_eq(&world.end());
 }
 
 #[test]
