@@ -105,7 +105,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS; no input may take a second or 512 M
 
 # `message` stays as it is: the differential tests have a reason for each of its messages.
 fuzz-corpus: ## takes into the corpus what fuzzing has found, and no more than covers it
-	cd fuzz && for target in engine endpoint digest sdp descriptions info rtcp; do \
+	cd fuzz && for target in engine endpoint digest sdp descriptions info rtcp flow dialogue; do \
 	  mkdir -p "corpus-found/$$target"; rm -rf target/smallest; mkdir -p target/smallest; \
 	  $(FUZZ) run $(FUZZ_OPTIONS) "$$target" target/smallest "corpus/$$target" "corpus-found/$$target" -- -set_cover_merge=1 && \
 	  rm -f "corpus/$$target"/* && cp target/smallest/* "corpus/$$target"; \

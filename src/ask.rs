@@ -51,6 +51,27 @@ Asks the running engine of the data directory; when none runs, the log is read. 
         #[command(flatten)]
         reach: Reach,
     },
+    /// Where callers go in flows, how long they stay there, and where they hang up.
+    #[command(after_help = "Examples:
+  cordboard report flows --from 2026-11-20 --to 2026-11-21
+  cordboard report flows --flow main --format csv
+
+Reads the log of the data directory. `dropped` are callers who hung up in a state without having got what they called for.")]
+    Flows {
+        /// RFC 3339, or a date in the centre's time zone; the log's beginning unless given.
+        #[arg(long, value_name = "T")]
+        from: Option<String>,
+        /// As --from, exclusive; the log's end unless given.
+        #[arg(long, value_name = "T")]
+        to: Option<String>,
+        /// Only this flow.
+        #[arg(long)]
+        flow: Option<String>,
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        #[command(flatten)]
+        reach: Reach,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -116,14 +137,31 @@ fn closed(dir: &std::path::Path, id: &str) -> anyhow::Result<Value> {
 
 /// `cordboard report`.
 pub fn report(report: Report) -> anyhow::Result<ExitCode> {
-    let Report::Kpi {
-        from,
-        to,
-        by,
-        format,
-        definition,
-        reach,
-    } = report;
+    let (from, to, by, format, definition, reach) = match report {
+        Report::Kpi {
+            from,
+            to,
+            by,
+            format,
+            definition,
+            reach,
+        } => (from, to, by, format, definition, reach),
+        Report::Flows {
+            from,
+            to,
+            flow,
+            format,
+            reach,
+        } => {
+            return flows(
+                from.as_deref(),
+                to.as_deref(),
+                flow.as_deref(),
+                format,
+                reach,
+            );
+        }
+    };
     let by = by
         .to_possible_value()
         .map(|by| by.get_name().to_owned())
@@ -162,7 +200,62 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match format {
         Format::Json => writeln!(out, "{answer}")?,
-        Format::Csv => table(&rows).iter().try_for_each(|row| {
+        Format::Csv | Format::Table => print(&mut out, &rows, format, true)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `cordboard report flows`.
+fn flows(
+    from: Option<&str>,
+    to: Option<&str>,
+    flow: Option<&str>,
+    format: Format,
+    reach: Reach,
+) -> anyhow::Result<ExitCode> {
+    let (dir, compiled) = reach.data()?;
+    let moment = |name: &str, text: Option<&str>| {
+        let moment = text.map(|text| server::moment(text, &compiled.settings.time_zone));
+        moment
+            .transpose()
+            .map_err(|wrong| anyhow::anyhow!("--{name}: {wrong}"))
+    };
+    let paths = replay::paths(&dir, moment("from", from)?, moment("to", to)?)?;
+    let rows: Vec<Value> = paths
+        .states
+        .iter()
+        .filter(|((own, _), _)| flow.is_none_or(|flow| flow == &**own))
+        .map(|((flow, state), totals)| {
+            let calls = totals.entered.max(1) as f64;
+            serde_json::json!({
+                "flow": flow,
+                "state": state,
+                "verb": totals.verb,
+                "calls": totals.entered,
+                "dropped": totals.dropped,
+                "dropped_share": totals.dropped as f64 / calls,
+                "mean_s": totals.stay_ms as f64 / 1_000.0 / calls,
+                "ways": totals.ways.iter().map(|(way, count)| format!("{way}: {count}")).collect::<Vec<_>>().join(", "),
+            })
+        })
+        .collect();
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Json => writeln!(out, "{}", serde_json::json!({ "rows": rows }))?,
+        Format::Csv | Format::Table => print(&mut out, &rows, format, false)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As CSV or as a table; few rows stand beside each other in a table that may turn them.
+fn print(
+    out: &mut impl std::io::Write,
+    rows: &[Value],
+    format: Format,
+    may_turn: bool,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Json | Format::Csv => table(rows).iter().try_for_each(|row| {
             writeln!(
                 out,
                 "{}",
@@ -173,7 +266,10 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
             )
         })?,
         Format::Table => {
-            let rows = turned(table(&rows));
+            let rows = match may_turn {
+                true => turned(table(rows)),
+                false => table(rows),
+            };
             let columns = rows.first().map_or(0, Vec::len);
             let widths: Vec<usize> = (0..columns)
                 .map(|column| {
@@ -193,7 +289,7 @@ pub fn report(report: Report) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Rows that stand side by side as columns: a row of the answer has more cells than a line has room.

@@ -71,6 +71,20 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// The data directory itself, whoever has it: its log may be read while it is written.
+    pub fn data(self) -> anyhow::Result<(PathBuf, Compiled)> {
+        if self.url.is_some() {
+            bail!("this is read from the log: give --data-dir on the engine's own machine");
+        }
+        let (origin, overrides) = self.config.resolve();
+        let compiled = compiled(&origin, &overrides)?;
+        let dir = self.data_dir;
+        let dir = dir.unwrap_or_else(|| compiled.settings.data_dir.clone());
+        Ok((dir, compiled))
+    }
+}
+
 /// The configuration, or its faults on stderr.
 pub fn compiled(
     origin: &Origin,

@@ -95,6 +95,19 @@ fn dialled(centre: &Centre) -> Caller {
     caller
 }
 
+/// Dials, and waits until the flow listens in this state: who keys before the call is up is not heard.
+fn listening(centre: &Centre, client: &Client, state: &str) -> Caller {
+    let heard = || {
+        let events = client.events();
+        let steps = events.iter().filter(|e| e["data"]["state"] == state);
+        steps.count()
+    };
+    let before = heard();
+    let caller = dialled(centre);
+    crate::centre::wait_for(state, || (heard() > before).then_some(()));
+    caller
+}
+
 /// Keys by RFC 4733, with the pauses of a finger.
 pub(crate) fn keys(caller: &mut Caller, keys: &str) {
     for key in keys.chars() {
@@ -128,7 +141,7 @@ fn an_order_is_looked_up_and_its_answer_kept_for_a_while() {
     assert_eq!(service.lines(), ["GET /orders/10017"]);
     assert_eq!(service.seen()[0].header("accept"), Some("application/json"));
     // Who asks the same within ten seconds is answered from what is known.
-    let mut second = dialled(&centre);
+    let mut second = listening(&centre, &client, "ask");
     keys(&mut second, "10017#");
     crate::centre::wait_for("the second caller's answer", || {
         let events = client.events();
@@ -163,7 +176,7 @@ fn a_service_that_fails_or_is_slow_leads_to_a_person() {
         ("50002", 2),
         ("50004", 2),
     ] {
-        let mut caller = dialled(&centre);
+        let mut caller = listening(&centre, &client, "ask");
         keys(&mut caller, &format!("{number}#"));
         crate::centre::wait_for("the queue", || {
             let events = client.events();
@@ -292,7 +305,7 @@ fn a_pin_opens_the_account_and_five_wrong_ones_lock_it_for_every_call() {
         });
     };
     for (calls, wrong) in [(1, 3), (2, 2)] {
-        let mut caller = dialled(&centre);
+        let mut caller = listening(&centre, &client, "prove");
         for _ in 0..wrong {
             keys(&mut caller, "000000#");
             std::thread::sleep(Duration::from_millis(300)); // the hash is slow, and keys meanwhile would be dropped with the wrong PIN
@@ -373,5 +386,96 @@ fn after_the_agent_has_hung_up_the_caller_gives_a_mark() {
     let closed = client.wait_event("contact.closed", |_| true);
     assert_eq!(closed["data"]["outcome"], "answered", "{closed}");
     assert_eq!(closed["data"]["cause"], "flow_end", "{closed}");
+    still_fine(&centre);
+}
+
+/// SIGHUP, and what the centre says of it.
+fn reload(centre: &Centre, told: &str) {
+    let pid = centre.ready["pid"].to_string();
+    let status = std::process::Command::new("kill")
+        .args(["-HUP", &pid])
+        .status()
+        .expect("kill runs");
+    assert!(status.success());
+    crate::centre::wait_for(told, || centre.log().contains(told).then_some(()));
+}
+
+/// Calls in progress finish on the flow that they began with; a broken file changes nothing.
+#[test]
+fn a_reload_in_mid_call_is_for_the_next_caller() {
+    let before = r#"
+[flow]
+name = "versions"
+start = "ask"
+[state.ask]
+menu = "queue/position_before"
+keys = { 1 = "old" }
+retries = 9
+[state.old]
+hangup = "system/goodbye"
+"#;
+    let (centre, client, scripts) =
+        centre("versions", &[("versions.toml", before.to_owned())], &[]);
+    let path = scripts.path().join("versions.toml");
+    let mut first = dialled(&centre);
+    at_step(&client, "ask");
+    std::fs::write(
+        &path,
+        before.replace("keys = { 1 = \"old\" }", "keys = { 1 = \"nowhere\" }"),
+    )
+    .expect("a broken file");
+    reload(&centre, "no state `nowhere`");
+    std::fs::write(&path, before.replace("old", "new")).expect("a new version");
+    reload(&centre, "flow versions: version ");
+    let mut second = dialled(&centre);
+    crate::centre::wait_for("the second caller", || {
+        let events = client.events();
+        let asked = events.iter().filter(|e| e["data"]["state"] == "ask");
+        (asked.count() == 2).then_some(())
+    });
+    keys(&mut first, "1");
+    at_step(&client, "old");
+    keys(&mut second, "1");
+    let step = at_step(&client, "new");
+    assert_eq!(step["data"]["via"], "key 1", "{step}");
+    first.hang_up();
+    second.hang_up();
+    still_fine(&centre);
+}
+
+/// Wherever a caller hangs up, the call is over at once and nothing is left of it.
+#[test]
+fn a_caller_may_hang_up_in_each_state() {
+    let service = Service::start();
+    let (file, text) = flow("order_status");
+    let (centre, client, _scripts) = centre(
+        "order_status",
+        &[(&file, text)],
+        &[("CORDBOARD_SHOP_URL", &service.url)],
+    );
+    // The last of them is asked while the service thinks.
+    for (number, (pressed, state)) in [
+        ("", "ask"),
+        ("9999#", "say_unknown"),
+        ("10017#", "on_the_way"),
+        ("10018#", "delivered"),
+        ("10019#", "in_work"),
+        ("50003#", "no_answer"),
+        ("50002#", "look"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut caller = listening(&centre, &client, "ask");
+        keys(&mut caller, pressed);
+        let contact = at_step(&client, state)["subject"].clone();
+        caller.hang_up();
+        crate::centre::wait_for("contact.closed", || {
+            let events = client.events();
+            let closed = events.iter().filter(|e| e["type"] == "contact.closed");
+            (closed.count() == number + 1).then_some(())
+        });
+        assert!(contact.is_string(), "{contact}");
+    }
     still_fine(&centre);
 }

@@ -326,6 +326,7 @@ impl Engine {
                     state,
                     verb,
                     input,
+                    via,
                 } => {
                     let Some(contact) =
                         self.contacts.get(&number).map(|contact| contact.id.clone())
@@ -341,6 +342,7 @@ impl Engine {
                             state,
                             verb: verb.into(),
                             input,
+                            via: via.map(Into::into),
                         },
                     );
                 }

@@ -437,6 +437,9 @@ pub enum EventKind {
         verb: Name,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input: Option<String>,
+        /// The way that led there: `next`, `key 1`, `case 2`, `on_timeout`; absent at a beginning, and after an error of the flow.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<Name>,
     },
     #[serde(rename = "config.applied")]
     ConfigApplied { by: Name, summary: Vec<String> },

@@ -263,6 +263,8 @@ pub enum Output {
         state: Arc<str>,
         verb: &'static str,
         input: Option<String>,
+        /// The way that led here: `next`, `key 1`, `case 2`, `on_timeout`; `None` at a beginning, and after an error.
+        via: Option<String>,
     },
     /// The caller's language from here on.
     Language(Lang),

@@ -289,6 +289,64 @@ fn variables(parsed: &Parsed, edges: &[Vec<Edge>], sink: &Sink<'_>) {
     }
 }
 
+/// What a variable holds, as far as the file says.
+fn type_of(value: &minijinja::Value) -> &'static str {
+    use minijinja::value::ValueKind;
+    match value.kind() {
+        ValueKind::Bool => "true or false",
+        ValueKind::Number => "a number",
+        _ => "a text",
+    }
+}
+
+/// Each variable holds one type, wherever the file says which: first values, constants, collected digits, defaults of results.
+pub(crate) fn types(flow: &Flow, sink: &Sink<'_>) {
+    let mut known: BTreeMap<&str, (&'static str, String)> = BTreeMap::new();
+    for (table, values) in [
+        ("arguments", &flow.arguments),
+        ("variables", &flow.variables),
+    ] {
+        for (name, value) in values {
+            known.insert(name, (type_of(value), format!("in `[{table}]`")));
+        }
+    }
+    for state in &flow.states {
+        for (name, is) in types_set(&state.verb) {
+            let place = format!("in state `{}`", state.name);
+            let (was, first) = known.entry(name).or_insert((is, place));
+            if *was != is {
+                let hint = Some("comparisons of a text with a number are never true: keep to one, or use another variable; `| int` makes a number".to_owned());
+                let message = format!("`{name}` is {is} here, but {was} {first}");
+                sink.error_with(state.span.clone(), message, hint);
+            }
+        }
+    }
+}
+
+fn types_set(verb: &Verb) -> Vec<(&str, &'static str)> {
+    match verb {
+        Verb::Collect { collect, .. } => vec![(&collect.variable, "a text")],
+        Verb::Set {
+            values, constants, ..
+        } => {
+            let constants = constants
+                .iter()
+                .map(|(name, value)| (&**name, type_of(value)));
+            // A lone expression may give anything; with words around it, it gives a text.
+            let mixed = values.iter().filter(|(_, text)| text.is_mixed());
+            constants
+                .chain(mixed.map(|(name, _)| (&**name, "a text")))
+                .collect()
+        }
+        Verb::LookUp(look_up) => look_up
+            .results
+            .iter()
+            .filter_map(|wanted| Some((&*wanted.variable, type_of(wanted.otherwise.as_ref()?))))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 fn check_field(usage: &Use, field: Option<&str>, known: &[&str], sink: &Sink<'_>) {
     let Some(field) = field else { return };
     if !known.contains(&field) {

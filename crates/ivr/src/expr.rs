@@ -202,6 +202,10 @@ impl Expr {
         })
     }
 
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
     /// Variables read, e.g. `customer.class`, sorted.
     pub(crate) fn reads(&self) -> &[String] {
         &self.reads
@@ -282,6 +286,20 @@ impl Text {
             [Piece::Literal(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether it is a text whatever its expressions give.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.pieces.len() > 1
+    }
+
+    /// As it stands in the file.
+    pub(crate) fn source(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Literal(text) => text.to_string(),
+            Piece::Expr(expr) => format!("{{{{ {} }}}}", expr.source),
+        };
+        self.pieces.iter().map(piece).collect()
     }
 
     pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {

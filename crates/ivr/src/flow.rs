@@ -34,6 +34,28 @@ pub struct Flow {
     pub(crate) arguments: BTreeMap<Arc<str>, Jinja>,
     pub(crate) variables: BTreeMap<Arc<str>, Jinja>,
     pub(crate) defaults: Defaults,
+    pub(crate) demand: Option<Demand>,
+    pub(crate) version: String,
+}
+
+/// A name for a flow's text: the same for the same text, another for another (FNV-1a, 64 bits; a name, no proof).
+pub fn version(text: &str) -> String {
+    const START: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let hash = text.bytes().fold(START, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+    });
+    format!("{hash:016x}")
+}
+
+/// What of a flow its tests must walk through before it may load, in per cent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    pub states: usize,
+    pub branches: usize,
+    /// Where it stands in the file.
+    pub line: usize,
+    pub column: usize,
 }
 
 impl Flow {
@@ -50,6 +72,16 @@ impl Flow {
     /// Languages it speaks, the default one first.
     pub fn languages(&self) -> &[Lang] {
         &self.languages
+    }
+
+    /// Names this text of it: see [`version`].
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The coverage without which it may not load.
+    pub fn demand(&self) -> Option<Demand> {
+        self.demand
     }
 
     /// Names of its states in the file's order.
@@ -612,6 +644,17 @@ pub(crate) enum Question {
     Customer(Text),
     /// What contacts were there with whoever has this number?
     History(Text),
+}
+
+impl Question {
+    /// In a line, for people.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Question::Http(http) => format!("{} {}", http.method, http.path.source()),
+            Question::Customer(_) => "customer".to_owned(),
+            Question::History(_) => "history".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::api::{Diagnostic, Lang, Severity};
-use crate::flow::Flow;
+use crate::flow::{Flow, version};
 use crate::parse::Parsed;
 use crate::read::Sink;
 use crate::{check, parse};
@@ -143,12 +143,16 @@ fn read<'t>(
     let parsed = parse::flow(document, path, &sink, surroundings, names);
     if let Some(parsed) = &parsed {
         check::names(parsed, &sink);
+        check::types(&parsed.flow, &sink);
         // Paths through wrong targets would only repeat what was said already.
         if parsed.whole {
             check::paths(parsed, &sink);
         }
     }
-    let flow = parsed.map(|Parsed { flow, .. }| flow);
+    let flow = parsed.map(|Parsed { flow, .. }| Flow {
+        version: version(text),
+        ..flow
+    });
     Read { flow, sink }
 }
 

@@ -19,7 +19,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::api::{Currency, Lang};
 use crate::expr::{self, Expr, Fault, Text};
-use crate::flow::{Asking, Command, Defaults, Flow, Say, Service, State, StateId, Transfers, Verb};
+use crate::flow::{
+    Asking, Command, Defaults, Demand, Flow, Say, Service, State, StateId, Transfers, Verb,
+};
 use crate::load::Surroundings;
 use crate::read::{self, Sink, Table, suggest};
 use crate::spoken::{self, Kind};
@@ -91,6 +93,8 @@ pub(crate) fn flow(
         states,
         keys,
         transfers: parser.transfers,
+        demand: header.demand,
+        version: String::new(),
         arguments,
         variables,
         defaults,
@@ -115,6 +119,7 @@ pub(crate) fn name<'d>(document: &'d Spanned<DeTable<'_>>) -> Option<(&'d str, R
 
 struct Header {
     name: String,
+    demand: Option<Demand>,
     start: StateId,
     span: Range<usize>,
 }
@@ -197,8 +202,33 @@ impl<'a> Parser<'a> {
                 }
             }
         }
+        let demand = table.take("coverage").and_then(|value| self.demand(value));
         table.finish(sink, "`[flow]`");
-        Header { name, start, span }
+        Header {
+            name,
+            demand,
+            start,
+            span,
+        }
+    }
+
+    /// `{ states = 100, branches = 80 }`
+    fn demand(&self, value: &Spanned<DeValue<'_>>) -> Option<Demand> {
+        let sink = self.sink;
+        let mut table = sink.table("coverage", value)?;
+        let mut share = |key| {
+            let share = table.take(key);
+            share.and_then(|value| sink.integer(key, value, 0..101))
+        };
+        let (states, branches) = (share("states"), share("branches"));
+        table.finish(sink, "`coverage`");
+        let (line, column) = sink.place(value.span());
+        Some(Demand {
+            states: states.unwrap_or(0) as usize,
+            branches: branches.unwrap_or(0) as usize,
+            line,
+            column,
+        })
     }
 
     fn language_list(&self, value: &Spanned<DeValue<'_>>) -> Vec<Lang> {

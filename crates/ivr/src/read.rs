@@ -73,6 +73,11 @@ impl<'a> Sink<'a> {
         found
     }
 
+    /// Line and column where a span begins.
+    pub(crate) fn place(&self, span: Range<usize>) -> (usize, usize) {
+        place(self.text, span.start)
+    }
+
     /// Where `word` stands within `span`, or the whole span.
     pub(crate) fn find(&self, span: Range<usize>, word: &str) -> Range<usize> {
         let Some(slice) = self.text.get(span.clone()) else {

@@ -63,6 +63,8 @@ pub struct Session {
     goal: bool,
     /// What the caller keyed on the way to the next state, masked where it is secret.
     keyed: Option<String>,
+    /// The branch taken to the next state.
+    via: Option<Branch>,
     /// Branches taken, when a test wants to know.
     trace: Option<Vec<Taken>>,
 }
@@ -181,6 +183,7 @@ impl Session {
             look_ups: 0,
             goal: false,
             keyed: None,
+            via: None,
             trace: None,
         })
     }
@@ -270,6 +273,11 @@ impl Session {
     /// Flow and state it is in.
     pub fn place(&self) -> (&str, &str) {
         (&self.here.flow.name, &self.state().name)
+    }
+
+    /// How often an expression failed, a number could not be dialled, or too many states were entered at once.
+    pub fn faults(&self) -> u8 {
+        self.faults
     }
 
     pub(crate) fn record_branches(&mut self) {
@@ -365,6 +373,7 @@ impl Session {
         if let Some(trace) = &mut self.trace {
             trace.push((self.here.flow.name.clone(), self.here.state, branch));
         }
+        self.via = Some(branch);
         to.map_or(Go::Goodbye, Go::To)
     }
 
@@ -392,6 +401,7 @@ impl Session {
 
     fn fault(&mut self, now: Time) -> Go {
         self.ahead.clear();
+        self.via = None;
         self.faults += 1;
         let flow = self.here.flow.clone();
         match flow.defaults.on_error {
@@ -410,6 +420,7 @@ impl Session {
             state: state.name.clone(),
             verb: state.verb.name(),
             input: self.keyed.take(),
+            via: self.via.take().map(|branch| branch.to_string()),
         });
         match &state.verb {
             Verb::Say { speech, next } => self.say(now, speech, *next),

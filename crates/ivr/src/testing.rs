@@ -4,8 +4,11 @@
 //! one a line: `press 2`, `wait 8s`, `expect prompt main/menu`, `expect queue support`. `docs/flows.md` has them all.
 //! Plays end by themselves, as fast as the next step asks for; nothing sleeps.
 
+mod fuzz;
 mod steps;
 mod world;
+
+pub use fuzz::{Fuzzed, Gone, fuzz};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -138,6 +141,33 @@ pub fn run(flows: &Flows, text: &str, path: &Path) -> Report {
         }
     }
     report
+}
+
+/// What keeps a flow that demands coverage from loading; `text` and `path` are its test file's. Nothing when it demands none.
+pub fn lacks(flows: &Flows, flow: &Flow, text: Option<&str>, path: &Path) -> Option<String> {
+    let demand = flow.demand()?;
+    let name = path.display();
+    let Some(text) = text else {
+        return Some(format!(
+            "it demands coverage by tests, but there is no {name}"
+        ));
+    };
+    let report = run(flows, text, path);
+    if !report.diagnostics.is_empty() || report.failed() > 0 {
+        return Some(format!("its tests in {name} do not pass"));
+    }
+    let own = report.coverage.iter().find(|own| own.flow == flow.name());
+    let share = |what: fn(&Coverage) -> &Share| own.map_or(0, |own| what(own).percent());
+    let found = [
+        ("state", share(|own| &own.states), demand.states),
+        ("branch", share(|own| &own.branches), demand.branches),
+    ];
+    found
+        .into_iter()
+        .find(|(_, percent, wanted)| percent < wanted)
+        .map(|(what, percent, wanted)| {
+            format!("{what} coverage by {name} is {percent} %, {wanted} % is demanded")
+        })
 }
 
 /// What all tests of a file have walked through.

@@ -127,7 +127,7 @@ hangup = true
             main.toml:5:23: error: `fr` is no language known here
                 hint: there are `zh-CN` and `en`
             main.toml:6:1: error: `[flow]` has no `colour`
-                hint: known here: name, start, languages, transfers
+                hint: known here: name, start, languages, transfers, coverage
             main.toml:9:1: error: `[defaults]` has no `retrys`
                 hint: did you mean `retries`?
             main.toml:10:15: error: `first_digit`: `5 seconds` is no duration
@@ -557,5 +557,82 @@ hangup = true
                 hint: docs/flows.md says how a flow is written
             main.toml:31:1: error: only the answer to a GET can serve others
                 hint: docs/flows.md says how a flow is written"#]],
+    );
+}
+
+#[test]
+fn proofs_messages_surveys_and_types() {
+    check(
+        r#"
+[flow]
+name = "main"
+start = "a"
+coverage = { states = 101, lines = 3 }
+[services.crm]
+url = "http://127.0.0.1:1"
+[variables]
+n = 1
+text = ""
+[state.a]
+authenticate = "{{ customer.id }}"
+tries = 9
+next = "b"
+[state.b]
+message = "fax"
+text = { zh-CN = "您好", fr = "salut" }
+next = "c"
+[state.c]
+message = "email"
+text = "hello"
+next = "d"
+[state.d]
+survey = "mark"
+next = "e"
+[state.e]
+collect = "n"
+prompt = "hello"
+matching = "[1-5"
+check = "lun"
+next = "f"
+[state.f]
+set = { text = 3, n = true }
+next = "g"
+[state.g]
+queue = "support"
+announce = [{ agent = "{{ n }}" }, { agent = true }]
+"#,
+        expect![[r#"
+            main.toml:5:23: error: `states` must be 0 to 100, not 101
+                hint: docs/flows.md says how a flow is written
+            main.toml:5:28: error: `coverage` has no `lines`
+                hint: known here: states, branches
+            main.toml:11:1: error: `prompt` is missing
+                hint: ask for the PIN
+            main.toml:11:1: error: `on_refused` is missing
+                hint: where a caller goes who cannot prove it, e.g. to a person
+            main.toml:13:9: error: `tries` must be 1 to 5, not 9
+                hint: docs/flows.md says how a flow is written
+            main.toml:16:11: error: there is no kind of message `fax`
+                hint: there are `sms` and `email`
+            main.toml:16:11: error: `to` is missing
+                hint: whose address is it for?
+            main.toml:17:8: error: there is no text in en
+                hint: add `en = "…"`
+            main.toml:17:24: error: the flow does not speak `fr`
+                hint: docs/flows.md says how a flow is written
+            main.toml:20:11: error: `to` is missing
+                hint: whose address is it for?
+            main.toml:24:10: error: there is no flow `mark`
+                hint: did you mean `main`?
+            main.toml:26:8: error: `n` is a text here, but a number in `[variables]`
+                hint: comparisons of a text with a number are never true: keep to one, or use another variable; `| int` makes a number
+            main.toml:29:12: error: `[1-5` is no regular expression
+                hint: e.g. `1[3-9][0-9]{9}` for a mobile number of China; \ is written \\ between "quotes"
+            main.toml:30:9: error: there is no check digit `lun`
+                hint: did you mean `luhn`?
+            main.toml:32:8: error: `text` is a number here, but a text in `[variables]`
+                hint: comparisons of a text with a number are never true: keep to one, or use another variable; `| int` makes a number
+            main.toml:32:8: error: `n` is true or false here, but a number in `[variables]`
+                hint: comparisons of a text with a number are never true: keep to one, or use another variable; `| int` makes a number"#]],
     );
 }

@@ -33,6 +33,7 @@ pub mod replay;
 pub mod run;
 pub mod services;
 pub mod tls;
+pub mod versions;
 
 pub use web::MANY_MAX as CUSTOMERS_MAX;
 pub use web::{KpiWanted, kpi_report, moment};

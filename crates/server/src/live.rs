@@ -132,14 +132,7 @@ impl Live {
         let mut summary = difference::difference(&before, &after);
         summary.extend(credentials_changed(&current, &compiled));
         summary.extend(certificates_changed(&current, &compiled));
-        if current
-            .engine
-            .flows
-            .names()
-            .ne(compiled.engine.flows.names())
-        {
-            summary.push("flows: changed".to_owned());
-        }
+        summary.extend(flows_changed(&current, &compiled));
         let later = difference::needs_restart(&before, &after);
         if !later.is_empty() {
             summary.push(format!("at the next start only: {}", later.join(", ")));
@@ -170,6 +163,25 @@ fn credentials_changed(before: &Compiled, after: &Compiled) -> Vec<String> {
         .filter(|id| before.accounts.contains_key(*id) && changed(id))
         .map(|id| format!("agent {id}: credentials changed"))
         .collect()
+}
+
+/// Flows by their versions.
+fn flows_changed(before: &Compiled, after: &Compiled) -> Vec<String> {
+    let (old, new) = (&before.engine.flows, &after.engine.flows);
+    let mut changed = Vec::new();
+    for name in new.names() {
+        let version = |flows: &ivr::Flows| flows.get(name).map(|flow| flow.version().to_owned());
+        match (version(old), version(new)) {
+            (None, _) => changed.push(format!("flow {name}: added")),
+            (Some(was), Some(is)) if was != is => {
+                changed.push(format!("flow {name}: version {was} → {is}"));
+            }
+            (Some(_), _) => {}
+        }
+    }
+    let gone = old.names().filter(|name| new.get(name).is_none());
+    changed.extend(gone.map(|name| format!("flow {name}: removed")));
+    changed
 }
 
 /// The files of a certificate may have others in them under the same names.

@@ -31,7 +31,7 @@ use crate::publish::News;
 use crate::services::Services;
 use crate::{
     bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up,
-    outside, people, prompts, publish, tls,
+    outside, people, prompts, publish, tls, versions,
 };
 
 /// How long the log and the snapshot may take at the end.
@@ -298,6 +298,8 @@ pub fn start(
         let sources = door.sources();
         move |compiled| sources.configure(compiled)
     });
+    keep_flows(&live.current());
+    live.tell(keep_flows);
     live.tell({
         let media = media.clone();
         move |compiled| media.set_prompts(&Arc::new(load_prompts(compiled)))
@@ -463,6 +465,14 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
         events,
         move || clock.now(),
     )?)
+}
+
+/// So that a version can be put back. A disk that does not take them keeps nobody from calling.
+fn keep_flows(compiled: &Compiled) {
+    let kept = versions::keep(&compiled.settings.data_dir, &compiled.engine.flows);
+    if let Err(error) = kept {
+        tracing::warn!(%error, "versions of flows are not kept");
+    }
 }
 
 /// What cannot be played is told and left out: a missing prompt is silence, not a centre that does not start.

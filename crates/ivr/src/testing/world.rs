@@ -29,17 +29,15 @@ pub(super) fn call(flows: &Flows, test: &Test, walked: &mut Walked) -> Option<Fa
     let mut failure = None;
     for (line, step) in &test.steps {
         if let Err(message) = world.step(step) {
-            let from = world.happened.len().saturating_sub(MAX_HAPPENED);
             failure = Some(Failure {
                 line: *line,
                 message,
-                happened: world.happened[from..].to_vec(),
+                happened: world.told(),
             });
             break;
         }
     }
-    walked.branches.extend(world.session.take_branches());
-    walked.states.append(&mut world.states);
+    world.walked(walked);
     failure
 }
 
@@ -51,7 +49,7 @@ struct Play {
     seen: usize,
 }
 
-struct World {
+pub(super) struct World {
     session: Session,
     now: Time,
     play: Option<Play>,
@@ -67,7 +65,7 @@ struct World {
 }
 
 impl World {
-    fn new(flows: &Flows, test: &Test) -> Option<World> {
+    pub(super) fn new(flows: &Flows, test: &Test) -> Option<World> {
         let mut session = Session::new(flows, &test.flow, test.facts.clone())?;
         session.record_branches();
         let states = Default::default();
@@ -85,16 +83,66 @@ impl World {
         })
     }
 
+    pub(super) fn walked(&mut self, walked: &mut Walked) {
+        walked.branches.extend(self.session.take_branches());
+        walked.states.append(&mut self.states);
+    }
+
+    /// The last of what happened.
+    pub(super) fn told(&self) -> Vec<String> {
+        let from = self.happened.len().saturating_sub(MAX_HAPPENED);
+        self.happened[from..].to_vec()
+    }
+
+    pub(super) fn faults(&self) -> u8 {
+        self.session.faults()
+    }
+
+    pub(super) fn place(&self) -> (&str, &str) {
+        self.session.place()
+    }
+
+    pub(super) fn exit(&self) -> Option<&Exit> {
+        self.exit.as_ref()
+    }
+
+    /// Whether the caller is in a queue or transfer.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self.exit, Some(Exit::Queue { .. } | Exit::Transfer { .. }))
+    }
+
+    pub(super) fn give_back(&mut self, word: &str) {
+        self.exit = None;
+        self.happened.push(format!("returned {word}"));
+        self.handle(Input::Returned(word.to_owned()));
+    }
+
+    /// What waits for an answer.
+    pub(super) fn request(&self) -> Option<Request> {
+        let waits = matches!(self.session.poll_timeout(), Some((_, "look-up")));
+        let asked = self.asked.as_ref().filter(|_| waits);
+        asked.map(|(_, request)| request.clone())
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer, after: Duration) -> Result<(), String> {
+        let Some((token, _)) = self.asked.take() else {
+            return Ok(());
+        };
+        self.wait(after)?;
+        self.happened.push("the service answered".to_owned());
+        self.handle(Input::LookedUp { token, answer });
+        Ok(())
+    }
+
+    pub(super) fn press(&mut self, key: char) -> Result<(), String> {
+        self.happened.push(format!("pressed {key}"));
+        self.handle(Input::Digit(key));
+        self.wait(KEY_GAP)
+    }
+
     fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Press(keys) => {
-                for key in keys {
-                    self.happened.push(format!("pressed {key}"));
-                    self.handle(Input::Digit(*key));
-                    self.wait(KEY_GAP)?;
-                }
-                Ok(())
-            }
+            Step::Press(keys) => keys.iter().try_for_each(|key| self.press(*key)),
             Step::Wait(time) => self.wait(*time),
             Step::Customer(record) => {
                 self.handle(Input::Customer(record.clone()));
@@ -153,7 +201,7 @@ impl World {
         }
     }
 
-    fn handle(&mut self, input: Input) {
+    pub(super) fn handle(&mut self, input: Input) {
         self.session.handle(self.now, input);
         self.drain();
     }
@@ -215,7 +263,7 @@ impl World {
         }
     }
 
-    fn wait(&mut self, time: Duration) -> Result<(), String> {
+    pub(super) fn wait(&mut self, time: Duration) -> Result<(), String> {
         let until = self.now + time;
         for _ in 0..MAX_EVENTS {
             let play_ends = self

@@ -55,6 +55,9 @@ pub fn load(
         },
     );
     diagnostics.extend(found);
+    for (path, _) in &files {
+        diagnostics.extend(untested(&flows, path));
+    }
     diagnostics.extend(unspeakable(&flows, &prompts, &dir.join("prompts")));
     // A flow that is wrong is told as wrong, not as missing too.
     let names = files.iter().filter_map(|(path, text)| name(path, text));
@@ -108,6 +111,26 @@ fn unspeakable(
         })
     };
     wanted.into_iter().filter_map(complaint).collect()
+}
+
+/// A flow that demands coverage loads when the tests beside it pass and walk through as much.
+fn untested(flows: &Flows, path: &Path) -> Option<Diagnostic> {
+    let flow = flows
+        .names()
+        .filter_map(|name| flows.get(name))
+        .find(|flow| flow.file() == path)?;
+    let demand = flow.demand()?;
+    let tests = path.with_extension("test.toml");
+    let text = std::fs::read_to_string(&tests).ok();
+    let message = ivr::testing::lacks(flows, flow, text.as_deref(), &tests)?;
+    Some(Diagnostic {
+        severity: Severity::Error,
+        file: path.to_path_buf(),
+        line: demand.line,
+        column: demand.column,
+        message,
+        hint: Some("`cordboard flow test` says what is not tested".to_owned()),
+    })
 }
 
 /// A flow's name: the one it gives itself, or its file's where that cannot be read.
