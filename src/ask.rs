@@ -17,7 +17,7 @@ pub struct View {
     /// The SIP messages, as a ladder: the parties side by side, time downwards.
     #[arg(long)]
     ladder: bool,
-    /// The distributor's decisions.
+    /// The distributor's decisions and why it waits, in Chinese or English by the locale (LC_ALL, LC_MESSAGES, LANG).
     #[arg(long)]
     why: bool,
     /// The contact as JSON.
@@ -111,6 +111,10 @@ pub fn contact(id: &str, view: &View, reach: Reach) -> anyhow::Result<ExitCode> 
         .filter(|_| view.ladder)
     {
         Some(messages) => write!(out, "{}", crate::ladder::diagram(messages))?,
+        None if view.why => {
+            let tongue = crate::why::Tongue::of_environment();
+            write!(out, "{}", crate::why::told(&answer, tongue))?;
+        }
         None if view.json => writeln!(out, "{answer}")?,
         None => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
     }

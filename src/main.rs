@@ -10,7 +10,9 @@ mod flow;
 mod ladder;
 mod reach;
 mod run;
+mod simulate;
 mod traffic;
+mod why;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
@@ -120,6 +122,16 @@ Exit status 1 when there is an error; warnings alone are 0.")]
         #[command(subcommand)]
         report: ask::Report,
     },
+    /// A day through the distributor in virtual time: what another staff, rule or skill would give.
+    #[command(after_help = "Examples:
+  cordboard simulate --config config --forecast config/demo-forecast.csv
+  cordboard simulate --config config --forecast config/demo-forecast.csv --vs /tmp/other --seed 7
+  cordboard simulate --config config --forecast config/demo-forecast.csv --staff 80/20
+  cordboard simulate --config config --log events.ndjson --json
+
+`staff` of a forecast is how many of the agents who have a queue's skills are there for it, counted once each; where the
+configuration has fewer, others with just these skills are added. ± is half of a 95 % confidence interval over the runs.")]
+    Simulate(simulate::Simulate),
     /// Agents and their credentials.
     #[command(after_help = "Examples:
   cordboard agent list --config /etc/cordboard
@@ -196,6 +208,7 @@ fn main() -> ExitCode {
         Command::Customers { command } => customers::run(command),
         Command::Contact { id, view, reach } => ask::contact(&id, &view, reach),
         Command::Report { report } => ask::report(report),
+        Command::Simulate(wanted) => simulate::run(&wanted),
         Command::Agent { command } => agent::run(command),
     };
     outcome.unwrap_or_else(|error| {

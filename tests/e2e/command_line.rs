@@ -53,6 +53,7 @@ fn help_shows_examples_and_wrong_usage_is_2() {
         "agent add",
         "agent passwd",
         "contact",
+        "simulate",
         "report",
         "report kpi",
     ] {

@@ -116,9 +116,19 @@ pub enum Command {
         contact: ContactId,
         verb: Verb,
     },
-    /// The router's last decisions on a contact (a bounded ring in memory).
+    /// The router's last decisions on a contact (a bounded ring in memory), and why it waits.
     Why {
         contact: ContactId,
+    },
+    /// Why an agent has nothing of what waits.
+    WhyIdle {
+        agent: Name,
+    },
+    /// More time for after-call work.
+    ExtendWrapUp {
+        by: Name,
+        agent: Name,
+        more: Duration,
     },
     /// The SIP ladder of a contact (bounded, in memory).
     Ladder {
@@ -208,7 +218,12 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Done,
-    Why(Vec<(Time, Name, acd::Decision)>),
+    Why {
+        decisions: Vec<(Time, Name, acd::Decision)>,
+        /// Why it waits at this moment, if it does.
+        waiting: Option<Box<acd::Waiting>>,
+    },
+    WhyIdle(Box<acd::Idle>),
     Ladder(Vec<LadderMessage>),
 }
 

@@ -35,16 +35,13 @@ impl Engine {
                 Answer::Done
             }),
             Command::Contact { by, contact, verb } => self.verb(now, by, &contact, verb),
-            Command::Why { contact } => self
-                .journal
-                .contact_number(&contact)
-                .and_then(|number| self.memory.why(number))
-                .map(Answer::Why)
-                .ok_or_else(|| {
-                    Refusal::NotFound(format!(
-                        "no routing decision is remembered for contact {contact}"
-                    ))
-                }),
+            Command::Why { contact } => self.why(&contact),
+            Command::WhyIdle { agent } => self
+                .acd
+                .why_idle(&agent)
+                .map(|idle| Answer::WhyIdle(Box::new(idle)))
+                .ok_or_else(|| Refusal::NotFound(format!("{agent} takes no contacts of queues"))),
+            Command::ExtendWrapUp { by, agent, more } => self.extend_wrap_up(now, by, agent, more),
             Command::Ladder { contact } => self.ladder(&contact),
         };
         // The reply names the last event that the command caused, so everything that follows from it is settled first.
@@ -54,6 +51,43 @@ impl Engine {
             after: self.journal.last_sequence(),
             result,
         }));
+    }
+
+    /// Why a contact went where it went, and why it waits.
+    fn why(&self, contact: &ContactId) -> Result<Answer, Refusal> {
+        let number = self.journal.contact_number(contact);
+        let decisions = number.and_then(|number| self.memory.why(number));
+        let waiting = number.and_then(|number| self.acd.why_waiting(number));
+        if decisions.is_none() && waiting.is_none() {
+            return Err(Refusal::NotFound(format!(
+                "no routing decision is remembered for contact {contact}"
+            )));
+        }
+        Ok(Answer::Why {
+            decisions: decisions.unwrap_or_default(),
+            waiting: waiting.map(Box::new),
+        })
+    }
+
+    fn extend_wrap_up(
+        &mut self,
+        now: Time,
+        by: Name,
+        agent: Name,
+        more: Duration,
+    ) -> Result<Answer, Refusal> {
+        self.known_agent(&agent)?;
+        if !matches!(self.acd.state(&agent), Some(acd::State::WrapUp { .. })) {
+            return Err(Refusal::Conflict(format!(
+                "{agent} is not in after-call work"
+            )));
+        }
+        if by != agent {
+            let detail = format!("{} s", more.as_secs());
+            self.audit(now, &by, "extend_wrap_up", &agent, Some(detail));
+        }
+        self.tell_acd(now, acd::Input::ExtendWrapUp { agent, by: more });
+        Ok(Answer::Done)
     }
 
     /// What was on the wire for a contact.

@@ -37,3 +37,8 @@ pub mod versions;
 
 pub use web::MANY_MAX as CUSTOMERS_MAX;
 pub use web::{KpiWanted, kpi_report, moment};
+
+/// For [`moment`], where times have their offset.
+pub fn utc() -> jiff::tz::TimeZone {
+    jiff::tz::TimeZone::UTC
+}

@@ -23,9 +23,10 @@ fn main() {
     loop {
         if let Ok(ask) = world.asks.recv_timeout(Duration::from_secs(3600)) {
             let answer = match ask.command {
-                engine::Command::Why { .. } => {
-                    Answer::Why(vec![(now(), "support".into(), decision())])
-                }
+                engine::Command::Why { .. } => Answer::Why {
+                    decisions: vec![(now(), "support".into(), decision())],
+                    waiting: None,
+                },
                 engine::Command::Ladder { .. } => Answer::Ladder(vec![engine::LadderMessage {
                     at: now(),
                     outbound: false,
@@ -43,6 +44,8 @@ fn main() {
                 engine::Command::SetAgentState { .. }
                 | engine::Command::EndWrapUp { .. }
                 | engine::Command::Hangup { .. }
+                | engine::Command::WhyIdle { .. }
+                | engine::Command::ExtendWrapUp { .. }
                 | engine::Command::Contact { .. } => Answer::Done,
             };
             let _ = ask.reply.send(Ok(answer));

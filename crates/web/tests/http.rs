@@ -501,13 +501,53 @@ fn why_and_ladder_and_hangup() {
             overtaken: vec![acd::ContactId(1 << 40 | 7)],
             overtaken_by: Default::default(),
         };
-        Ok(Answer::Why(vec![(now(), "support".into(), decision)]))
+        Ok(Answer::Why {
+            decisions: vec![(now(), "support".into(), decision)],
+            waiting: Some(Box::new(acd::Waiting {
+                queue: "support".into(),
+                position: 2,
+                step: 1,
+                next_step: Some(now()),
+                skills: [("support".into(), 1)].into(),
+                held_for: Some(("1001".into(), now())),
+                detached: false,
+                excluded: vec![],
+                overtaken_by: [("skill".into(), 3)].into(),
+            })),
+        })
     });
     let why = caller.get("/api/v1/contacts/n1-1-1/why").json();
     engine.join().unwrap();
     assert_eq!(why["decisions"][0]["chosen"], "1001");
     assert_eq!(why["decisions"][0]["excluded"][0]["reason"], "skill");
     assert_eq!(why["decisions"][0]["overtaken"], json!(["n1-1-7"]));
+    assert_eq!(why["waiting"]["position"], 2);
+    assert_eq!(why["waiting"]["held_for"]["agent"], "1001");
+    assert_eq!(why["waiting"]["overtaken_by"], json!({ "skill": 3 }));
+    let engine = world.answer(|command| {
+        let agent = "1001".into();
+        assert_eq!(command, Command::WhyIdle { agent });
+        Ok(Answer::WhyIdle(Box::new(acd::Idle {
+            state: acd::State::NotReady {
+                reason: "rona".into(),
+            },
+            idle_since: None,
+            resting_until: None,
+            waiting: 3,
+            passed: vec![acd::Passed {
+                reason: "state".into(),
+                count: 3,
+                examples: vec![acd::ContactId(1 << 40 | 7)],
+            }],
+        })))
+    });
+    let why = caller.get("/api/v1/agents/1001/why-idle").json();
+    engine.join().unwrap();
+    assert_eq!(
+        (&why["state"], &why["reason"]),
+        (&json!("not_ready"), &json!("rona"))
+    );
+    assert_eq!(why["passed"][0]["examples"], json!(["n1-1-7"]));
     let message = engine::LadderMessage {
         at: now(),
         outbound: false,
@@ -760,6 +800,8 @@ fn every_route_is_documented() {
         "agents",
         "agents/{id}",
         "agents/{id}/state",
+        "agents/{id}/why-idle",
+        "agents/{id}/extend-wrap-up",
         "contacts",
         "contacts/{id}",
         "contacts/{id}/why",

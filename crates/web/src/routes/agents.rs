@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use engine::Command;
-use serde::Deserialize;
+use engine::{Answer, Command};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::List;
 use crate::app::App;
 use crate::auth::Who;
+use crate::cloud::rfc3339;
 use crate::problem::{Body, Problem, Query};
 use crate::view::{self, AgentView};
 
@@ -125,6 +126,118 @@ pub async fn end_wrap_up(
         })
         .await?;
     find(&app, &id)
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct More {
+    /// 1 to 3600.
+    seconds: u64,
+}
+
+/// More time for after-call work; at most an hour from now.
+#[utoipa::path(post, path = "/api/v1/agents/{id}/extend-wrap-up", tag = "agents", params(("id" = String, Path)), request_body = More,
+    responses((status = 200, body = AgentView), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+pub async fn extend_wrap_up(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+    Body(more): Body<More>,
+) -> Result<Json<AgentView>, Problem> {
+    who.must_be_or_oversee(&id)?;
+    if !(1..=3_600).contains(&more.seconds) {
+        return Err(Problem::unprocessable("seconds: 1 to 3600"));
+    }
+    app.gateway
+        .ask(Command::ExtendWrapUp {
+            by: who.user,
+            agent: id.as_str().into(),
+            more: std::time::Duration::from_secs(more.seconds),
+        })
+        .await?;
+    find(&app, &id)
+}
+
+/// Why an agent has nothing to do.
+#[derive(Serialize, ToSchema)]
+pub struct WhyIdle {
+    agent: String,
+    /// `ready`, or what keeps the agent from contacts.
+    state: String,
+    /// Of a break.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// When the state ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle_since: Option<String>,
+    /// No offers until then: some in a row were busy or failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resting_until: Option<String>,
+    /// Contacts that wait, in all queues.
+    waiting: u32,
+    /// Why this agent has none of them.
+    passed: Vec<Passed>,
+}
+
+/// Contacts that an agent cannot have, by reason: `skill`, `level`, `back_off`, `wanted` (they wait for another agent), `detached` (they wait to
+/// be called back), `state` (the agent's own).
+#[derive(Serialize, ToSchema)]
+pub struct Passed {
+    reason: String,
+    count: u32,
+    examples: Vec<String>,
+}
+
+/// Why an agent is idle while contacts wait.
+#[utoipa::path(get, path = "/api/v1/agents/{id}/why-idle", tag = "agents", params(("id" = String, Path)),
+    responses((status = 200, body = WhyIdle), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+pub async fn why_idle(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<Json<WhyIdle>, Problem> {
+    who.must_be_or_oversee(&id)?;
+    let agent = id.as_str().into();
+    match app.gateway.ask(Command::WhyIdle { agent }).await? {
+        Answer::WhyIdle(idle) => Ok(Json(why_idle_form(&app.node, id, *idle))),
+        _ => Err(Problem::not_found(format!("there is no agent {id}"))),
+    }
+}
+
+fn why_idle_form(node: &str, agent: String, idle: acd::Idle) -> WhyIdle {
+    use acd::State;
+    let (state, reason, until) = match &idle.state {
+        State::LoggedOut => ("logged_out", None, None),
+        State::NotReady { reason } => ("not_ready", Some(reason), None),
+        State::Ready if idle.resting_until.is_some() => ("resting", None, idle.resting_until),
+        State::Ready => ("ready", None, None),
+        State::Unreachable => ("unreachable", None, None),
+        State::Reserved { until, .. } => ("reserved", None, Some(*until)),
+        State::Connected { .. } => ("connected", None, None),
+        State::WrapUp { until, .. } => ("wrap_up", None, Some(*until)),
+        State::Occupied { .. } => ("occupied", None, None),
+    };
+    let passed = idle.passed.into_iter().map(|passed| Passed {
+        reason: passed.reason.to_string(),
+        count: passed.count,
+        examples: passed
+            .examples
+            .into_iter()
+            .map(|contact| super::contacts::contact_name(node, contact))
+            .collect(),
+    });
+    WhyIdle {
+        agent,
+        state: state.to_owned(),
+        reason: reason.map(ToString::to_string),
+        until: until.map(rfc3339),
+        idle_since: idle.idle_since.map(rfc3339),
+        resting_until: idle.resting_until.map(rfc3339),
+        waiting: idle.waiting,
+        passed: passed.collect(),
+    }
 }
 
 fn find(app: &App, id: &str) -> Result<Json<AgentView>, Problem> {

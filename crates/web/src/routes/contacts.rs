@@ -313,6 +313,58 @@ fn works_on(app: &App, agent: &str, id: &str) -> bool {
 pub struct Why {
     contact: String,
     decisions: Vec<Decision>,
+    /// Why it waits at this moment, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<Waiting>,
+}
+
+/// Why a contact waits.
+#[derive(Serialize, ToSchema)]
+pub struct Waiting {
+    queue: String,
+    position: u32,
+    /// Steps of the queue that are in force.
+    step: u32,
+    /// When the requirement relaxes next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+    /// What is required now.
+    #[schema(value_type = Object)]
+    skills: std::collections::BTreeMap<acd::Name, u8>,
+    /// The agent whom it waits for alone, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_for: Option<HeldFor>,
+    /// Waits to be called back.
+    detached: bool,
+    /// Agents who cannot have it, by reason.
+    #[schema(value_type = Vec<Object>)]
+    excluded: Vec<acd::Excluded>,
+    /// How often others were offered before it, by reason.
+    #[schema(value_type = Object)]
+    overtaken_by: std::collections::BTreeMap<acd::Name, u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct HeldFor {
+    agent: String,
+    until: String,
+}
+
+fn waiting_form(waiting: acd::Waiting) -> Waiting {
+    Waiting {
+        queue: waiting.queue.to_string(),
+        position: waiting.position,
+        step: waiting.step,
+        next_step: waiting.next_step.map(rfc3339),
+        skills: waiting.skills,
+        held_for: waiting.held_for.map(|(agent, until)| HeldFor {
+            agent: agent.to_string(),
+            until: rfc3339(until),
+        }),
+        detached: waiting.detached,
+        excluded: waiting.excluded,
+        overtaken_by: waiting.overtaken_by,
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -334,17 +386,14 @@ pub async fn why(
     Path(id): Path<String>,
 ) -> Result<Json<Why>, Problem> {
     find(&app, &who, &id).await?;
-    let decisions = match app
-        .gateway
-        .ask(Command::Why {
-            contact: ContactId(id.as_str().into()),
-        })
-        .await
-    {
-        Ok(Answer::Why(decisions)) => decisions,
-        Ok(Answer::Done | Answer::Ladder(_)) => Vec::new(),
+    let asked = Command::Why {
+        contact: ContactId(id.as_str().into()),
+    };
+    let (decisions, waiting) = match app.gateway.ask(asked).await {
+        Ok(Answer::Why { decisions, waiting }) => (decisions, waiting),
+        Ok(_) => (Vec::new(), None),
         // The contact exists: it was never offered, or so long ago that memory has let it go.
-        Err(problem) if problem.is_not_found() => Vec::new(),
+        Err(problem) if problem.is_not_found() => (Vec::new(), None),
         Err(problem) => return Err(problem),
     };
     let decision = |(at, queue, mut decision): (Time, std::sync::Arc<str>, acd::Decision)| {
@@ -363,10 +412,11 @@ pub async fn why(
     Ok(Json(Why {
         contact: id,
         decisions: decisions.into_iter().map(decision).collect(),
+        waiting: waiting.map(|waiting| waiting_form(*waiting)),
     }))
 }
 
-fn contact_name(node: &str, number: acd::ContactId) -> String {
+pub(super) fn contact_name(node: &str, number: acd::ContactId) -> String {
     format!(
         "{node}-{}-{}",
         number.0 >> COUNTER_BITS,

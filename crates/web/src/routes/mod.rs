@@ -72,6 +72,8 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(agents::one))
         .routes(routes!(agents::set_state))
         .routes(routes!(agents::end_wrap_up))
+        .routes(routes!(agents::extend_wrap_up))
+        .routes(routes!(agents::why_idle))
         .routes(routes!(contacts::list))
         .routes(routes!(contacts::one))
         .routes(routes!(contacts::why))
