@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::g711::Law;
 use crate::speech::Spoken;
+use crate::tap::Tap;
 
 /// One RTP stream pair (both directions) of one leg; named by the engine, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -208,6 +209,11 @@ pub enum Command {
     SendDtmf {
         stream: StreamId,
         digits: Arc<str>,
+    },
+    /// Copy what comes in for a recording from now on, or no more. A stream has one tap at most.
+    Tap {
+        stream: StreamId,
+        tap: Option<Tap>,
     },
     /// End the stream; its port is free again when `Closed` comes.
     Close {

@@ -15,11 +15,12 @@
 //! assert_eq!(plane.counters().rejected.unready, 1);
 //! ```
 //!
-//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: jitter buffer, recording.
+//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: jitter buffer.
 
 pub mod api;
 mod control;
 mod dtmf;
+pub mod flac;
 pub mod g711;
 pub mod g722;
 mod inband;
@@ -38,11 +39,13 @@ mod port_map;
 mod prompts;
 pub mod quality;
 mod reception;
+pub mod record;
 pub mod rtcp;
 pub mod rtp;
 mod sender;
 pub mod speech;
 mod stream;
+pub mod tap;
 pub mod tone;
 mod transcode;
 pub mod voice;
@@ -54,3 +57,4 @@ pub use api::{
 pub use plane::Plane;
 pub use port_map::PortMap;
 pub use prompts::{PromptError, Prompts};
+pub use tap::{RecordingId, Side, Tap};

@@ -19,7 +19,9 @@ use crate::playlist::{Clip, Playlist};
 use crate::port_map::PortMap;
 use crate::prompts::Prompts;
 use crate::rtp;
+use crate::sender::Relayed;
 use crate::stream::{Accepted, Emitted, Feed, Play, Refusal, Stream, Talk};
+use crate::tap::{Block, Collector};
 use crate::tone;
 
 /// Packets that a late stream sends at once to come back to its pace; of a longer delay the rest is left out.
@@ -48,6 +50,8 @@ pub struct Plane {
     tones: BTreeMap<u32, Arc<Clip>>,
     events: VecDeque<Event>,
     counters: Counters,
+    /// Copies for recordings.
+    tapped: Collector,
     /// Reused between time-outs.
     due: Vec<u32>,
 }
@@ -73,6 +77,7 @@ struct PortUse {
 impl Plane {
     pub fn new(config: PlaneConfig, prompts: Arc<Prompts>) -> Self {
         Plane {
+            tapped: Collector::new(config.plane),
             config,
             prompts,
             streams: Vec::new(),
@@ -140,6 +145,11 @@ impl Plane {
                 }
             }
             Command::SendDtmf { stream, digits } => self.press(now, stream, &digits),
+            Command::Tap { stream, tap } => {
+                if let Some((_, stream)) = self.at(stream) {
+                    stream.tap = tap;
+                }
+            }
             Command::Close { stream } => self.close(now, stream),
         }
     }
@@ -175,6 +185,7 @@ impl Plane {
         self.counters.packets_in += 1;
         stream.overhear(now, &accepted, packet);
         self.notice(now, place, &accepted);
+        self.copy(now, place, &accepted, packet);
         if let Some(target) = self.route(place) {
             let mut counted = |port, to, packet: &[u8]| {
                 self.counters.packets_out += 1;
@@ -225,6 +236,7 @@ impl Plane {
             self.look_at(now, place);
         }
         self.report(now, send);
+        self.tapped.handle_timeout(now);
     }
 
     /// Goodbyes, and the reports that are due.
@@ -259,7 +271,21 @@ impl Plane {
         let watch = self.watch.first().map(|(at, _)| (*at, "media time-out"));
         let report = self.reports.first().map(|(at, _)| (*at, "report"));
         let goodbye = self.goodbyes.first().map(|goodbye| (goodbye.at, "goodbye"));
-        [play, watch, report, goodbye].into_iter().flatten().min()
+        let tapped = self.tapped.due().map(|at| (at, "recording"));
+        [play, watch, report, goodbye, tapped]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Copies of packets for recordings; drain them after each call.
+    pub fn poll_tapped(&mut self) -> Option<Block> {
+        self.tapped.poll()
+    }
+
+    /// There was no room for copies: the next block says how many are missing.
+    pub fn lose_tapped(&mut self, block: &Block) {
+        self.tapped.lose(block);
     }
 
     /// What happened; drain it after each call.
@@ -552,6 +578,18 @@ impl Plane {
             self.events.push_back(Event::Dtmf { stream: id, digit });
         }
         self.revive(now, place);
+    }
+
+    /// For the recording that the stream is tapped for.
+    fn copy(&mut self, now: Time, place: u32, accepted: &Accepted, packet: &[u8]) {
+        if let Some(stream) = &self.streams[place as usize]
+            && let Some(tap) = stream.tap
+            && let Relayed::Audio(_) = accepted.what
+        {
+            let (id, codec) = (stream.id, accepted.codec);
+            self.tapped
+                .take(now, tap, id, codec, &accepted.header, packet);
+        }
     }
 
     /// Something has come: the media time-out begins anew where it was over or suspended.

@@ -20,6 +20,7 @@ use crate::reception::Reception;
 use crate::rtcp;
 use crate::rtp::{self, HEADER, Header};
 use crate::sender::{Relayed, Sender};
+use crate::tap::Tap;
 use crate::transcode::{self, Fit, Transcoder};
 use crate::voice::{self, Encoder, MAX_PAYLOAD};
 
@@ -46,6 +47,7 @@ pub struct Stream {
     ear: Option<Box<inband::Detector>>,
     reception: Reception,
     pub control: Control,
+    pub tap: Option<Tap>,
     /// From the bridged peer's codec to ours, where it has another.
     transcoder: Option<Box<Transcoder>>,
     /// For what we play, where our codec is not G.711.
@@ -191,6 +193,7 @@ impl Stream {
             ear: None,
             reception: Reception::default(),
             control: Control::new(),
+            tap: None,
             transcoder: None,
             encoder: None,
             hearers: 0,
