@@ -62,6 +62,15 @@ pub fn agents() -> String {
     text
 }
 
+/// Writes a configuration.
+pub fn write_files(directory: &tempfile::TempDir, files: Files<'_>) {
+    for (name, text) in files {
+        let path = directory.path().join("config").join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+}
+
 /// A password's hash at the least cost: these tests are not about guessing.
 fn argon2id(password: &str) -> String {
     use argon2::password_hash::PasswordHasher;
@@ -92,11 +101,7 @@ impl Centre {
     /// Starts a centre on these files, with more in its environment.
     pub fn start_with_env(files: Files<'_>, set: &[&str], env: &[(&str, &str)]) -> Centre {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        for (name, text) in files {
-            let path = directory.path().join("config").join(name);
-            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            std::fs::write(path, text).expect("a file");
-        }
+        write_files(&directory, files);
         Centre::start_in_env(directory, set, env)
     }
 
@@ -112,6 +117,23 @@ impl Centre {
     ) -> Centre {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
         command.envs(env.iter().copied());
+        Centre::start_by(command, directory, set)
+    }
+
+    /// The same with so little room for recordings: a file system of its own, in a mount namespace of its own.
+    pub fn start_cramped(directory: Arc<tempfile::TempDir>, room: &str) -> Centre {
+        let recordings = directory.path().join("data").join("recordings");
+        std::fs::create_dir_all(&recordings).expect("a folder");
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c"]);
+        command.arg(r#"mount -t tmpfs -o "size=$1" none "$2" && shift 2 && exec "$@""#);
+        command.arg("sh").arg(room).arg(recordings);
+        command.arg(env!("CARGO_BIN_EXE_cordboard"));
+        Centre::start_by(command, directory, &[])
+    }
+
+    /// Starts a centre by a command that ends in the binary.
+    fn start_by(mut command: Command, directory: Arc<tempfile::TempDir>, set: &[&str]) -> Centre {
         command
             .arg("serve")
             .arg("--config")

@@ -34,6 +34,7 @@ mod linphone;
 mod moves;
 mod quality;
 mod raw;
+mod recording;
 mod registration;
 mod rtp;
 mod services;

@@ -11,6 +11,7 @@ use crate::event::{ContactId, Event};
 use crate::inbound::Inbound;
 use crate::ladder::LadderMessage;
 use crate::outbound::Outbound;
+use crate::recording::RecordRule;
 
 type Name = Arc<str>;
 
@@ -49,6 +50,10 @@ pub enum Input {
         token: Token,
         command: Command,
     },
+    /// A recording is on disk, or will not be.
+    Recorded(Recorded),
+    /// Something was done outside the engine that the log should have.
+    Audit(AuditNote),
     /// A new configuration, checked.
     Configure {
         config: Arc<Config>,
@@ -61,6 +66,55 @@ pub enum Input {
     },
     /// First input of a run: what the log says of before.
     Start(Start),
+}
+
+/// Who did what to whom, outside the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditNote {
+    pub by: Name,
+    pub action: Name,
+    pub subject: Name,
+    pub detail: Option<String>,
+}
+
+/// What became of a contact's recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    pub contact: ContactId,
+    pub person: Name,
+    /// Or why nothing of it could be kept.
+    pub outcome: Result<SavedRecording, Name>,
+}
+
+/// A recording on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedRecording {
+    pub queue: Option<Name>,
+    pub agents: Vec<Name>,
+    pub began: Time,
+    pub length_ms: u64,
+    pub bytes: u64,
+    pub checksum: Name,
+    /// Why something is missing in it.
+    pub reason: Option<Name>,
+}
+
+/// What the recorder is told of a recording, in this order: pieces with rests between them, then the end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RecordingStep {
+    /// A piece begins; with the first one the recording does.
+    Piece {
+        piece: u32,
+        contact: ContactId,
+        person: Name,
+        queue: Option<Name>,
+        agent: Option<Name>,
+    },
+    /// Nothing from now on until the next piece.
+    Rest,
+    End {
+        customers: Vec<crm::CustomerId>,
+    },
 }
 
 /// What a run begins with.
@@ -134,6 +188,8 @@ pub enum Command {
     Ladder {
         contact: ContactId,
     },
+    /// Something is about to be done outside the engine that the log must have first.
+    Audit(AuditNote),
 }
 
 /// What is done with a contact.
@@ -156,6 +212,10 @@ pub enum Verb {
     Oversee { how: Oversight, phone: Option<Name> },
     /// Press keys towards the far end: in RTP (RFC 4733), or by INFO.
     Dtmf { digits: String },
+    /// Nothing of what is said from now on is kept.
+    PauseRecording,
+    /// Record again, or begin to where that is left to the agent.
+    ResumeRecording,
     /// Say what it was about; `note` is personal. Also after the contact, until the agent's next one.
     Disposition {
         code: Name,
@@ -201,6 +261,8 @@ impl Verb {
             Verb::Complete => "complete",
             Verb::Oversee { how, .. } => how.word(),
             Verb::Dtmf { .. } => "dtmf",
+            Verb::PauseRecording => "pause-recording",
+            Verb::ResumeRecording => "resume-recording",
             Verb::Disposition { .. } => "disposition",
         }
     }
@@ -249,6 +311,12 @@ pub enum Output {
     Media {
         plane: u16,
         command: media::Command,
+    },
+    /// To the recorder.
+    Recording {
+        at: Time,
+        recording: media::RecordingId,
+        step: RecordingStep,
     },
     /// Append to the log and publish.
     Event(Event),
@@ -391,6 +459,8 @@ pub struct Config {
     pub inbound: BTreeMap<Name, Inbound>,
     /// Agents see the numbers of callers who want not to be known, where a trusted trunk tells them.
     pub show_withheld: bool,
+    /// Of calls between customers and agents outside queues.
+    pub record_calls: RecordRule,
     /// Tell every SIP message as [`Output::Captured`].
     pub capture: bool,
 }
@@ -422,6 +492,9 @@ pub struct QueueService {
     pub hours: Option<Arc<ivr::Calendar>>,
     /// The emergency switch.
     pub closed: bool,
+    pub record: RecordRule,
+    /// A prompt that says so to the caller, before the queue.
+    pub record_announcement: Option<Name>,
 }
 
 impl QueueService {

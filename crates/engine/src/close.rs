@@ -103,7 +103,7 @@ impl Engine {
         self.end_supervisions(now, number, &mut contact);
         let outcome = match stage {
             Stage::Greeting | Stage::Ivr => self.close_in_flow(now, &contact, caller_left),
-            Stage::Identifying(_) => {
+            Stage::Identifying(_) | Stage::Announcing { .. } => {
                 self.left_early(now, &contact, AbandonStage::Queue, caller_left)
             }
             Stage::Waiting => self.close_in_queue(now, number, &mut contact, cause, caller_left),

@@ -10,6 +10,7 @@ use sip::LegId;
 use crate::api::Oversight;
 use crate::event::{ContactId, Direction, LegQuality};
 use crate::identity::Signalling;
+use crate::recording::Recording;
 
 type Name = Arc<str>;
 
@@ -74,6 +75,7 @@ pub(crate) struct Contact {
     pub(crate) cause_detail: Option<Box<str>>,
     /// How the legs sounded that have ended.
     pub(crate) quality: Vec<LegQuality>,
+    pub(crate) recording: Recording,
 }
 
 /// What a contact begins with.
@@ -152,6 +154,7 @@ impl Contact {
             supervisors: Vec::new(),
             cause_detail: None,
             quality: Vec::new(),
+            recording: Recording::default(),
         }
     }
 }
@@ -208,6 +211,8 @@ pub(crate) enum Stage {
     Ivr,
     /// Wants a queue, waits for the customer look-up (deadline: `LookUp`).
     Identifying(Ask),
+    /// Hears that it may be recorded; then into the queue.
+    Announcing { ask: Ask, play: media::PlayId },
     /// In a queue.
     Waiting,
     /// Reserved for an agent, who is not called before the pop is delivered (deadline: `Pop`).

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clock::Time;
 
 use crate::Engine;
-use crate::api::{Answer, Command, Config, OpenContact, Output, Refusal, Reply, Start, Token};
+use crate::api::{
+    Answer, AuditNote, Command, Config, OpenContact, Output, Refusal, Reply, Start, Token,
+};
 use crate::event::{AgentState, ContactId, EventKind, Exit, Outcome};
 use crate::journal::millis;
 use crate::timers::Kind;
@@ -43,6 +45,10 @@ impl Engine {
                 .ok_or_else(|| Refusal::NotFound(format!("{agent} takes no contacts of queues"))),
             Command::ExtendWrapUp { by, agent, more } => self.extend_wrap_up(now, by, agent, more),
             Command::Ladder { contact } => self.ladder(&contact),
+            Command::Audit(note) => {
+                self.note_audit(now, note);
+                Ok(Answer::Done)
+            }
         };
         // The reply names the last event that the command caused, so everything that follows from it is settled first.
         self.settle(now);
@@ -142,6 +148,16 @@ impl Engine {
             },
         );
         Ok(Answer::Done)
+    }
+
+    pub(crate) fn note_audit(&mut self, now: Time, note: AuditNote) {
+        let AuditNote {
+            by,
+            action,
+            subject,
+            detail,
+        } = note;
+        self.audit(now, &by, &action, &subject, detail);
     }
 
     pub(crate) fn audit(

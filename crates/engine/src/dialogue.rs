@@ -216,6 +216,9 @@ impl Engine {
                 );
                 self.close(now, number, "unknown_number");
             }
+            Stage::Announcing {
+                play: announced, ..
+            } if announced == play => self.announced_recording(now, number),
             Stage::Ivr => {
                 if let Some((_, token)) =
                     contact.playing.take_if(|&mut (playing, _)| playing == play)
@@ -407,6 +410,11 @@ impl Engine {
                 announce,
             } => {
                 if let Some(contact) = self.contacts.get_mut(&number) {
+                    contact.recording.consent = match data.get("record").map(String::as_str) {
+                        Some("no") => Some(false),
+                        Some("yes") => Some(true),
+                        _ => contact.recording.consent,
+                    };
                     contact.flow_data.extend(data);
                     contact.announce = announce;
                 }

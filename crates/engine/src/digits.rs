@@ -110,6 +110,7 @@ impl Engine {
             Stage::Greeting
             | Stage::Ivr
             | Stage::Identifying(_)
+            | Stage::Announcing { .. }
             | Stage::Waiting
             | Stage::Popping(_)
             | Stage::Ringing(_)

@@ -132,6 +132,9 @@ impl Event {
             EventKind::ContactTransferred { .. } => "contact.transferred",
             EventKind::ContactTransferFailed { .. } => "contact.transfer_failed",
             EventKind::ContactDisposition { .. } => "contact.disposition",
+            EventKind::ContactRecording { .. } => "contact.recording",
+            EventKind::RecordingSaved { .. } => "recording.saved",
+            EventKind::RecordingFailed { .. } => "recording.failed",
             EventKind::ContactAbandoned { .. } => "contact.abandoned",
             EventKind::ContactLeftQueue { .. } => "contact.left_queue",
             EventKind::ContactSurveyed { .. } => "contact.surveyed",
@@ -162,6 +165,9 @@ impl Event {
             | EventKind::ContactLeftQueue { contact, .. }
             | EventKind::ContactClosed { contact, .. }
             | EventKind::ContactSurveyed { contact, .. }
+            | EventKind::ContactRecording { contact, .. }
+            | EventKind::RecordingSaved { contact, .. }
+            | EventKind::RecordingFailed { contact, .. }
             | EventKind::IvrStep { contact, .. } => &contact.0,
             EventKind::AgentState { agent, .. } => agent,
             EventKind::QueueChanged { queue, .. } => queue,
@@ -351,6 +357,35 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
+    /// The contact is being recorded (`on`), or no longer (`off`, `paused`). `by` asked for it; otherwise a rule did.
+    #[serde(rename = "contact.recording")]
+    ContactRecording {
+        contact: ContactId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<Name>,
+        state: Name,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Name>,
+    },
+    /// A contact's recording is on disk and indexed. `length_ms` is without what was left out; `reason` says why it is not `complete`.
+    #[serde(rename = "recording.saved")]
+    RecordingSaved {
+        contact: ContactId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queue: Option<Name>,
+        agents: Vec<Name>,
+        began: Time,
+        length_ms: u64,
+        /// Of the file, whose SHA-256 `checksum` is.
+        bytes: u64,
+        checksum: Name,
+        complete: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Name>,
+    },
+    /// A contact should have been recorded, and nothing of it could be kept.
+    #[serde(rename = "recording.failed")]
+    RecordingFailed { contact: ContactId, reason: Name },
     /// The caller hung up before an agent answered. `stage`: `ivr`, `queue`, `ring`.
     #[serde(rename = "contact.abandoned")]
     ContactAbandoned {

@@ -150,6 +150,7 @@ impl Engine {
             (true, true) | (false, false) => {}
         }
         self.hear(number);
+        self.record(now, number, None);
     }
 
     /// Connects the two of a talk, or gives each what a hold leaves them: music to whom the other one holds.

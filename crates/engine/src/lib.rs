@@ -39,6 +39,7 @@ mod overflow;
 mod pickup;
 mod ports;
 mod quality;
+pub mod recording;
 mod refer;
 mod replaces;
 mod supervise;
@@ -53,7 +54,8 @@ pub use sip::TrunkState;
 
 pub use api::{
     AcdRecord, AgentAccount, Answer, AutoAnswer, Command, Config, Count, Input, OpenContact,
-    Output, Oversight, QueueService, Refusal, Reply, Route, Start, Token, Verb,
+    Output, Oversight, QueueService, Recorded, RecordingStep, Refusal, Reply, Route,
+    SavedRecording, Start, Token, Verb,
 };
 pub use event::{
     AgentState, ContactId, Direction, Event, EventKind, EventRecord, Exit, LegQuality, Outcome,
@@ -61,6 +63,7 @@ pub use event::{
 };
 pub use ladder::LadderMessage;
 pub use media::Stats as StreamStats;
+pub use recording::RecordRule;
 pub use sip::{LegId, Peer, Transport};
 
 use contact::{Contact, Leg};
@@ -151,6 +154,8 @@ impl Engine {
             Input::Delivered { sequence } => self.delivered(now, sequence),
             Input::Audience { count } => self.audience_changed(now, count),
             Input::Command { token, command } => self.command(now, token, command),
+            Input::Recorded(recorded) => self.recorded(now, recorded),
+            Input::Audit(note) => self.note_audit(now, note),
             Input::Configure {
                 config,
                 by,

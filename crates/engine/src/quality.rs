@@ -93,10 +93,11 @@ impl Engine {
         &mut self,
         now: Time,
         number: acd::ContactId,
-        contact: Contact,
+        mut contact: Contact,
         outcome: Outcome,
         cause: &str,
     ) {
+        self.end_recording(now, number, &mut contact);
         let awaited = self.qualities.ending.values();
         let awaited = awaited.filter(|(owner, _)| *owner == number).count();
         let closing = Closing {

@@ -35,6 +35,7 @@ impl Engine {
                 self.hold_changed(now, number, leg, true);
             }
         }
+        self.record(now, number, None);
     }
 
     /// A re-INVITE or UPDATE: new media, hold, resume.
@@ -105,6 +106,7 @@ impl Engine {
             // Nobody but the caller is there: one who can't be heard any more has left.
             Stage::Ivr
             | Stage::Identifying(_)
+            | Stage::Announcing { .. }
             | Stage::Waiting
             | Stage::Popping(_)
             | Stage::Ringing(_)

@@ -559,6 +559,7 @@ impl Engine {
         book_talk(contact, &talk, now);
         let work = LastWork::new(number, contact);
         let agent = talk.agent.clone();
+        self.record(now, number, None);
         match talk.queue {
             Some(_) => {
                 self.last_work.insert(agent.clone(), work);

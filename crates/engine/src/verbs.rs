@@ -84,6 +84,8 @@ impl Engine {
             Verb::Consult { to } => Ok(self.consult(now, number, leg, &to)?),
             Verb::Complete => Ok(self.complete(now, number)?),
             Verb::Dtmf { digits } => self.press(now, number, leg, &digits),
+            Verb::PauseRecording => self.pause_recording(now, number, by),
+            Verb::ResumeRecording => self.resume_recording(now, number, by),
             Verb::Disposition { .. } | Verb::Answer | Verb::Oversee { .. } => Ok(()),
         }
     }

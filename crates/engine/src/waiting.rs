@@ -8,8 +8,16 @@ use crate::event::{EventKind, Exit};
 use crate::timers::Kind;
 
 impl Engine {
-    /// Into the queue: at once, or as soon as it is known who calls.
+    /// Into the queue: at once, or as soon as the caller has been told of recording, and it is known who calls.
     pub(crate) fn ask_for_queue(&mut self, now: Time, number: acd::ContactId, ask: Ask) {
+        let Some(ask) = self.announce_recording(number, ask) else {
+            return;
+        };
+        self.queue_up(now, number, ask);
+    }
+
+    /// At once, or as soon as it is known who calls.
+    pub(crate) fn queue_up(&mut self, now: Time, number: acd::ContactId, ask: Ask) {
         let Some(contact) = self.contacts.get_mut(&number) else {
             return;
         };
@@ -93,7 +101,7 @@ impl Engine {
         }
     }
 
-    fn caller_is_up(&self, number: acd::ContactId) -> bool {
+    pub(crate) fn caller_is_up(&self, number: acd::ContactId) -> bool {
         use crate::contact::LegState;
         self.contacts
             .get(&number)

@@ -136,6 +136,12 @@ pub struct Counters {
     pub rtp_jitter: Histogram,
     pub rtp_loss: Histogram,
     pub rtp_round_trip: Histogram,
+    pub recordings_active: u64,
+    pub recordings_saved: u64,
+    /// Of their files.
+    pub recordings_bytes: u64,
+    /// Recordings that are not whole, or not there, by reason.
+    pub recordings_failed: BTreeMap<&'static str, u64>,
     pub websocket_clients: u64,
     /// Clients closed with 4008 because they could not keep up.
     pub websocket_slow_closed: u64,
@@ -174,6 +180,10 @@ impl Default for Counters {
             rtp_jitter: Histogram::new(&JITTER_EDGES_US),
             rtp_loss: Histogram::new(&LOSS_EDGES),
             rtp_round_trip: Histogram::new(&ROUND_TRIP_EDGES_US),
+            recordings_active: 0,
+            recordings_saved: 0,
+            recordings_bytes: 0,
+            recordings_failed: BTreeMap::new(),
             websocket_clients: 0,
             websocket_slow_closed: 0,
             events_sequence: 0,

@@ -28,6 +28,7 @@ const OVERLOAD_REASONS: [&str; 6] = [
     "source_rate",
     "waiting_time",
 ];
+const RECORDING_REASONS: [&str; 5] = ["codec", "disk_full", "io", "overrun", "store"];
 const RTP_REJECTED_REASONS: [&str; 5] = [
     "idle_port",
     "malformed",
@@ -569,6 +570,16 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
         "Clients closed because they could not keep up.",
     );
     slow.counter(&[], counters.websocket_slow_closed as f64);
+    let mut failed = family(
+        "recordings_failed_total",
+        COUNTER,
+        "Recordings that are not whole, or not there.",
+    );
+    reasons(&RECORDING_REASONS, &counters.recordings_failed, &mut failed);
+    let mut saved = family("recordings_saved_total", COUNTER, "Recordings on disk.");
+    saved.counter(&[], counters.recordings_saved as f64);
+    let mut saved_bytes = family("recordings_bytes_total", COUNTER, "Of their files.");
+    saved_bytes.counter(&[], counters.recordings_bytes as f64);
     let one = |name, help, value| {
         let mut family = family(name, GAUGE, help);
         family.gauge(&[], value);
@@ -625,6 +636,14 @@ fn edge(families: &mut Vec<MetricFamily>, counters: &Counters) {
             ),
             slow,
             overload,
+            one(
+                "recordings_active",
+                "Contacts being recorded, pauses included.",
+                counters.recordings_active as f64,
+            ),
+            saved,
+            saved_bytes,
+            failed,
         ]
         .map(Family::done),
     );

@@ -272,6 +272,9 @@ impl Fold {
             EventKind::NodeStarted { .. }
             | EventKind::ContactTransferFailed { .. }
             | EventKind::ContactDisposition { .. }
+            | EventKind::ContactRecording { .. }
+            | EventKind::RecordingSaved { .. }
+            | EventKind::RecordingFailed { .. }
             | EventKind::ContactIdentified { .. }
             | EventKind::ContactOffered { .. }
             | EventKind::ContactHeld { .. }

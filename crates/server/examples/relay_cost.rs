@@ -78,6 +78,7 @@ fn start(calls: usize) -> Result<MediaThreads, Box<dyn Error>> {
         config,
         Arc::new(prompts),
         |_| Ok(()),
+        Err,
         move || clock.now(),
     )?)
 }

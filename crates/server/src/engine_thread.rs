@@ -26,6 +26,7 @@ use crate::hep::Hep;
 use crate::journal::{Entry, Journal};
 use crate::look_up::LookUps;
 use crate::media_thread::MediaThreads;
+use crate::recorder::Recorder;
 use crate::services::Services;
 
 /// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
@@ -45,6 +46,7 @@ pub struct Wiring {
     pub media: Arc<MediaThreads>,
     /// Planes that want more ports: binding sockets takes longer than the engine may wait.
     pub ports_low: Sender<u16>,
+    pub recorder: Recorder,
     pub journal: Journal,
     pub look_ups: LookUps,
     pub services: Services,
@@ -174,6 +176,11 @@ impl Turn {
                 Output::Transmit { peer, bytes } => self.transmit(peer, bytes),
                 Output::Edge(edge) => self.edge(edge),
                 Output::Media { plane, command } => self.media(plane, command),
+                Output::Recording {
+                    at,
+                    recording,
+                    step,
+                } => self.wiring.recorder.tell(at, recording, step),
                 Output::Event(event) => self.entries.push(Entry::Event(event)),
                 Output::Acd { at, record } => self.entries.push(Entry::Acd { at, record }),
                 Output::Reply(reply) => self.entries.push(Entry::Reply(reply)),

@@ -28,6 +28,7 @@ pub mod outside;
 pub mod people;
 pub mod prompts;
 pub mod publish;
+pub mod recorder;
 pub mod recovery;
 pub mod replay;
 pub mod run;

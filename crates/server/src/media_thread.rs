@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ::clock::Time;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use media::tap::Block;
 use media::{Command, Counters, Event, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -96,11 +97,13 @@ enum Work {
 }
 
 impl MediaThreads {
-    /// Starts the threads. `events` is called on them and must not wait: what it gives back is offered again soon, in order. `clock` gives the engine's time.
+    /// Starts the threads. `events` is called on them and must not wait: what it gives back is offered again soon, in order. `tapped` takes copies of
+    /// packets for recordings; what it gives back is lost, and counted. `clock` gives the engine's time.
     pub fn spawn(
         config: MediaConfig,
         prompts: Arc<Prompts>,
         events: impl Fn(Event) -> Result<(), Event> + Send + Clone + 'static,
+        tapped: impl Fn(Block) -> Result<(), Block> + Send + Clone + 'static,
         clock: impl Fn() -> Time + Send + Clone + 'static,
     ) -> io::Result<MediaThreads> {
         let mut threads = Vec::new();
@@ -119,9 +122,9 @@ impl MediaThreads {
                 ..PlaneConfig::default()
             };
             let worker = Worker::new(plane_config, prompts.clone(), inbox, shared.clone())?;
-            let (events, clock) = (events.clone(), clock.clone());
+            let (events, tapped, clock) = (events.clone(), tapped.clone(), clock.clone());
             let thread = fatal::spawn(format!("media-{plane}"), move || {
-                worker.run(&events, &clock)
+                worker.run(&events, &tapped, &clock)
             })?;
             threads.push(Handle {
                 work,
@@ -499,7 +502,12 @@ impl Worker {
         })
     }
 
-    fn run(mut self, events: &impl Fn(Event) -> Result<(), Event>, clock: &impl Fn() -> Time) {
+    fn run(
+        mut self,
+        events: &impl Fn(Event) -> Result<(), Event>,
+        tapped: &impl Fn(Block) -> Result<(), Block>,
+        clock: &impl Fn() -> Time,
+    ) {
         let mut ready = [EpollEvent::empty(); READY];
         let mut datagram = [0; DATAGRAM];
         loop {
@@ -535,6 +543,11 @@ impl Worker {
                 });
             }
             self.tell(events);
+            while let Some(block) = self.plane.poll_tapped() {
+                if let Err(block) = tapped(block) {
+                    self.plane.lose_tapped(&block);
+                }
+            }
             self.shared.meters.publish(*self.plane.counters());
         }
     }
@@ -677,6 +690,7 @@ mod tests {
             config,
             Arc::new(prompts),
             move |event| events.send(event).map_err(|unsent| unsent.0),
+            Err,
             clock,
         )
         .unwrap();

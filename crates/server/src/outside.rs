@@ -13,6 +13,7 @@ use crate::edge::door::Door;
 use crate::live::Live;
 use crate::media_thread::MediaThreads;
 use crate::people;
+use crate::recorder::Recorder;
 
 /// The hub over the restored folds, with its two words to the engine: what was delivered, and how many watch.
 pub fn hub(
@@ -49,12 +50,15 @@ pub fn web_setup(
     clock: Clock,
     draining: &Arc<AtomicBool>,
     media: &Arc<MediaThreads>,
+    recorder: &Recorder,
     operator: &str,
 ) -> web::Setup {
     let compiled = live.current();
     let settings = &compiled.settings;
     let (shown, reloaded, draining, watched) =
         (live.clone(), live.clone(), draining.clone(), log.clone());
+    let allowed = live.clone();
+    let (failing, counted) = (recorder.clone(), recorder.clone());
     let troubles = move || {
         let mut troubles = Vec::new();
         if draining.load(Ordering::Acquire) {
@@ -65,11 +69,13 @@ pub fn web_setup(
                 .trouble()
                 .map(|trouble| format!("the event log cannot be written: {}", trouble.message)),
         );
+        troubles.extend(failing.trouble());
         troubles
     };
     // Weak: the threads end when the run drops them, whoever may still ask.
     let media = Arc::downgrade(media);
     let measure = move |counters: &mut Counters| {
+        counted.measure(counters);
         if let Some(media) = media.upgrade() {
             media.measure(counters);
         }
@@ -92,6 +98,7 @@ pub fn web_setup(
         hooks: web::Hooks {
             effective: Box::new(move || shown.current().effective.value()),
             reload: Box::new(move |by| reloaded.reload_aloud(by).map_err(|refused| refused.0)),
+            agents_may_listen: Box::new(move || allowed.current().settings.agents_may_listen),
             troubles: Box::new(troubles),
             measure: Box::new(measure),
         },

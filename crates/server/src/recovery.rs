@@ -109,6 +109,9 @@ impl Recovery {
             | EventKind::ContactTransferFailed { .. }
             | EventKind::ContactDisposition { .. }
             | EventKind::ContactSurveyed { .. }
+            | EventKind::ContactRecording { .. }
+            | EventKind::RecordingSaved { .. }
+            | EventKind::RecordingFailed { .. }
             | EventKind::ContactClosed { .. }
             | EventKind::AgentState { .. }
             | EventKind::QueueChanged { .. }

@@ -28,6 +28,7 @@ use crate::hep::Hep;
 use crate::live::{Fixed, Live};
 use crate::media_thread::{MediaConfig, MediaThreads};
 use crate::publish::News;
+use crate::recorder::{self, Recorder};
 use crate::services::Services;
 use crate::{
     bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up,
@@ -69,6 +70,7 @@ struct Threads {
     journal: JoinHandle<()>,
     bindings: JoinHandle<()>,
     publisher: JoinHandle<()>,
+    recording: recorder::Threads,
 }
 
 /// What the one line of JSON says.
@@ -133,7 +135,9 @@ pub fn start(
     let (door, inbox) = Door::new();
     door.sources().configure(&compiled);
     let counters = Arc::new(Mutex::new(Counters::default()));
-    let media = Arc::new(media_threads(&compiled, &door, clock)?);
+    let keep = compiled.settings.keep_recordings;
+    let (recorder, recording) = recorder::spawn(durable.store.clone(), clock, keep)?;
+    let media = Arc::new(media_threads(&compiled, &door, &recorder, clock)?);
     let granted = first_ports(&media, &compiled.settings.rtp.bind)?;
     let engine = Engine::new(compiled.engine.clone(), random()?);
     let mut start = durable.recovery.start(
@@ -173,6 +177,7 @@ pub fn start(
 
     // Before anybody else can say anything: the run begins, and has ports.
     door.send(clock.now(), Input::Start(start));
+    let recording = recording.start(door.clone())?;
     let ports_low = granter(media.clone(), door.clone(), clock)?;
     for (plane, ports) in (0..).zip(granted) {
         if ports.is_empty() {
@@ -200,6 +205,7 @@ pub fn start(
         connections: connections.clone(),
         dns,
         media: media.clone(),
+        recorder: recorder.clone(),
         ports_low,
         journal,
         look_ups,
@@ -281,6 +287,7 @@ pub fn start(
         clock,
         &draining,
         &media,
+        &recorder,
         &operator,
     ));
     live.tell({
@@ -300,6 +307,7 @@ pub fn start(
     });
     keep_flows(&live.current());
     live.tell(keep_flows);
+    live.tell(move |compiled| recorder.keep_for(compiled.settings.keep_recordings));
     live.tell({
         let media = media.clone();
         move |compiled| media.set_prompts(&Arc::new(load_prompts(compiled)))
@@ -318,6 +326,7 @@ pub fn start(
         journal: journal_thread,
         bindings: bindings_thread,
         publisher,
+        recording,
     };
     // Calls that were in progress when the last run ended are closed in the log before anybody is told that we are ready.
     if !runtime.block_on(settling.is_settled()) {
@@ -393,14 +402,17 @@ impl Running {
     /// When it could not be made durable.
     pub fn stop(self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Release);
-        self.door.stop();
         let Threads {
             udp,
             engine,
             journal,
             bindings,
             publisher,
+            recording,
         } = self.threads;
+        // What was recorded is on disk, and told to the engine, before that stops.
+        recording.stop();
+        self.door.stop();
         let joined = |thread: JoinHandle<()>, name: &str| {
             thread
                 .join()
@@ -443,7 +455,12 @@ fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
     Ok(bytes)
 }
 
-fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Result<MediaThreads> {
+fn media_threads(
+    compiled: &Compiled,
+    door: &Door,
+    recorder: &Recorder,
+    clock: Clock,
+) -> anyhow::Result<MediaThreads> {
     let rtp = &compiled.settings.rtp;
     let planes = match rtp.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -463,6 +480,7 @@ fn media_threads(compiled: &Compiled, door: &Door, clock: Clock) -> anyhow::Resu
         config,
         Arc::new(prompts),
         events,
+        recorder.taps(),
         move || clock.now(),
     )?)
 }

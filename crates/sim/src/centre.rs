@@ -44,6 +44,8 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         overflow: None,
         hours: None,
         closed: false,
+        record: engine::RecordRule::Never,
+        record_announcement: None,
     };
     let mut routes: BTreeMap<Arc<str>, Route> = BTreeMap::from([
         ("2000".into(), Route::Queue("support".into())),
@@ -136,6 +138,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         outbound: engine::outbound::Outbound::default(),
         inbound: BTreeMap::new(),
         show_withheld: false,
+        record_calls: engine::RecordRule::Never,
         capture: false,
     }
 }

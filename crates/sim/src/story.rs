@@ -127,6 +127,11 @@ pub fn line(event: &Event) -> String {
             code,
             ..
         } => format!("{name} {contact} agent={agent} {code}"),
+        EventKind::ContactRecording { contact, state, .. } => format!("{name} {contact} {state}"),
+        EventKind::RecordingSaved {
+            contact, complete, ..
+        } => format!("{name} {contact} complete={complete}"),
+        EventKind::RecordingFailed { contact, reason } => format!("{name} {contact} {reason}"),
         EventKind::QueueChanged { queue, change, .. } => format!("{name} {queue} {change}"),
         EventKind::NodeStarted { node, boot, .. } => format!("{name} {node} boot={boot}"),
         EventKind::ConfigApplied { by, .. } => format!("{name} by={by}"),

@@ -75,6 +75,8 @@ pub struct World {
     /// Drops the next datagrams for which this says so (their start line is given): scripted loss.
     pub lose: Vec<String>,
     pub commands: Vec<media::Command>,
+    /// What the recorder was told, in order.
+    pub recorded: Vec<(Time, media::RecordingId, engine::RecordingStep)>,
     pub replies: Vec<engine::Reply>,
     pub drained: bool,
     coming: BTreeMap<(Time, u64), Coming>,
@@ -102,6 +104,7 @@ impl World {
             wire: Vec::new(),
             lose: Vec::new(),
             commands: Vec::new(),
+            recorded: Vec::new(),
             replies: Vec::new(),
             drained: false,
             coming: BTreeMap::new(),
@@ -376,6 +379,11 @@ impl World {
                 // The simulated network has no names and no connections.
                 Output::Edge(_) => {}
                 Output::Media { command, .. } => self.media(command),
+                Output::Recording {
+                    at,
+                    recording,
+                    step,
+                } => self.recorded.push((at, recording, step)),
                 Output::Event(event) => {
                     let delivered = Input::Delivered {
                         sequence: event.sequence,

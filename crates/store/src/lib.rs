@@ -3,6 +3,7 @@
 //! * [`DataDir`]: the directory of one node, held by one process.
 //! * [`log`]: append-only segments of checksummed records, written by one thread that commits in groups; [`snapshots`] beside them.
 //! * [`seal`]: what is personal in a record is encrypted under a key per person; erasing a person is destroying that key.
+//! * [`recordings`]: what was said, a sealed file each.
 //! * [`Store`]: customers, credentials, sessions and closed contacts in redb.
 //!
 //! Knows nothing of events' meaning: a record is a kind, a number, a time and JSON. Reads no wall clock: times come in with the records.
@@ -13,6 +14,7 @@ mod data_dir;
 mod db;
 mod error;
 pub mod log;
+pub mod recordings;
 pub mod seal;
 pub mod snapshots;
 pub mod tables;
@@ -23,6 +25,7 @@ pub use error::{Damage, StoreError};
 pub use log::{
     Log, LogFull, LogHandle, LogReader, LogWriter, OnDamage, Opened, Options, Records, Trouble,
 };
+pub use recordings::{Begun, Ended, Playback, Recording};
 pub use snapshots::Snapshots;
 pub use tables::{
     ClosedContact, ContactFilter, Credentials, Erased, LOCKED_MS, Page, PinTry, Session, Store,

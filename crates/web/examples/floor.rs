@@ -46,6 +46,7 @@ fn main() {
                 | engine::Command::Hangup { .. }
                 | engine::Command::WhyIdle { .. }
                 | engine::Command::ExtendWrapUp { .. }
+                | engine::Command::Audit(_)
                 | engine::Command::Contact { .. } => Answer::Done,
             };
             let _ = ask.reply.send(Ok(answer));

@@ -43,6 +43,8 @@ pub struct Hooks {
     pub reload: Reload,
     /// `GET /readyz`: everything that is wrong; none: ready.
     pub troubles: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Whether agents may hear the recordings of their own contacts.
+    pub agents_may_listen: Box<dyn Fn() -> bool + Send + Sync>,
     /// `GET /metrics`: sets what others count (RTP) in a copy of the counters.
     pub measure: Box<dyn Fn(&mut Counters) + Send + Sync>,
 }

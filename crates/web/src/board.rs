@@ -70,6 +70,9 @@ pub struct Contact {
     /// How each leg sounded, once the contact is closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quality: Vec<engine::LegQuality>,
+    /// `on`, `paused` or `off`; none where nothing has been recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Name>,
     pub visits: Vec<Visit>,
     /// Sequence of the event that closed it.
     pub closed_sequence: u64,
@@ -237,6 +240,7 @@ impl Board {
             outcome: None,
             cause: None,
             quality: Vec::new(),
+            recording: None,
             visits: Vec::new(),
             closed_sequence: 0,
             arrived_sequence: event.sequence,
@@ -307,6 +311,9 @@ pub fn contact_of(kind: &EventKind) -> Option<&ContactId> {
         | EventKind::ContactTransferred { contact, .. }
         | EventKind::ContactTransferFailed { contact, .. }
         | EventKind::ContactDisposition { contact, .. }
+        | EventKind::ContactRecording { contact, .. }
+        | EventKind::RecordingSaved { contact, .. }
+        | EventKind::RecordingFailed { contact, .. }
         | EventKind::ContactAbandoned { contact, .. }
         | EventKind::ContactLeftQueue { contact, .. }
         | EventKind::ContactClosed { contact, .. }
@@ -384,8 +391,11 @@ fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
             }
         }
         EventKind::ContactDisposition { code, .. } => contact.disposition = Some(code.clone()),
+        EventKind::ContactRecording { state, .. } => contact.recording = Some(state.clone()),
         EventKind::ContactTransferred { from: None, .. }
         | EventKind::ContactTransferFailed { .. }
+        | EventKind::RecordingSaved { .. }
+        | EventKind::RecordingFailed { .. }
         | EventKind::IvrStep { .. }
         | EventKind::ContactSurveyed { .. }
         | EventKind::ContactArrived { .. }
@@ -452,6 +462,7 @@ fn close(contact: &mut Contact, event: &Event) {
     visit_ended(contact, event.at, "system_error", *wait_ms);
     contact.state = ContactState::Closed;
     contact.held = false;
+    contact.recording = None;
     contact.ended = Some(event.at);
     contact.outcome = Some(*outcome);
     contact.cause = Some(cause.clone());

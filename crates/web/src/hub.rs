@@ -390,6 +390,9 @@ fn scope_alone(kind: &EventKind) -> Scope {
         | EventKind::ContactResumed {
             agent: Some(agent), ..
         }
+        | EventKind::ContactRecording {
+            agent: Some(agent), ..
+        }
         | EventKind::ContactClosed {
             agent: Some(agent), ..
         }
@@ -403,6 +406,9 @@ fn scope_alone(kind: &EventKind) -> Scope {
         | EventKind::ContactIdentified { .. }
         | EventKind::ContactHeld { .. }
         | EventKind::ContactResumed { .. }
+        | EventKind::ContactRecording { .. }
+        | EventKind::RecordingSaved { .. }
+        | EventKind::RecordingFailed { .. }
         | EventKind::ContactTransferred { .. }
         | EventKind::ContactAbandoned { .. }
         | EventKind::ContactClosed { .. }

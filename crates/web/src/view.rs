@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::accounts::{Account, Accounts};
 use crate::board::{Board, Contact, ContactState, Visit};
 use crate::cloud::rfc3339;
+use crate::routes::recording::RecordingView;
 
 /// A contact.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -54,6 +55,7 @@ pub struct ContactView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub quality: Vec<engine::LegQuality>,
+    pub recording: Option<RecordingView>,
     pub entry: String,
     pub visits: Vec<VisitView>,
     /// The screen pop, while the contact is open and offered or answered.
@@ -173,6 +175,10 @@ pub fn contact(contact: &Contact) -> ContactView {
         cause: text(&contact.cause),
         held: contact.held,
         quality: contact.quality.clone(),
+        recording: contact.recording.as_ref().map(|state| RecordingView {
+            state: state.to_string(),
+            ..RecordingView::default()
+        }),
         entry: contact.entry.to_string(),
         visits: contact.visits.iter().map(visit).collect(),
         pop: contact.pop.clone().filter(|_| open),

@@ -86,6 +86,7 @@ const changes = {
   "contact.answered": (d, time) => ({ state: "connected", agent: d.agent, answered: time }),
   "contact.held": () => ({ held: true }),
   "contact.resumed": () => ({ held: false }),
+  "contact.recording": (d) => ({ recording: { state: d.state } }),
   "contact.transferred": (d, _, c) => (d.from ? { agent: null, held: false, state: d.to.startsWith("flow:") ? "in_ivr" : c.state } : {}),
   "contact.disposition": (d) => ({ disposition: d.code }),
   "contact.left_queue": () => ({ state: "in_ivr" }),

@@ -38,6 +38,7 @@ function drawContact() {
     make("div", { class: "head" },
       first?.class ? make("span", { class: "class", title: t("valueClass", { n: first.class }), "aria-label": t("valueClass", { n: first.class }), role: "img" }, first.class) : null,
       make("h2", {}, name), state(one.held ? "held" : one.state), running(one.answered ?? one.arrived),
+      one.recording && one.recording.state !== "off" ? make("span", { class: `state recording ${one.recording.state}`, id: "recording" }, t(`recording_${one.recording.state}`)) : null,
       ...(first?.tags ?? []).map((tag) => make("span", { class: "tag" }, tag)),
       make("span", { class: "grow" }),
       one.state === "connected" ? make("button", { type: "button", class: "stop", onclick: () => ask("POST", `contacts/${one.id}/hangup`) }, t("hangUp")) : null),

@@ -5,7 +5,7 @@ import { because, t } from "./words.js";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 const CODES = ["resolved", "follow_up", "callback", "complaint", "wrong_number", "spam"];
-const SHORTCUTS = { KeyH: "hold", KeyT: "to", KeyC: "consult", KeyB: "back", KeyK: "keypad", KeyN: "note" };
+const SHORTCUTS = { KeyH: "hold", KeyT: "to", KeyC: "consult", KeyB: "back", KeyK: "keypad", KeyN: "note", KeyR: "record" };
 
 let now = { contact: null, consult: null, wrapUp: null };
 // What was asked for and is not settled yet: whom the caller is being passed on to.
@@ -35,7 +35,8 @@ export function heard({ type, data }) {
 
 function draw() {
   const { contact, consult, wrapUp } = now, free = contact && !consult && !passing;
-  const shown = { hold: free && !contact.held, resume: free && contact.held, where: free, consulting: consult, keys: contact && !passing && (consult || !contact.held), about: contact || wrapUp, "about-end": wrapUp, shortcuts: contact };
+  const recorded = contact?.recording?.state === "on";
+  const shown = { record: contact && !recorded, pause: recorded, hold: free && !contact.held, resume: free && contact.held, where: free, consulting: consult, keys: contact && !passing && (consult || !contact.held), about: contact || wrapUp, "about-end": wrapUp, shortcuts: contact };
   byId("verbs").hidden = !contact && !wrapUp;
   for (const [id, visible] of Object.entries(shown)) byId(id).hidden = !visible;
   byId("consulted").textContent = consult ? t(consult.state === "connected" ? "consultTalks" : "consultRings", { to: consult.agent && consult.state === "connected" ? consult.agent : consult.dnis }) : "";
@@ -83,6 +84,7 @@ async function dispose(end) {
 }
 
 const act = {
+  record: () => ask(now.contact?.recording?.state === "on" ? "pause-recording" : "resume-recording"),
   hold: () => ask(now.contact?.held ? "resume" : "hold"),
   consult: () => (now.consult ? ask("transfer", { mode: "complete" }) : consult()),
   back: () => now.consult && ask("resume"),
@@ -92,7 +94,7 @@ const act = {
 };
 
 // Where a shortcut acts: on nothing that is not to be seen.
-const allowed = { hold: ["hold", "resume"], to: ["where"], consult: ["where", "consulting"], back: ["consulting"], keypad: ["keys"], note: ["about"] };
+const allowed = { record: ["record", "pause"], hold: ["hold", "resume"], to: ["where"], consult: ["where", "consulting"], back: ["consulting"], keypad: ["keys"], note: ["about"] };
 
 function pressed(event) {
   const name = event.altKey && !event.ctrlKey && !event.metaKey ? SHORTCUTS[event.code] : null;
@@ -109,6 +111,7 @@ function press(key) {
 }
 
 export function begin() {
+  for (const id of ["record", "pause"]) byId(id).addEventListener("click", act.record);
   for (const id of ["hold", "resume"]) byId(id).addEventListener("click", act.hold);
   byId("where").addEventListener("submit", (event) => { event.preventDefault(); transfer(); });
   byId("consult").addEventListener("click", consult);

@@ -1,5 +1,5 @@
 import { Live, call, get, me, seldom } from "./api.js";
-import { byId, cell, connection, drawn, duration, make, percent, running, seconds, state, tile } from "./show.js";
+import { byId, cell, clock, connection, drawn, duration, make, percent, running, seconds, state, tile } from "./show.js";
 import { because, languageButton, t } from "./words.js";
 
 // More rows than this say nothing to a person; the API has them all.
@@ -87,6 +87,25 @@ async function details(one) {
     make("h3", {}, t("ladder")), messages.length ? make("pre", { tabindex: "0" }, messages.map(timed).join("\n")) : make("p", { class: "note" }, t("noLadder")));
 }
 
+// The last contacts that were recorded. What plays goes on while the list is drawn anew.
+function drawRecordings(contacts) {
+  const recorded = contacts.filter((one) => one.recording?.state === "saved");
+  if (recorded.length === 0) { byId("recordings").replaceChildren(make("p", { class: "note" }, t("noRecordings"))); return; }
+  const rows = recorded.map((one) => make("tr", {},
+    cell(clock(one.recording.began)), cell(one.ani ?? one.id), cell(one.queue), cell((one.recording.agents ?? []).join(", ")), cell(`${duration(one.recording.length_ms / 1000)}${one.recording.complete ? "" : ` · ${t("incomplete")}`}`),
+    cell(make("button", { type: "button", "data-recording": one.id, onclick: () => play(one) }, t("listen")))));
+  byId("recordings").replaceChildren(table(["time", "number", "queue", "agent", "length", ""], rows));
+}
+
+function play(one) {
+  const audio = make("audio", { controls: "", autoplay: "", src: `/api/v1/contacts/${encodeURIComponent(one.id)}/recording` });
+  audio.addEventListener("error", () => { byId("trouble").textContent = t("failed", { why: one.id }); byId("trouble").hidden = false; });
+  byId("player").replaceChildren(`${one.ani ?? one.id} · ${clock(one.recording.began)}`, audio);
+  byId("player").hidden = false;
+}
+
+const recordings = seldom(1000, async () => drawRecordings((await get("contacts?state=closed&limit=100")).items));
+
 // One line of the ladder: time of day, whose leg, which way, what.
 function timed(message) {
   const time = new Date(message.at).toLocaleTimeString(undefined, { hour12: false, fractionalSecondDigits: 3, hour: "2-digit", minute: "2-digit", second: "2-digit" });
@@ -122,8 +141,9 @@ const pick = (known) => (known?.since ? { state: known.state, reason: known.reas
 
 byId("close").addEventListener("click", () => byId("details").close());
 byId("sign-out").addEventListener("click", async (event) => { event.preventDefault(); await call("DELETE", "session").catch(() => {}); location.assign("/"); });
-const live = new Live({ changed: draw, happened: (message) => { audited(message); refresh(); }, connected: connection(byId("connection")) });
+const live = new Live({ changed: draw, happened: (message) => { audited(message); refresh(); if (message.type.startsWith("recording.")) recordings(); }, connected: connection(byId("connection")) });
 languageButton(byId("language"), () => { document.title = t("wallboard"); draw(); });
 document.title = t("wallboard");
 if (who.role === "agent") { byId("trouble").textContent = t("notSupervisor"); byId("trouble").hidden = false; }
+recordings();
 setInterval(refresh, 10000);

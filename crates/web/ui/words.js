@@ -31,8 +31,9 @@ const words = {
   answered: ["Answered", "已接听"], abandoned_in_ivr: ["Abandoned in IVR", "IVR 中放弃"], abandoned_in_queue: ["Abandoned in queue", "排队中放弃"], abandoned_in_ring: ["Abandoned in ring", "振铃中放弃"], overflowed: ["Overflowed", "溢出"], callback_requested: ["Callback requested", "预约回呼"], voicemail: ["Voicemail", "语音留言"], self_served: ["Self-served", "自助完成"], rejected_closed: ["Rejected: closed", "非工作时间"], rejected_full: ["Rejected: full", "队列已满"], no_agent: ["No agent", "无坐席"], system_error: ["System error", "系统错误"],
   verbs: ["The call", "通话操作"], goHold: ["Hold", "保持"], goResume: ["Resume", "恢复通话"], to: ["To", "转至"], goTransfer: ["Transfer", "直接转接"], goConsult: ["Consult", "咨询"], goComplete: ["Complete transfer", "完成转接"], goBack: ["Back to caller", "返回来电"],
   consultRings: ["Calling {to}…", "正在呼叫 {to}…"], consultTalks: ["Consulting {to}", "正在咨询 {to}"], passing: ["Passing on to {to}…", "正在转接至 {to}…"], whereTo: ["Say to whom.", "请填写转接目标。"], transferFailed: ["{to} did not take the call: {why}", "{to} 未接听转接：{why}"],
+  goRecord: ["Record", "录音"], goPause: ["Pause recording", "暂停录音"], recording_on: ["Recording", "录音中"], recording_paused: ["Recording paused", "录音已暂停"], recordings: ["Recordings", "录音"], noRecordings: ["No recordings yet.", "暂无录音。"], listen: ["Listen", "播放"], length: ["Length", "时长"], incomplete: ["Incomplete", "不完整"],
   keys: ["Keypad", "拨号盘"], about: ["What it was about", "业务小结"], note: ["Note", "备注"], save: ["Save", "保存"], saveEnd: ["Save and end wrap-up", "保存并结束话后处理"], saved: ["Saved.", "已保存。"],
-  shortcuts: ["Alt+H hold or resume · Alt+T to whom · Alt+C consult, complete · Alt+B back to caller · Alt+K keypad · Alt+N note", "Alt+H 保持/恢复 · Alt+T 转接目标 · Alt+C 咨询/完成 · Alt+B 返回来电 · Alt+K 拨号盘 · Alt+N 备注"],
+  shortcuts: ["Alt+H hold or resume · Alt+T to whom · Alt+C consult, complete · Alt+B back to caller · Alt+K keypad · Alt+R record, pause · Alt+N note", "Alt+H 保持/恢复 · Alt+T 转接目标 · Alt+C 咨询/完成 · Alt+B 返回来电 · Alt+K 拨号盘 · Alt+R 录音/暂停 · Alt+N 备注"],
   code_resolved: ["Resolved", "已解决"], code_follow_up: ["Follow up", "需跟进"], code_callback: ["Call back", "需回电"], code_complaint: ["Complaint", "投诉"], code_wrong_number: ["Wrong number", "打错电话"], code_spam: ["Nuisance", "骚扰电话"],
   offline: ["the centre cannot be reached", "无法连接呼叫中心"],
   status: ["SIP {n}", "SIP {n}"], status_404: ["not known there", "号码不存在"], status_408: ["no answer", "无人接听"], status_480: ["not reachable", "暂时不可达"], status_486: ["busy", "占线"], status_487: ["no answer", "无人接听"], status_603: ["declined", "拒接"],
@@ -42,6 +43,7 @@ const words = {
 // The engine says why in English; what it says often is known here in Chinese.
 const reasons = [
   [/^the contact is on hold$/, "联络已在保持中"], [/^the contact is not on hold$/, "联络未在保持中"], [/^the hold is a telephone's own/, "由话机保持，请在话机上恢复"],
+  [/^the contact is not being recorded$/, "该联络未在录音"], [/^the contact is being recorded$/, "该联络正在录音"], [/^the caller does not want to be recorded$/, "来电方不同意录音"], [/^calls like this one are never recorded here$/, "此类通话不录音"],
   [/^no agent has the contact$/, "该联络尚无坐席接听"], [/^the contact is over$/, "联络已结束"], [/^the contact is not answered$/, "联络尚未接听"], [/^the agent consults nobody$/, "当前没有咨询"],
   [/^the agent consults:/, "正在咨询，请先完成转接或返回来电"], [/^the contact is being passed on already$/, "正在转接中"], [/^only the agent who serves/, "仅服务该联络的坐席可以操作"],
   [/^(.+) leads to no agent, queue or flow$/, "{1} 不是坐席、队列或流程"], [/^(.+) is not free$/, "{1} 不空闲"], [/^(.+) has the contact$/, "{1} 已在此通话中"], [/^queue (.+) takes no more$/, "队列 {1} 已满"],

@@ -68,6 +68,8 @@ impl Check<'_> {
             demo_passwords: *centre.demo_passwords,
             hep: self.hep(),
             source_rate: self.forms.centre.sip.guard.rate,
+            keep_recordings: centre.recording.keep.as_ref().map(|keep| keep.value.0),
+            agents_may_listen: centre.recording.agents_may_listen,
         }
     }
 
@@ -134,6 +136,16 @@ impl Check<'_> {
                 &centre.locale.country.span,
                 format!("\"{}\" is no country", centre.locale.country.value),
                 Some("two capital letters, e.g. \"CN\""),
+            );
+        }
+        if let Some(keep) = &centre.recording.keep
+            && keep.value.0.is_zero()
+        {
+            self.error(
+                CENTRE,
+                &keep.span,
+                "`recording.keep` of nothing would remove each recording at once",
+                Some("e.g. \"90d\"; leave it out to keep them for ever"),
             );
         }
         let options = centre.sip.phone_options.0;

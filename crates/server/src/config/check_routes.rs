@@ -10,7 +10,7 @@ use ivr::Severity;
 
 use super::check::{Check, is_name};
 use super::flows::{FlowSet, PROMPT_EXTENSIONS};
-use super::form::{Answer, Queue, Route};
+use super::form::{Answer, Queue, Record, Route};
 use super::read::{QUEUES, TRUNKS};
 use super::value::{Length, Placed};
 use super::walk::near;
@@ -71,6 +71,7 @@ impl Check<'_> {
             }
             self.music(queue, ivr_dir);
             let hours = self.hours(queue, time_zone);
+            self.announcement(queue, ivr_dir);
             compiled
                 .services
                 .insert(name.clone(), service(&name, queue, hours));
@@ -101,6 +102,39 @@ impl Check<'_> {
                 format!("there is no music \"{}\" ({place})", music.value),
                 Some("a file name without its extension, e.g. \"music/default\""),
             );
+        }
+    }
+
+    /// What is said of recording must be there in each language, and be heard.
+    fn announcement(&mut self, queue: &Queue, ivr_dir: Option<&Path>) {
+        let Some(prompt) = &queue.record_announcement else {
+            return;
+        };
+        let mut complain = |message: String, hint: &str| {
+            self.error(QUEUES, &prompt.span, message, Some(hint));
+        };
+        if queue.answer == Answer::OnAgent {
+            let message =
+                "`record_announcement` cannot be heard where the agent's answer is the caller's";
+            complain(
+                message.to_owned(),
+                "answer = \"on_queue\", or say it in a flow before the queue",
+            );
+        }
+        for lang in ["zh-CN", "en"] {
+            let found = ivr_dir.is_some_and(|dir| {
+                PROMPT_EXTENSIONS.iter().any(|extension| {
+                    let name = format!("{}.{extension}", prompt.value);
+                    dir.join("prompts").join(lang).join(name).is_file()
+                })
+            });
+            if !found {
+                let message = format!("there is no prompt \"{}\" in {lang}", prompt.value);
+                complain(
+                    message,
+                    "a file name without its extension, e.g. \"queue/recorded\"",
+                );
+            }
         }
     }
 
@@ -240,5 +274,19 @@ fn service(name: &Name, queue: &Queue, hours: Option<Arc<ivr::Calendar>>) -> Que
         overflow: queue.overflow.as_ref().map(|target| target.as_str().into()),
         hours,
         closed: queue.closed,
+        record: rule(queue.record, queue.record_share),
+        record_announcement: queue
+            .record_announcement
+            .as_ref()
+            .map(|prompt| prompt.as_str().into()),
+    }
+}
+
+/// A way of recording, as the engine has it.
+pub(super) fn rule(record: Record, percent: u8) -> engine::RecordRule {
+    match record {
+        Record::Never => engine::RecordRule::Never,
+        Record::OnDemand => engine::RecordRule::OnDemand,
+        Record::Always => engine::RecordRule::Always { percent },
     }
 }

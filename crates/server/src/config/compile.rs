@@ -69,6 +69,9 @@ pub struct Settings {
     pub hep: Option<crate::hep::Settings>,
     /// New requests a second of one stranger; 0 is without limit.
     pub source_rate: u32,
+    /// How long recordings are kept; `None`: for ever.
+    pub keep_recordings: Option<Duration>,
+    pub agents_may_listen: bool,
 }
 
 /// RTP sockets.
@@ -196,6 +199,7 @@ pub fn compile(
         outbound: trunks.outbound,
         inbound: trunks.inbound,
         show_withheld: forms.centre.customers.show_withheld_numbers,
+        record_calls: super::check_routes::rule(forms.centre.recording.calls, 100),
         capture: settings.hep.is_some(),
     };
     Compiled {

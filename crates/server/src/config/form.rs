@@ -28,6 +28,7 @@ pub struct Centre {
     pub media: Media,
     pub locale: Locale,
     pub customers: Customers,
+    pub recording: Recording,
     pub limits: Limits,
     pub log: Log,
 }
@@ -397,6 +398,31 @@ pub struct Customers {
     pub show_withheld_numbers: bool,
 }
 
+/// Recordings of what is said; which are made, the queues say.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recording {
+    /// How long they are kept; for ever when absent.
+    pub keep: Option<Placed<Length>>,
+    /// Calls between agents and people outside that are no queue's; those among colleagues are never recorded.
+    pub calls: Record,
+    /// Agents may hear the recordings of their own contacts; supervisors hear all.
+    pub agents_may_listen: bool,
+}
+
+/// Which calls are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Record {
+    #[default]
+    Never,
+    /// From when the agent asks for it.
+    OnDemand,
+    /// From the first word.
+    Always,
+}
+
 /// Bounds.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -501,6 +527,16 @@ pub struct Queue {
     #[serde(default = "default_max_waiting")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_waiting: u32,
+    /// Which of its calls are recorded, from when an agent answers.
+    #[serde(default)]
+    pub record: Record,
+    /// A prompt that tells the caller so before the queue, e.g. `"queue/recorded"`: a file under `prompts/` in each language.
+    #[serde(default)]
+    pub record_announcement: Option<Placed<String>>,
+    /// So many of a hundred, where `record` is `always`; the others on demand.
+    #[serde(default = "default_record_share")]
+    #[schemars(range(min = 1, max = 100))]
+    pub record_share: u8,
     /// How the requirement relaxes with the time waited; each step stays in force under the later ones. Whom the last one leaves out never comes.
     #[serde(default)]
     pub step: Vec<Placed<Step>>,
@@ -576,6 +612,9 @@ pub enum Absence {
     AllOnBreak,
 }
 
+fn default_record_share() -> u8 {
+    100
+}
 fn default_ring() -> Placed<Length> {
     Placed {
         value: Length::secs(20),

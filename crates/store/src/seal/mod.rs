@@ -231,6 +231,11 @@ impl Keys {
         Ok(pending || stored)
     }
 
+    /// Under which a person is known where it must be found again.
+    pub(crate) fn hash_of(&self, person: &str) -> PersonHash {
+        self.inner.hmac.of(person.as_bytes())
+    }
+
     fn key_of(&self, state: &mut State, person: &Arc<str>) -> Result<Key, StoreError> {
         if let Some(key) = state.by_person.find(person) {
             return Ok(key);

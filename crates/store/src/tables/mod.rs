@@ -41,7 +41,7 @@ struct Inner {
     db: Db,
     keys: Keys,
     /// Held as long as the database is.
-    _dir: DataDir,
+    dir: DataDir,
 }
 
 /// One page of a list.
@@ -64,13 +64,14 @@ impl Store {
             credentials::make(transaction)?;
             bindings::make(transaction)?;
             pins::make(transaction)?;
-            contacts::make(transaction)
+            contacts::make(transaction)?;
+            crate::recordings::make(transaction)
         })?;
         Ok(Store {
             inner: Arc::new(Inner {
                 db,
                 keys,
-                _dir: dir.clone(),
+                dir: dir.clone(),
             }),
         })
     }
@@ -80,19 +81,26 @@ impl Store {
         &self.inner.keys
     }
 
-    /// Destroys the key of a person (`tel:+8613800138000`, `customer:C1001`): what the log and the contacts hold of them reads as nothing from now on.
-    pub fn erase_person(&self, person: &str) -> Result<bool, StoreError> {
-        self.inner.keys.erase_person(person)
+    pub(crate) fn dir(&self) -> &DataDir {
+        &self.inner.dir
     }
 
-    fn read<T>(
+    /// Destroys the key of a person (`tel:+8613800138000`, `customer:C1001`): what the log and the contacts hold of them reads as nothing from now on.
+    /// Recordings of their calls are removed.
+    pub fn erase_person(&self, person: &str) -> Result<bool, StoreError> {
+        let erased = self.inner.keys.erase_person(person)?;
+        self.delete_recordings_of(person)?;
+        Ok(erased)
+    }
+
+    pub(crate) fn read<T>(
         &self,
         view: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         self.inner.db.read(view)
     }
 
-    fn write<T>(
+    pub(crate) fn write<T>(
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
@@ -101,6 +109,6 @@ impl Store {
 }
 
 /// A row that this version cannot read is damage; the caller hears of it instead of seeing a hole.
-fn row_error(what: &str, id: &str, error: impl std::fmt::Display) -> redb::Error {
+pub(crate) fn row_error(what: &str, id: &str, error: impl std::fmt::Display) -> redb::Error {
     redb::Error::Corrupted(format!("{what} {id:?}: {error}"))
 }

@@ -115,7 +115,13 @@ pub async fn list(
         .filter(|cursor| !cursor.open)
         .map(|cursor| cursor.place)
         .filter(|place| !place.is_empty());
-    let (closed, next) = closed_page(&app, filter, behind, limit - items.len()).await?;
+    let (mut closed, next) = closed_page(&app, filter, behind, limit - items.len()).await?;
+    let store = app.store.clone();
+    closed = blocking(move || {
+        super::recording::fill_in(&store, &mut closed)?;
+        Ok::<_, store::StoreError>(closed)
+    })
+    .await?;
     items.extend(closed);
     Ok(Json(shown_to(&who, items, next)))
 }
@@ -287,6 +293,16 @@ pub(super) async fn find(app: &App, who: &Who, id: &str) -> Result<Value, Proble
                 .ok_or_else(missing)?
         }
     };
+    if found["state"] == "closed" {
+        let store = app.store.clone();
+        found = blocking(move || {
+            let mut forms = [found];
+            super::recording::fill_in(&store, &mut forms)?;
+            let [form] = forms;
+            Ok::<_, store::StoreError>(form)
+        })
+        .await?;
+    }
     // An agent learns nothing of others' contacts, not even that they exist.
     let is = |key| found.get(key).and_then(Value::as_str) == Some(&*who.user);
     // Who has passed a contact on still writes down what it was about, in the wrap-up of it.

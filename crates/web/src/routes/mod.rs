@@ -10,6 +10,7 @@ pub mod kpi;
 mod ladder;
 mod oversight;
 mod queues;
+pub mod recording;
 mod session;
 mod trunks;
 mod verbs;
@@ -79,6 +80,9 @@ fn documented() -> OpenApiRouter<App> {
         .routes(routes!(contacts::why))
         .routes(routes!(ladder::ladder))
         .routes(routes!(contacts::hangup))
+        .routes(routes!(recording::recording))
+        .routes(routes!(verbs::pause_recording))
+        .routes(routes!(verbs::resume_recording))
         .routes(routes!(verbs::hold))
         .routes(routes!(verbs::resume))
         .routes(routes!(verbs::transfer))

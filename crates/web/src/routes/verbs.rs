@@ -84,6 +84,29 @@ fn target(to: String) -> Result<String, Problem> {
     Ok(to)
 }
 
+/// Nothing of what is said from now on is kept, until `resume-recording` or another agent's turn; 409 when nothing is being recorded.
+#[utoipa::path(post, path = "/api/v1/contacts/{id}/pause-recording", tag = "contacts", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+pub async fn pause_recording(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    ask(app, who, &id, Verb::PauseRecording).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Record again, or begin to, where the queue leaves that to the agent (`record = "on_demand"`); 409 where calls are never recorded, or the caller does
+/// not want to be.
+#[utoipa::path(post, path = "/api/v1/contacts/{id}/resume-recording", tag = "contacts", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
+pub async fn resume_recording(
+    State(app): State<App>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    ask(app, who, &id, Verb::ResumeRecording).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Music to the caller; the agent's leg stays up.
 #[utoipa::path(post, path = "/api/v1/contacts/{id}/hold", tag = "contacts", params(("id" = String, Path)), responses((status = 204), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn hold(

@@ -133,6 +133,7 @@ impl World {
                         Err(vec![])
                     }
                 }),
+                agents_may_listen: Box::new(|| false),
                 troubles: Box::new(move || told.lock().unwrap().clone()),
                 measure: Box::new(|counters| counters.rtp_packets_in = 7),
             },
