@@ -30,6 +30,7 @@ impl Contact {
             Stage::Greeting
             | Stage::Ivr
             | Stage::Identifying(_)
+            | Stage::Announcing { .. }
             | Stage::Waiting
             | Stage::Popping(_)
             | Stage::Ringing(_)
@@ -43,14 +44,14 @@ impl Contact {
     }
 
     /// Those who talk with one another at the moment: two, or none while one of them holds.
-    fn parties(&self) -> Vec<LegId> {
+    pub(crate) fn parties(&self) -> Vec<LegId> {
         match &self.stage {
             Stage::Talking(Talk { hold: Some(_), .. }) => Vec::new(),
             _ => self.telephones(),
         }
     }
 
-    fn speaking(&self, how: Oversight) -> impl Iterator<Item = LegId> + '_ {
+    pub(crate) fn speaking(&self, how: Oversight) -> impl Iterator<Item = LegId> + '_ {
         let speaks = move |one: &&Supervisor| one.up && one.how == how;
         self.supervisors.iter().filter(speaks).map(|one| one.leg)
     }

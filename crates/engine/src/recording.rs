@@ -12,7 +12,7 @@ use media::{RecordingId, Side, Tap};
 use sip::LegId;
 
 use crate::Engine;
-use crate::api::{Output, Recorded, RecordingStep, Refusal};
+use crate::api::{Output, Oversight, Recorded, RecordingStep, Refusal};
 use crate::contact::{Ask, Contact, Stage, Talk};
 use crate::event::{Direction, EventKind};
 use crate::legs::stream;
@@ -157,13 +157,18 @@ impl Engine {
         if talk.hold.is_some() || talk.consult.is_some() {
             return Some(BTreeMap::new());
         }
-        // Of a call to the outside, the caller is the agent.
-        let placed = contact.by.as_ref() == Some(&talk.agent);
-        let (customer, agent) = match placed {
-            true => (talk.leg, contact.caller),
-            false => (contact.caller, talk.leg),
+        let customer = match contact.agent_leg(talk) == contact.caller {
+            true => talk.leg,
+            false => contact.caller,
         };
-        Some([(customer, Side::Customer), (agent, Side::Agent)].into())
+        // Whoever the customer hears is on the other side; who whispers to the agent is on none.
+        let parties = contact.parties().into_iter();
+        let heard = parties.chain(contact.speaking(Oversight::Barge));
+        let side = |leg: LegId| match leg == customer {
+            true => Side::Customer,
+            false => Side::Agent,
+        };
+        Some(heard.map(|leg| (leg, side(leg))).collect())
     }
 
     /// The queue's whose work it is; of calls outside queues the centre's.

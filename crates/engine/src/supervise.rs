@@ -159,6 +159,7 @@ impl Engine {
             true => self.hear_anew(number),
             false => self.let_supervisors_hear(number),
         }
+        self.record(now, number, None);
         Ok(())
     }
 }
@@ -275,6 +276,7 @@ impl Engine {
         if one.up && one.how != Oversight::Listen {
             self.hear_anew(number);
         }
+        self.record(now, number, None);
         true
     }
 
