@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         0 => RELAY,
         1 => KEY,
         2 => "Application/DTMF-Relay; charset=utf-8",
-        _ => &any,
+        _ => &*any,
     };
     if let Ok(Some(key)) = read(content_type, body) {
         assert!(
