@@ -38,6 +38,7 @@ mod recording;
 mod registration;
 mod rtp;
 mod services;
+mod simulate;
 mod sipp;
 mod sipsak;
 mod slow;
