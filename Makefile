@@ -80,7 +80,7 @@ target/jssip/jssip.js: tests/e2e/jssip/package-lock.json
 # promtool comes with prometheus, speech detection and prompts need nothing at test time.
 tools: target/jssip/jssip.js
 	@missing=""; \
-	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell svcrack:sipvicious fail2ban-regex:fail2ban kill:procps taskset:util-linux prlimit:util-linux; do \
+	for pair in sipp:sip-tester baresip:baresip linphonec:linphone-cli sipsak:sipsak promtool:prometheus /usr/sbin/kamailio:kamailio /usr/sbin/dnsmasq:dnsmasq-base chromium-headless-shell:chromium-headless-shell espeak-ng:espeak-ng svcrack:sipvicious fail2ban-regex:fail2ban kill:procps taskset:util-linux prlimit:util-linux; do \
 	  type -P "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; \
 	done; \
 	ls /usr/lib/*/kamailio/modules/tls.so >/dev/null 2>&1 || missing="$$missing kamailio-tls-modules"; \
@@ -105,7 +105,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS; no input may take a second or 512 M
 
 # `message` stays as it is: the differential tests have a reason for each of its messages.
 fuzz-corpus: ## takes into the corpus what fuzzing has found, and no more than covers it
-	cd fuzz && for target in engine endpoint digest sdp descriptions info rtcp flow dialogue; do \
+	cd fuzz && for target in engine endpoint digest sdp descriptions info rtcp flow dialogue prompt; do \
 	  mkdir -p "corpus-found/$$target"; rm -rf target/smallest; mkdir -p target/smallest; \
 	  $(FUZZ) run $(FUZZ_OPTIONS) "$$target" target/smallest "corpus/$$target" "corpus-found/$$target" -- -set_cover_merge=1 && \
 	  rm -f "corpus/$$target"/* && cp target/smallest/* "corpus/$$target"; \

@@ -44,6 +44,7 @@ mod sipsak;
 mod slow;
 mod softphones;
 mod supervision;
+mod spoken;
 mod survival;
 mod talk;
 mod tls;

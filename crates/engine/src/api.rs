@@ -37,6 +37,12 @@ pub enum Input {
         ask: u64,
         answer: ivr::Answer,
     },
+    /// The answer to `Output::Speak`: the planes have its texts, or speech cannot be made of one.
+    Spoken {
+        contact: u64,
+        play: media::PlayId,
+        made: bool,
+    },
     /// Every event up to this sequence has been handed to the sockets of those who watch.
     Delivered {
         sequence: u64,
@@ -339,6 +345,12 @@ pub enum Output {
     },
     /// A flow's message for a service; nothing comes back.
     Send(Box<ivr::HttpRequest>),
+    /// Make speech of these texts and give it to the planes; answer with `Input::Spoken`.
+    Speak {
+        contact: u64,
+        play: media::PlayId,
+        texts: Vec<(media::Lang, Arc<str>)>,
+    },
     Reply(Reply),
     /// A fact for `/metrics` that is no event.
     Count(Count),
@@ -453,6 +465,7 @@ pub struct Config {
     pub max_call: Duration,
     /// Play "not in service" before 404.
     pub announce_unknown: bool,
+    pub speech: Speech,
     /// Who may call out, and by which trunks.
     pub outbound: Outbound,
     /// By trunk.
@@ -463,6 +476,24 @@ pub struct Config {
     pub record_calls: RecordRule,
     /// Tell every SIP message as [`Output::Captured`].
     pub capture: bool,
+}
+
+/// Speech that is made of texts.
+#[derive(Clone, Debug)]
+pub struct Speech {
+    /// How long a play waits for it.
+    pub patience: Duration,
+    /// The prompt that is played in the text's place when it does not come.
+    pub otherwise: Option<Name>,
+}
+
+impl Default for Speech {
+    fn default() -> Self {
+        Speech {
+            patience: Duration::from_secs(3),
+            otherwise: None,
+        }
+    }
 }
 
 /// What a number leads to.

@@ -48,6 +48,7 @@ pub(crate) struct Contact {
     pub(crate) surveyed: Option<Surveyed>,
     /// What the caller hears when an agent has answered.
     pub(crate) announce: Vec<ivr::Prompt>,
+    pub(crate) speech: Option<crate::speech::Pending>,
     pub(crate) lang: media::Lang,
     /// What the flow gave the desk.
     pub(crate) flow_data: BTreeMap<String, String>,
@@ -135,6 +136,7 @@ impl Contact {
             survey: None,
             surveyed: None,
             announce: Vec::new(),
+            speech: None,
             lang,
             flow_data: BTreeMap::new(),
             visit: None,

@@ -39,6 +39,10 @@ fn item(prompt: ivr::Prompt, agent: &str) -> media::Item {
             lang: lang_in_media(lang),
             what: Spoken::Agent(agent.into()),
         },
+        ivr::Prompt::Text { lang, text } => media::Item::Text {
+            lang: lang_in_media(lang),
+            text: text.into(),
+        },
         ivr::Prompt::Silence { ms } => {
             media::Item::Silence(std::time::Duration::from_millis(ms.into()))
         }
@@ -299,8 +303,9 @@ impl Engine {
                     token,
                     prompts,
                     barge_in,
-                } => self.say(number, token, prompts, barge_in),
+                } => self.say(now, number, token, prompts, barge_in),
                 ivr::Output::StopPlay => {
+                    self.hush(number);
                     if let Some(contact) = self.contacts.get_mut(&number) {
                         contact.playing = None;
                         let caller = contact.caller;
@@ -372,16 +377,16 @@ impl Engine {
 
     fn say(
         &mut self,
+        now: Time,
         number: acd::ContactId,
         token: ivr::PlayToken,
         prompts: Vec<ivr::Prompt>,
         barge_in: bool,
     ) {
-        let Some(caller) = self.contacts.get(&number).map(|contact| contact.caller) else {
+        let items = prompts.into_iter().map(|prompt| item(prompt, "")).collect();
+        let Some(play) = self.speak(now, number, items, barge_in) else {
             return;
         };
-        let items = prompts.into_iter().map(|prompt| item(prompt, "")).collect();
-        let play = self.play(caller, items, barge_in);
         if let Some(contact) = self.contacts.get_mut(&number) {
             contact.playing = Some((play, token));
         }

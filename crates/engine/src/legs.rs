@@ -96,8 +96,24 @@ impl Engine {
         items: Vec<media::Item>,
         barge_in: bool,
     ) -> media::PlayId {
+        let play = self.new_play();
+        self.play_as(leg, play, items, barge_in);
+        play
+    }
+
+    pub(crate) fn new_play(&mut self) -> media::PlayId {
         let play = media::PlayId(self.next_play);
         self.next_play += 1;
+        play
+    }
+
+    pub(crate) fn play_as(
+        &mut self,
+        leg: LegId,
+        play: media::PlayId,
+        items: Vec<media::Item>,
+        barge_in: bool,
+    ) {
         self.media(
             leg,
             media::Command::Play {
@@ -107,7 +123,6 @@ impl Engine {
                 barge_in,
             },
         );
-        play
     }
 
     /// Forgets a leg and ends its stream; the port comes back with the stream's end.

@@ -43,6 +43,7 @@ pub mod recording;
 mod refer;
 mod replaces;
 mod supervise;
+mod speech;
 mod survey;
 mod talk;
 mod timers;
@@ -151,6 +152,11 @@ impl Engine {
                 ask,
                 answer,
             } => self.flow_answered(now, contact, ask, answer),
+            Input::Spoken {
+                contact,
+                play,
+                made,
+            } => self.spoken(acd::ContactId(contact), play, made),
             Input::Delivered { sequence } => self.delivered(now, sequence),
             Input::Audience { count } => self.audience_changed(now, count),
             Input::Command { token, command } => self.command(now, token, command),
@@ -424,6 +430,7 @@ impl Engine {
             Kind::Pop => self.call_agent(now, number),
             Kind::Sign => self.no_sign_of_life(now, number),
             Kind::Ivr => self.ivr_deadline(now, number),
+            Kind::Speech => self.speech_late(number),
             Kind::Announce => self.announce(now, number),
             Kind::Direct => self.direct_unanswered(now, number),
             Kind::MaxCall => self.close(now, number, "max_call"),

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Sign,
     /// The IVR session's own deadline.
     Ivr,
+    /// Speech of a text has taken too long to make.
+    Speech,
     /// The next announcement to a waiting caller.
     Announce,
     /// An extension has rung long enough.
@@ -38,6 +40,7 @@ impl Kind {
             Kind::Pop => "pop delivery",
             Kind::Sign => "sign of life",
             Kind::Ivr => "ivr",
+            Kind::Speech => "speech",
             Kind::Announce => "announcement",
             Kind::Direct => "extension ring",
             Kind::MaxCall => "longest call",

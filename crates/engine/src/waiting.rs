@@ -43,6 +43,7 @@ impl Engine {
         contact.last_queue = Some(ask.queue.clone());
         contact.stage = Stage::Waiting;
         contact.playing = None;
+        contact.speech = None;
         let (id, visit, class) = (contact.id.clone(), contact.visits, contact.class.clone());
         self.timers.clear(number, Kind::Ivr);
         let enqueue = acd::Enqueue {

@@ -173,6 +173,11 @@ pub enum Prompt {
         lang: Lang,
         name: Arc<str>,
     },
+    /// A text that is read out.
+    Text {
+        lang: Lang,
+        text: String,
+    },
     /// What each language says by a grammar of its own.
     Spoken {
         lang: Lang,

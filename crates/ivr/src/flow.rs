@@ -91,6 +91,31 @@ impl Flow {
 
     /// Folders of prompts that numbers, dates and the like in it are said with, each once.
     pub fn grammar_folders(&self) -> BTreeSet<&'static str> {
+        self.says()
+            .filter_map(|say| match say {
+                Say::Spoken { kind, .. } => Some(kind.folders()),
+                Say::Agent => Some(Kind::Agent.folders()),
+                Say::File { .. } | Say::Text(_) | Say::Silence { .. } => None,
+            })
+            .flatten()
+            .copied()
+            .collect()
+    }
+
+    /// Texts that are read out, by language; `None` for one that is only known in a call.
+    pub fn texts(&self) -> BTreeSet<(Lang, Option<&str>)> {
+        self.says()
+            .filter_map(|say| match say {
+                Say::Text(texts) => Some(texts),
+                Say::File { .. } | Say::Agent | Say::Spoken { .. } | Say::Silence { .. } => None,
+            })
+            .flatten()
+            .map(|(lang, text)| (*lang, text.constant()))
+            .collect()
+    }
+
+    /// All that it may say.
+    fn says(&self) -> impl Iterator<Item = &Say> {
         let defaults = &self.defaults;
         let always = [
             &defaults.asking.no_input,
@@ -99,15 +124,7 @@ impl Flow {
             &defaults.error,
         ];
         let states = self.states.iter().flat_map(|state| state.verb.says());
-        (always.into_iter().flatten().chain(states))
-            .filter_map(|say| match say {
-                Say::Spoken { kind, .. } => Some(kind.folders()),
-                Say::Agent => Some(Kind::Agent.folders()),
-                Say::File { .. } | Say::Silence { .. } => None,
-            })
-            .flatten()
-            .copied()
-            .collect()
+        always.into_iter().flatten().chain(states)
     }
 
     /// Names of the flows that it calls.
@@ -724,6 +741,8 @@ pub(crate) enum Say {
         kind: Kind,
         text: Arc<Text>,
     },
+    /// Read out, by language.
+    Text(BTreeMap<Lang, Arc<Text>>),
     Silence {
         ms: u32,
     },

@@ -501,6 +501,7 @@ impl<'a> Parser<'a> {
         let mut table = self.sink.table(key, value)?;
         let file = table.take("prompt");
         let lang = table.take("lang");
+        let text = table.take("text");
         let silence = table.take("silence");
         // Who answers is not known before: `agent = true`, and only where it is said then.
         if key == "announce"
@@ -518,8 +519,8 @@ impl<'a> Parser<'a> {
         let weekday = table.take("weekday");
         let currency = table.take("currency");
         table.finish(self.sink, "a prompt");
-        match (file, spoken.as_slice(), silence) {
-            (Some(file), [], None) => {
+        match (file, text, spoken.as_slice(), silence) {
+            (Some(file), None, [], None) => {
                 let name = self.sink.string("prompt", file)?;
                 let lang =
                     lang.and_then(|value| self.language(self.sink.string("lang", value)?, value));
@@ -529,11 +530,12 @@ impl<'a> Parser<'a> {
                     lang,
                 })
             }
-            (None, [(kind, text)], None) => {
+            (None, Some(text), [], None) => self.texts(text).map(Say::Text),
+            (None, None, [(kind, text)], None) => {
                 let kind = self.refined(*kind, weekday, currency, value);
                 self.spoken(kind, text)
             }
-            (None, [], Some(silence)) => {
+            (None, None, [], Some(silence)) => {
                 let duration = self.sink.duration("silence", silence)?.min(MAX_SILENCE);
                 Some(Say::Silence {
                     ms: duration.as_millis() as u32,
@@ -541,12 +543,50 @@ impl<'a> Parser<'a> {
             }
             _ => {
                 let keys = Kind::ALL.map(|kind| format!("`{}`", kind.key())).join(", ");
-                let hint = Some(format!("write one of `prompt`, {keys}, `silence`"));
+                let hint = Some(format!("write one of `prompt`, `text`, {keys}, `silence`"));
                 self.sink
                     .error_with(value.span(), "a prompt says exactly one thing", hint);
                 None
             }
         }
+    }
+
+    /// What is read out: one text for every language of the flow, or a table of languages that has them all.
+    fn texts(&self, value: &Spanned<DeValue<'_>>) -> Option<BTreeMap<Lang, Arc<Text>>> {
+        if value.get_ref().as_table().is_none() {
+            let text = Arc::new(self.text("text", value)?);
+            return Some(
+                self.languages
+                    .iter()
+                    .map(|lang| (*lang, text.clone()))
+                    .collect(),
+            );
+        }
+        let mut texts = BTreeMap::new();
+        for (name, span, value) in self.sink.table("text", value)?.entries() {
+            let lang = parse_language(name).filter(|lang| self.languages.contains(lang));
+            match lang {
+                Some(lang) => {
+                    texts.insert(lang, self.text(name, value)?.into());
+                }
+                None => {
+                    let known: Vec<_> = self.languages.iter().map(|lang| code(*lang)).collect();
+                    let hint = Some(format!("its languages are {}", known.join(", ")));
+                    let message = format!("`{name}` is no language of this flow");
+                    self.sink.error_with(span, message, hint);
+                }
+            }
+        }
+        for lang in self
+            .languages
+            .iter()
+            .filter(|lang| !texts.contains_key(lang))
+        {
+            let hint = Some(format!("add `\"{}\" = …` to it", code(*lang)));
+            let message = format!("there is no text in {}", code(*lang));
+            self.sink.error_with(value.span(), message, hint);
+        }
+        Some(texts)
     }
 
     /// The kind with what stands beside it: a date may leave the day of the week out, a sum of money names its currency.

@@ -141,7 +141,7 @@ hangup = true
             main.toml:18:18: error: there is no prompt `missing` in zh-CN
                 hint: add `"missing" = …` under `[zh-CN]` in prompts/texts.toml, or a recording
             main.toml:18:29: error: a prompt says exactly one thing
-                hint: write one of `prompt`, `number`, `digits`, `count`, `ordinal`, `agent`, `date`, `time`, `duration`, `money`, `silence`
+                hint: write one of `prompt`, `text`, `number`, `digits`, `count`, `ordinal`, `agent`, `date`, `time`, `duration`, `money`, `silence`
             main.toml:19:14: error: there is no state `suport`
                 hint: did you mean `support`?
             main.toml:20:12: error: `barge_in` must be true or false, not a string
@@ -455,6 +455,7 @@ say = [
   { date = "2026-02-30" }, { date = "2026-02-28", weekday = false }, { time = "25:00" }, { duration = "1h30m" },
   { money = "1,50", currency = "CNY" }, { money = 12.5, currency = "USA" }, { money = "{{ n }}" },
   { time = "09:05", currency = "CNY" }, { date = "{{ n }}", weekday = "no" }, { money = "{{ m }}", currency = "EUR" },
+  { text = "hello {{ n " }, { text = { en = "hello", fr = "salut" } }, { text = { en = "hello {{ n }}", zh-CN = "您好" } },
 ]
 next = "b"
 [state.b]
@@ -481,7 +482,13 @@ hangup = true
             main.toml:12:71: error: `weekday` must be true or false, not a string
                 hint: docs/flows.md says how a flow is written
             main.toml:12:93: error: no state sets the variable `m`
-                hint: give it a first value in `[variables]`"#]],
+                hint: give it a first value in `[variables]`
+            main.toml:13:19: error: in the expression: `{{` without `}}`
+                hint: docs/flows.md says how a flow is written
+            main.toml:13:38: error: there is no text in zh-CN
+                hint: add `"zh-CN" = …` to it
+            main.toml:13:54: error: `fr` is no language of this flow
+                hint: its languages are zh-CN, en"#]],
     );
 }
 

@@ -130,6 +130,7 @@ fn told(prompt: &Prompt) -> String {
             lang: Lang::En,
             name,
         } => format!("{name}/en"),
+        Prompt::Text { text, .. } => format!("\"{text}\""),
         Prompt::Spoken { what, .. } => match what {
             Spoken::Number(value) => format!("n{value}"),
             Spoken::Digits(digits) => format!("d{digits}"),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ivr::{Flows, Surroundings, testing};
+use ivr::{Flows, Lang, Surroundings, testing};
 
 const FLOW: &str = r#"
 [flow]
@@ -22,6 +22,9 @@ say = [
   { date = "{{ due }}" }, { date = "12-31" }, { time = "{{ due }}" }, { duration = "{{ left }}" }, { duration = "1h30m" },
   { money = "{{ balance }}", currency = "CNY" }, { money = "{{ balance - 13 }}", currency = "USD" },
 ]
+next = "read"
+[state.read]
+say = [{ text = { zh-CN = "您的余额是 {{ balance }} 元", en = "You have {{ balance }} yuan" } }, { text = "OK" }]
 next = "owed"
 [state.owed]
 say = { date = "{{ balance }}" }
@@ -48,6 +51,8 @@ expect duration 90
 expect duration 1h30m
 expect money 12.5 CNY
 expect money -0.50 USD
+expect text "您的余额是 12.5 元"
+expect text OK
 expect prompt sorry
 expect hangup
 '''
@@ -102,6 +107,13 @@ fn a_flow_knows_which_words_it_needs() {
         "times",
     ];
     assert_eq!(folders.into_iter().collect::<Vec<_>>(), all);
+    let texts = flows.get("main").unwrap().texts();
+    let of = |lang| [(lang, None), (lang, Some("OK"))];
+    assert!(
+        texts
+            .into_iter()
+            .eq([Lang::ZhCn, Lang::En].into_iter().flat_map(of))
+    );
     let (flows, _) =
         load("[flow]\nname = 'main'\nstart = 'a'\n[state.a]\nhangup = { digits = '1' }\n");
     let folders = flows.get("main").unwrap().grammar_folders();

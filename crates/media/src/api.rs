@@ -141,6 +141,11 @@ pub enum Item {
         lang: Lang,
         what: Spoken,
     },
+    /// Text of which speech has been made for this plane ([`crate::Plane::learn`]) or with the prompts.
+    Text {
+        lang: Lang,
+        text: Arc<str>,
+    },
     Silence(Duration),
 }
 

@@ -42,6 +42,7 @@ mod reception;
 pub mod record;
 pub mod rtcp;
 pub mod rtp;
+mod said;
 mod sender;
 pub mod speech;
 mod stream;
@@ -57,4 +58,5 @@ pub use api::{
 pub use plane::Plane;
 pub use port_map::PortMap;
 pub use prompts::{PromptError, Prompts};
+pub use said::Said;
 pub use tap::{RecordingId, Side, Tap};

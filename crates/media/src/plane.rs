@@ -19,6 +19,7 @@ use crate::playlist::{Clip, Playlist};
 use crate::port_map::PortMap;
 use crate::prompts::Prompts;
 use crate::rtp;
+use crate::said::{Learnt, Said};
 use crate::sender::Relayed;
 use crate::stream::{Accepted, Emitted, Feed, Play, Refusal, Stream, Talk};
 use crate::tap::{Block, Collector};
@@ -35,6 +36,7 @@ const MAX_TONES: usize = 16;
 pub struct Plane {
     config: PlaneConfig,
     prompts: Arc<Prompts>,
+    learnt: Learnt,
     streams: Vec<Option<Stream>>,
     free: Vec<u32>,
     /// Looked up, never walked.
@@ -80,6 +82,7 @@ impl Plane {
             tapped: Collector::new(config.plane),
             config,
             prompts,
+            learnt: Learnt::default(),
             streams: Vec::new(),
             free: Vec::new(),
             places: HashMap::new(),
@@ -98,6 +101,11 @@ impl Plane {
     /// New prompts for what is played from now on; what is playing goes on with the old ones.
     pub fn set_prompts(&mut self, prompts: Arc<Prompts>) {
         self.prompts = prompts;
+    }
+
+    /// Speech that was made for a play that comes next.
+    pub fn learn(&mut self, said: Said) {
+        self.learnt.add(said);
     }
 
     pub fn counters(&self) -> &Counters {
@@ -473,7 +481,7 @@ impl Plane {
     }
 
     fn play(&mut self, now: Time, id: StreamId, play: PlayId, items: &[Item], barge_in: bool) {
-        let (list, missing) = Playlist::new(items, &self.prompts);
+        let (list, missing) = Playlist::new(items, &self.prompts, &self.learnt);
         self.counters.missing_prompts += missing;
         if let Some((place, stream)) = self.at(id) {
             stream.play = Some(Play {

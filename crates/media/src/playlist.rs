@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::api::Item;
 use crate::g711::{self, Law, RATE};
 use crate::prompts::Prompts;
+use crate::said::Learnt;
 use crate::speech;
 
 /// Audio in both laws of G.711; what goes to another codec is encoded from them as it is played.
@@ -83,7 +84,7 @@ enum Piece {
 
 impl Playlist {
     /// Looks the items up; also gives how many prompts are missing, which are left out.
-    pub fn new(items: &[Item], prompts: &Prompts) -> (Playlist, u64) {
+    pub fn new(items: &[Item], prompts: &Prompts, learnt: &Learnt) -> (Playlist, u64) {
         let mut pieces = Vec::with_capacity(items.len().min(MAX_PIECES));
         let mut missing = 0;
         for item in items.iter().take(MAX_PIECES) {
@@ -101,6 +102,14 @@ impl Playlist {
                 }
                 Item::Spoken { lang, what } => {
                     speech::say(*lang, what, &mut |name| add(*lang, name))
+                }
+                Item::Text { lang, text } => {
+                    let clip =
+                        (prompts.find_text(*lang, text)).or_else(|| learnt.find(*lang, text));
+                    match clip {
+                        Some(clip) => pieces.push(Piece::Clip(clip.clone())),
+                        None => missing += 1,
+                    }
                 }
                 Item::Silence(duration) => pieces.push(silence(*duration)),
             }
@@ -204,7 +213,7 @@ mod tests {
             prompt("gone"),
             prompt("b"),
         ];
-        let (mut list, missing) = Playlist::new(&items, &prompts());
+        let (mut list, missing) = Playlist::new(&items, &prompts(), &Learnt::default());
         assert_eq!(missing, 1);
         let mut out = [0; 160];
         let mut sent = Vec::new();
@@ -230,7 +239,8 @@ mod tests {
                 value: 7,
             },
         ];
-        let (list, missing) = Playlist::new(&items, &prompts());
+        let learnt = Learnt::default();
+        let (list, missing) = Playlist::new(&items, &prompts(), &learnt);
         assert_eq!((list.pieces.len(), missing), (3, 0));
         let many = vec![
             Item::Digits {
@@ -239,8 +249,11 @@ mod tests {
             };
             100
         ];
-        assert_eq!(Playlist::new(&many, &prompts()).0.pieces.len(), MAX_PIECES);
-        let (mut empty, _) = Playlist::new(&[], &prompts());
+        assert_eq!(
+            Playlist::new(&many, &prompts(), &learnt).0.pieces.len(),
+            MAX_PIECES
+        );
+        let (mut empty, _) = Playlist::new(&[], &prompts(), &learnt);
         assert!(!empty.fill(Law::Mu, &mut [0; 160]));
     }
 

@@ -17,6 +17,7 @@ use symphonia::core::meta::MetadataOptions;
 use crate::api::Lang;
 use crate::g711::RATE;
 use crate::playlist::Clip;
+use crate::said::Said;
 
 /// The longest prompt or music that is loaded, in seconds; it takes 16 kB a second.
 const MAX_SECONDS: usize = 1200;
@@ -27,6 +28,8 @@ const MAX_RATE: u32 = 192_000;
 #[derive(Debug, Default)]
 pub struct Prompts {
     clips: BTreeMap<Option<Lang>, BTreeMap<Arc<str>, Arc<Clip>>>,
+    /// Texts that stand in flows.
+    texts: BTreeMap<(Lang, Arc<str>), Arc<Clip>>,
 }
 
 /// Why a prompt file cannot be used.
@@ -54,18 +57,39 @@ impl Prompts {
         file: &[u8],
         extension: &str,
     ) -> Result<(), PromptError> {
-        let (rate, samples) = decode(file, extension)?;
-        let samples = if rate == RATE {
-            samples
-        } else {
-            resample(samples, rate)?
-        };
-        let samples: Vec<i16> = samples
-            .iter()
-            .map(|sample| (sample * 32_767.0).round() as i16)
-            .collect();
-        self.insert_samples(lang, name, &samples);
+        self.insert_samples(lang, name, &decoded(file, extension)?);
         Ok(())
+    }
+
+    /// Decodes files and keeps them as one piece under `name`: music that is a play list.
+    pub fn insert_list(
+        &mut self,
+        name: &str,
+        files: &[(&str, Vec<u8>)],
+    ) -> Result<(), (usize, PromptError)> {
+        let mut samples = Vec::new();
+        for (number, (extension, file)) in files.iter().enumerate() {
+            samples.extend(decoded(file, extension).map_err(|error| (number, error))?);
+            if samples.len() > RATE as usize * MAX_SECONDS {
+                return Err((number, PromptError::TooLong));
+            }
+        }
+        self.insert_samples(None, name, &samples);
+        Ok(())
+    }
+
+    /// Keeps speech of a text that stands in a flow.
+    pub fn insert_text(&mut self, said: Said) {
+        self.texts.insert((said.lang, said.text), said.clip);
+    }
+
+    /// Whether there is speech of a text.
+    pub fn has_text(&self, lang: Lang, text: &str) -> bool {
+        self.find_text(lang, &text.into()).is_some()
+    }
+
+    pub(crate) fn find_text(&self, lang: Lang, text: &Arc<str>) -> Option<&Arc<Clip>> {
+        self.texts.get(&(lang, text.clone()))
     }
 
     /// Keeps samples at 8 kHz under `name`: prompts that a test or a speech engine made.
@@ -104,6 +128,7 @@ impl Prompts {
         self.clips
             .values()
             .flat_map(BTreeMap::values)
+            .chain(self.texts.values())
             .map(|clip| clip.pcmu.len() + clip.pcma.len())
             .sum()
     }
@@ -116,6 +141,20 @@ impl Prompts {
     pub(crate) fn find_music(&self, name: &str) -> Option<&Arc<Clip>> {
         self.clips.get(&None)?.get(name)
     }
+}
+
+/// A file as samples at 8 kHz.
+pub(crate) fn decoded(file: &[u8], extension: &str) -> Result<Vec<i16>, PromptError> {
+    let (rate, samples) = decode(file, extension)?;
+    let samples = if rate == RATE {
+        samples
+    } else {
+        resample(samples, rate)?
+    };
+    Ok(samples
+        .iter()
+        .map(|sample| (sample * 32_767.0).round() as i16)
+        .collect())
 }
 
 /// A file as mono samples of -1 to 1, with its rate.
@@ -264,6 +303,57 @@ mod tests {
                 assert!((level - 10_000.0).abs() < 300.0, "{rate}: {level}");
             }
         }
+    }
+
+    #[test]
+    fn every_form_of_file_loads_with_its_length_and_pitch() {
+        let sounds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sounds");
+        let mut forms = Vec::new();
+        for entry in std::fs::read_dir(sounds).unwrap() {
+            let path = entry.unwrap().path();
+            let form = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let file = std::fs::read(&path).unwrap();
+            let extension = path.extension().unwrap().to_str().unwrap();
+            let samples =
+                decoded(&file, extension).unwrap_or_else(|error| panic!("{form}: {error}"));
+            // MP3 begins and ends with some of its own silence.
+            let spare = if form.ends_with("mp3") { 700 } else { 70 };
+            assert!(
+                samples.len().abs_diff(4000) <= spare,
+                "{form}: {}",
+                samples.len()
+            );
+            assert!(
+                tone::purity(&samples[800..3200], 700.0, RATE) > 0.97,
+                "{form}"
+            );
+            let hinted_wrong = decoded(&file, if extension == "wav" { "mp3" } else { "wav" });
+            assert_eq!(
+                hinted_wrong.unwrap(),
+                samples,
+                "{form}: the extension is only a hint"
+            );
+            forms.push(form);
+        }
+        assert!(forms.len() >= 9, "{forms:?}");
+    }
+
+    #[test]
+    fn a_list_is_one_piece_in_order() {
+        let (quiet, loud) = (wav(8000, 1, &[100; 300]), wav(16_000, 1, &[9_000; 1_000]));
+        let mut prompts = Prompts::default();
+        let list = [("wav", quiet.clone()), ("wav", loud)];
+        prompts.insert_list("music/calm", &list).unwrap();
+        let clip = prompts.find_music("music/calm").unwrap();
+        assert_eq!(clip.samples(), 800);
+        let heard = tone::decode(Law::A, clip.octets(Law::A));
+        assert!(heard[..290].iter().all(|sample| sample.abs() < 200));
+        assert!(heard[400..700].iter().all(|sample| *sample > 8_000));
+        let broken = [("wav", quiet), ("wav", b"noise".to_vec())];
+        let error = prompts.insert_list("music/broken", &broken).unwrap_err();
+        assert!(
+            matches!(error, (1, PromptError::Unreadable(_))) && !prompts.has_music("music/broken")
+        );
     }
 
     #[test]

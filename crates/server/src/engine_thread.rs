@@ -28,6 +28,7 @@ use crate::look_up::LookUps;
 use crate::media_thread::MediaThreads;
 use crate::recorder::Recorder;
 use crate::services::Services;
+use crate::speech::Speaker;
 
 /// Inputs handled before what they caused is written down: bounds the size of a batch and how late a deadline can be.
 const INPUTS_PER_TURN: usize = 256;
@@ -50,6 +51,7 @@ pub struct Wiring {
     pub journal: Journal,
     pub look_ups: LookUps,
     pub services: Services,
+    pub speaker: Speaker,
     pub bindings: Bindings,
     /// Learns where registered phones are.
     pub sources: Arc<edge::guard::Sources>,
@@ -209,6 +211,19 @@ impl Turn {
                     let service = request.service.clone();
                     if !self.wiring.services.send(*request) {
                         tracing::error!(%service, "a message is lost: too many wait");
+                    }
+                }
+                Output::Speak {
+                    contact,
+                    play,
+                    texts,
+                } => {
+                    if !self.wiring.speaker.ask(contact, play, texts) {
+                        self.answers.push_back(Input::Spoken {
+                            contact,
+                            play,
+                            made: false,
+                        });
                     }
                 }
                 Output::Count(count) => self.counts.push(count),

@@ -33,6 +33,7 @@ pub mod recovery;
 pub mod replay;
 pub mod run;
 pub mod services;
+pub mod speech;
 pub mod tls;
 pub mod versions;
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use ::clock::Time;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use media::tap::Block;
-use media::{Command, Counters, Event, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected};
+use media::{Command, Counters, Event, Plane, PlaneConfig, Port, PortMap, Prompts, Rejected, Said};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
@@ -93,6 +93,7 @@ enum Work {
     Command(Command),
     Sockets(Vec<(u16, Ends)>),
     Prompts(Arc<Prompts>),
+    Said(Said),
     Stop,
 }
 
@@ -165,7 +166,7 @@ impl MediaThreads {
             .lay(Work::Command(command))
             .map_err(|work| match work {
                 Work::Command(command) => command,
-                Work::Sockets(_) | Work::Prompts(_) | Work::Stop => {
+                Work::Sockets(_) | Work::Prompts(_) | Work::Said(_) | Work::Stop => {
                     unreachable!("what was put comes back")
                 }
             })
@@ -245,6 +246,15 @@ impl MediaThreads {
         for handle in &self.threads {
             if handle.put(Work::Prompts(prompts.clone())).is_err() {
                 tracing::warn!("a media thread does not take the new prompts");
+            }
+        }
+    }
+
+    /// Speech for a play that comes next, by the engine's next command.
+    pub fn learn(&self, said: &Said) {
+        for handle in &self.threads {
+            if handle.put(Work::Said(said.clone())).is_err() {
+                tracing::warn!("a media thread does not take speech");
             }
         }
     }
@@ -633,6 +643,7 @@ impl Worker {
                 Work::Command(command) => self.plane.handle(clock(), command),
                 Work::Sockets(sockets) => self.take(sockets),
                 Work::Prompts(prompts) => self.plane.set_prompts(prompts),
+                Work::Said(said) => self.plane.learn(said),
                 Work::Stop => return false,
             }
         }

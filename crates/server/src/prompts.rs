@@ -1,6 +1,7 @@
 //! Prompt files from disk to what media planes play.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use media::{Lang, Prompts};
 
@@ -11,9 +12,9 @@ const EXTENSIONS: [&str; 4] = ["flac", "wav", "mp3", "ogg"];
 /// The largest file that is read: an hour of the costliest form would not be a prompt.
 const FILE_MAX: u64 = 256 << 20;
 
-/// Reads `zh-CN/`, `en/` and `music/` below `directory`. A file that cannot be played is left out and told in the second part,
+/// Reads `zh-CN/`, `en/` and `music/` below `directory`; a folder in `music/` is one piece, its files after each other. A file that cannot be played is left out and told in the second part,
 /// as is an unreadable directory; a directory that is not there is none.
-pub fn load(directory: &Path) -> (Prompts, Vec<String>) {
+pub fn load(directory: &Path) -> (Prompts, Vec<Fault>) {
     let mut loading = Loading {
         prompts: Prompts::default(),
         faults: Vec::new(),
@@ -26,7 +27,20 @@ pub fn load(directory: &Path) -> (Prompts, Vec<String>) {
 
 struct Loading {
     prompts: Prompts,
-    faults: Vec<String>,
+    faults: Vec<Fault>,
+}
+
+/// A file or folder that cannot be played.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub path: PathBuf,
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)
+    }
 }
 
 impl Loading {
@@ -34,7 +48,7 @@ impl Loading {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            Err(error) => return self.faults.push(format!("{}: {error}", folder.display())),
+            Err(error) => return self.fault(folder, &error),
         };
         let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         paths.sort(); // so that of two files of one name always the same wins
@@ -43,16 +57,43 @@ impl Loading {
                 continue;
             };
             if path.is_dir() {
-                if depth > 0 {
+                if lang.is_none() {
+                    self.playlist(&path, &format!("{prefix}{stem}"));
+                } else if depth > 0 {
                     self.folder(lang, &path, &format!("{prefix}{stem}/"), depth - 1);
                 }
-            } else if let Some(extension) =
-                path.extension().and_then(|extension| extension.to_str())
-                && EXTENSIONS.contains(&extension)
-            {
+            } else if let Some(extension) = extension_of(&path) {
                 self.file(lang, &path, &format!("{prefix}{stem}"), extension);
             }
         }
+    }
+
+    /// A folder of music is a play list: its files one after the other, by name.
+    fn playlist(&mut self, folder: &Path, name: &str) {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return self.fault(folder, &"cannot be read");
+        };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.is_file() && extension_of(path).is_some());
+        paths.sort();
+        let mut files = Vec::new();
+        for path in &paths {
+            match read(path) {
+                Ok(file) => files.push((extension_of(path).unwrap_or_default(), file)),
+                Err(error) => return self.fault(path, &error),
+            }
+        }
+        if files.is_empty() {
+            return;
+        }
+        if let Err((number, error)) = self.prompts.insert_list(name, &files) {
+            self.fault(&paths[number], &error);
+        }
+    }
+
+    fn fault(&mut self, path: &Path, what: &dyn fmt::Display) {
+        let (path, what) = (path.to_path_buf(), what.to_string());
+        self.faults.push(Fault { path, what });
     }
 
     fn file(&mut self, lang: Option<Lang>, path: &Path, name: &str, extension: &str) {
@@ -60,9 +101,14 @@ impl Loading {
             .map_err(anyhow::Error::from)
             .and_then(|file| Ok(self.prompts.insert(lang, name, &file, extension)?))
         {
-            self.faults.push(format!("{}: {error}", path.display()));
+            self.fault(path, &error);
         }
     }
+}
+
+fn extension_of(path: &Path) -> Option<&str> {
+    let extension = path.extension()?.to_str()?;
+    EXTENSIONS.contains(&extension).then_some(extension)
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -83,7 +129,7 @@ mod tests {
     fn the_shipped_prompts_load_without_a_fault() {
         let (prompts, faults) =
             load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivr-scripts/prompts"));
-        assert_eq!(faults, Vec::<String>::new());
+        assert!(faults.is_empty(), "{faults:?}");
         assert!(
             prompts.has_music("music/default") && prompts.has(Lang::ZhCn, "queue/position_before")
         );
@@ -99,7 +145,34 @@ mod tests {
         std::fs::write(folder.join("notes.txt"), b"not a prompt").unwrap();
         let (prompts, faults) = load(directory.path());
         assert_eq!((prompts.names().count(), faults.len()), (0, 1));
-        assert!(faults[0].contains("broken.wav"), "{faults:?}");
+        assert!(faults[0].path.ends_with("broken.wav"), "{faults:?}");
         assert_eq!(load(Path::new("/nowhere")).1.len(), 0);
+    }
+
+    #[test]
+    fn a_folder_of_music_is_one_piece() {
+        let directory = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ivr-scripts/prompts/en");
+        let folder = directory.path().join("music/calm");
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in ["1", "2"] {
+            let file = shipped.join(format!("digits/{name}.flac"));
+            std::fs::copy(file, folder.join(format!("{name}.flac"))).unwrap();
+        }
+        let (prompts, faults) = load(directory.path());
+        assert!(faults.is_empty(), "{faults:?}");
+        assert!(prompts.has_music("music/calm"));
+        let (words, _) = load(&shipped.join(".."));
+        let of = |name| words.duration(Lang::En, name).unwrap();
+        let whole = prompts.duration(Lang::En, "music/calm").unwrap();
+        assert!(
+            whole.abs_diff(of("digits/1") + of("digits/2")) < std::time::Duration::from_micros(2)
+        );
+        std::fs::write(folder.join("3.mp3"), b"noise").unwrap();
+        let (prompts, faults) = load(directory.path());
+        assert!(
+            !prompts.has_music("music/calm") && faults[0].path.ends_with("3.mp3"),
+            "{faults:?}"
+        );
     }
 }

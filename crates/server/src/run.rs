@@ -32,7 +32,7 @@ use crate::recorder::{self, Recorder};
 use crate::services::Services;
 use crate::{
     bindings, commands, durable, engine_thread, fatal, journal, limits, listeners, look_up,
-    outside, people, prompts, publish, tls, versions,
+    outside, people, prompts, publish, speech, tls, versions,
 };
 
 /// How long the log and the snapshot may take at the end.
@@ -172,6 +172,7 @@ pub fn start(
         clock,
     )?;
     let look_ups = look_up::spawn(look_up_in(durable.store.clone()), door.clone(), clock)?;
+    let speaker = speech::spawn(compiled.settings.speech.clone(), &media, &door, clock)?;
     let (kept_bindings, bindings_thread) = bindings::spawn(durable.store.clone())?;
     let (drained_tell, drained) = bounded(1);
 
@@ -216,6 +217,7 @@ pub fn start(
             clock,
             compiled.settings.country.clone(),
         ),
+        speaker: speaker.clone(),
         bindings: kept_bindings,
         sources: door.sources(),
         counters: counters.clone(),
@@ -310,7 +312,10 @@ pub fn start(
     live.tell(move |compiled| recorder.keep_for(compiled.settings.keep_recordings));
     live.tell({
         let media = media.clone();
-        move |compiled| media.set_prompts(&Arc::new(load_prompts(compiled)))
+        move |compiled| {
+            speaker.configure(compiled.settings.speech.clone());
+            media.set_prompts(&Arc::new(load_prompts(compiled)));
+        }
     });
     let (leave, leaving) = tokio::sync::oneshot::channel::<()>();
     let more = websocket::router(connections, https);
@@ -498,7 +503,15 @@ fn load_prompts(compiled: &Compiled) -> media::Prompts {
     let Some(dir) = &compiled.settings.ivr_dir else {
         return media::Prompts::default();
     };
-    let (prompts, faults) = prompts::load(&dir.join("prompts"));
+    let (mut prompts, faults) = prompts::load(&dir.join("prompts"));
+    let mut faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    if let Some(engine) = &compiled.settings.speech {
+        faults.extend(speech::prepare(
+            engine,
+            &compiled.engine.flows,
+            &mut prompts,
+        ));
+    }
     faults
         .iter()
         .for_each(|fault| tracing::warn!("prompt left out: {fault}"));

@@ -135,6 +135,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         media_timeout: Duration::from_secs(60),
         max_call: Duration::from_secs(4 * 3600),
         announce_unknown: false,
+        speech: engine::api::Speech::default(),
         outbound: engine::outbound::Outbound::default(),
         inbound: BTreeMap::new(),
         show_withheld: false,

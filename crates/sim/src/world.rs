@@ -67,6 +67,8 @@ pub struct World {
     /// Customers by number, as the store would answer; the answer takes `look_up_delay`.
     pub customers: BTreeMap<String, crm::Pop>,
     pub look_up_delay: Duration,
+    /// How long the edge takes to make speech of a text, and whether it can; `None` never answers.
+    pub speech: Option<(Duration, bool)>,
     /// False: those who watch never get anything.
     pub deliver_events: bool,
     pub events: Vec<Event>,
@@ -98,6 +100,7 @@ impl World {
             network: Network::CLEAN,
             customers: BTreeMap::new(),
             look_up_delay: Duration::from_millis(1),
+            speech: Some((Duration::from_millis(50), true)),
             deliver_events: true,
             events: Vec::new(),
             acd_records: Vec::new(),
@@ -422,6 +425,16 @@ impl World {
                             answer,
                         }),
                     );
+                }
+                Output::Speak { contact, play, .. } => {
+                    if let Some((delay, made)) = self.speech {
+                        let spoken = Input::Spoken {
+                            contact,
+                            play,
+                            made,
+                        };
+                        self.push(self.now + delay, Coming::ToEngine(spoken));
+                    }
                 }
                 Output::Reply(reply) => self.replies.push(reply),
                 Output::Drained => self.drained = true,

@@ -136,6 +136,10 @@ fn render(
                 lang: lang.unwrap_or(language),
                 name: name.clone(),
             },
+            Say::Text(texts) => Prompt::Text {
+                lang: language,
+                text: texts.get(&language)?.render(scope).ok()?,
+            },
             Say::Spoken { kind, text } => Prompt::Spoken {
                 lang: language,
                 what: kind.read(&text.render(scope).ok()?)?,

@@ -37,6 +37,7 @@ pub(super) enum Expect {
         name: String,
         lang: Option<Lang>,
     },
+    Text(String),
     /// As it is told, e.g. `money 12.50 CNY`.
     Spoken(String),
     State(String),
@@ -72,10 +73,10 @@ pub(super) enum Expect {
 const WORDS: [&str; 8] = [
     "press", "wait", "customer", "lookup", "pin", "return", "hang", "expect",
 ];
-const EXPECTED: [&str; 20] = [
-    "prompt", "number", "digits", "count", "ordinal", "agent", "date", "time", "duration", "money",
-    "state", "language", "goal", "lookup", "message", "survey", "result", "queue", "transfer",
-    "hangup",
+const EXPECTED: [&str; 21] = [
+    "prompt", "text", "number", "digits", "count", "ordinal", "agent", "date", "time", "duration",
+    "money", "state", "language", "goal", "lookup", "message", "survey", "result", "queue",
+    "transfer", "hangup",
 ];
 
 /// A suggestion for a line that is no step.
@@ -203,6 +204,7 @@ fn expect(what: &str, rest: &[&str]) -> Result<Expect, String> {
             name: (*name).to_owned(),
             lang: Some(language(lang)?),
         },
+        ("text", [text]) => Expect::Text((*text).to_owned()),
         ("money", [sum, code]) => {
             let currency = spoken::currency(code)
                 .ok_or_else(|| format!("`{code}` is no currency that can be said"))?;

@@ -318,6 +318,10 @@ impl World {
                 let wanted = lang.map_or(String::new(), |lang| format!(" in {}", code(lang)));
                 self.hears(is, &format!("prompt `{name}`{wanted}"))
             }
+            Expect::Text(wanted) => self.hears(
+                |prompt| matches!(prompt, Prompt::Text { text, .. } if text == wanted),
+                &format!("text \"{wanted}\""),
+            ),
             // As told: whether the day of the week is said with a date is not what a test asks.
             Expect::Spoken(wanted) => self.hears(
                 |prompt| matches!(prompt, Prompt::Spoken { what, .. } if what.to_string() == *wanted),
@@ -565,6 +569,7 @@ fn told(prompt: &Prompt) -> String {
     match prompt {
         Prompt::File { lang, name } => format!("{name} ({})", code(*lang)),
         Prompt::Spoken { what, .. } => what.to_string(),
+        Prompt::Text { text, .. } => format!("text \"{text}\""),
         Prompt::Silence { ms } => format!("silence {ms} ms"),
         Prompt::Agent { .. } => "the agent's number".to_owned(),
     }
@@ -572,7 +577,10 @@ fn told(prompt: &Prompt) -> String {
 
 fn time(prompt: &Prompt) -> Duration {
     match prompt {
-        Prompt::File { .. } | Prompt::Spoken { .. } | Prompt::Agent { .. } => PROMPT_TIME,
+        Prompt::File { .. }
+        | Prompt::Spoken { .. }
+        | Prompt::Text { .. }
+        | Prompt::Agent { .. } => PROMPT_TIME,
         Prompt::Silence { ms } => Duration::from_millis(u64::from(*ms)),
     }
 }

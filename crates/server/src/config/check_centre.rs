@@ -67,6 +67,7 @@ impl Check<'_> {
             log_json: centre.log.json,
             demo_passwords: *centre.demo_passwords,
             hep: self.hep(),
+            speech: None, // found out when the flows are known
             source_rate: self.forms.centre.sip.guard.rate,
             keep_recordings: centre.recording.keep.as_ref().map(|keep| keep.value.0),
             agents_may_listen: centre.recording.agents_may_listen,

@@ -85,11 +85,23 @@ impl Check<'_> {
     pub(super) fn music(&mut self, queue: &Queue, ivr_dir: Option<&Path>) {
         let Some(music) = &queue.music else { return };
         let found = ivr_dir.is_some_and(|dir| {
-            PROMPT_EXTENSIONS.iter().any(|extension| {
+            let place = dir.join("prompts").join(&music.value);
+            let plays = |path: &Path| {
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                extension.is_some_and(|extension| PROMPT_EXTENSIONS.contains(&extension))
+            };
+            let file = |extension| {
                 dir.join("prompts")
                     .join(format!("{}.{extension}", music.value))
                     .is_file()
-            })
+            };
+            // A folder of music is a play list.
+            let listed = || {
+                place
+                    .read_dir()
+                    .is_ok_and(|entries| entries.flatten().any(|entry| plays(&entry.path())))
+            };
+            PROMPT_EXTENSIONS.into_iter().any(file) || listed()
         });
         if !found {
             let place = ivr_dir.map_or_else(
@@ -100,7 +112,7 @@ impl Check<'_> {
                 QUEUES,
                 &music.span,
                 format!("there is no music \"{}\" ({place})", music.value),
-                Some("a file name without its extension, e.g. \"music/default\""),
+                Some("a file name without its extension, or a folder of files, e.g. \"music/default\""),
             );
         }
     }

@@ -67,6 +67,8 @@ pub struct Settings {
     pub log_json: bool,
     pub demo_passwords: bool,
     pub hep: Option<crate::hep::Settings>,
+    /// For texts that flows read out; `None` where there are none.
+    pub speech: Option<crate::speech::Engine>,
     /// New requests a second of one stranger; 0 is without limit.
     pub source_rate: u32,
     /// How long recordings are kept; `None`: for ever.
@@ -150,7 +152,8 @@ pub fn compile(
         routes: BTreeMap::new(),
         trunk_routes: Vec::new(),
     };
-    let settings = check.settings(base);
+    let mut settings = check.settings(base);
+    settings.speech = check.speech(&flows.flows, base, &settings.data_dir);
     check.centre(&settings);
     let queues = check.queues(base.ivr_dir.as_deref(), &settings.time_zone);
     let agents = check.agents(&settings);
@@ -196,6 +199,11 @@ pub fn compile(
         media_timeout: forms.centre.media.timeout.0,
         max_call: forms.centre.limits.call.0,
         announce_unknown: forms.centre.ivr.announce_unknown,
+        speech: engine::api::Speech {
+            patience: forms.centre.speech.timeout.0,
+            otherwise: (forms.centre.speech.otherwise.as_ref())
+                .map(|prompt| prompt.as_str().into()),
+        },
         outbound: trunks.outbound,
         inbound: trunks.inbound,
         show_withheld: forms.centre.customers.show_withheld_numbers,

@@ -26,6 +26,7 @@ pub struct Centre {
     pub rtp: Rtp,
     pub ivr: Ivr,
     pub media: Media,
+    pub speech: Speech,
     pub locale: Locale,
     pub customers: Customers,
     pub recording: Recording,
@@ -348,6 +349,63 @@ pub enum Codec {
     G722,
     #[serde(rename = "opus")]
     Opus,
+}
+
+/// Speech of texts that flows read out. Nothing runs where no flow has any.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Speech {
+    /// The programme and its arguments, with `{voice}` where the voice goes: the text comes on its standard input, a WAV, FLAC, MP3 or
+    /// Ogg Vorbis file goes to its standard output; `--version` names it.
+    pub command: Placed<Vec<String>>,
+    /// Voice of each language.
+    pub voices: Placed<Voices>,
+    /// How long a caller waits for one.
+    pub timeout: Length,
+    /// The prompt that is heard in place of a text that cannot be made in time.
+    pub otherwise: Option<Placed<String>>,
+    /// Megabytes of speech that are kept in `data_dir`.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub cache_mb: u32,
+}
+
+/// A voice a language, as the programme names it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Voices {
+    #[serde(rename = "zh-CN")]
+    pub zh_cn: Option<String>,
+    pub en: Option<String>,
+}
+
+impl Default for Speech {
+    fn default() -> Self {
+        let command = [
+            "espeak-ng",
+            "-v",
+            "{voice}",
+            "-s",
+            "150",
+            "--stdin",
+            "--stdout",
+        ];
+        Speech {
+            command: Placed {
+                value: command.map(str::to_owned).into(),
+                span: 0..0,
+            },
+            voices: Placed {
+                value: Voices {
+                    zh_cn: Some("cmn-latn-pinyin".to_owned()),
+                    en: Some("en-us".to_owned()),
+                },
+                span: 0..0,
+            },
+            timeout: Length::secs(3),
+            otherwise: None,
+            cache_mb: 200,
+        }
+    }
 }
 
 /// Country, time zone, language.

@@ -9,6 +9,7 @@ mod check_centre;
 pub mod check_listeners;
 mod check_queues;
 mod check_routes;
+mod check_speech;
 mod check_trunks;
 pub mod compile;
 pub mod credential;
@@ -23,11 +24,9 @@ pub mod walk;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ivr::Diagnostic;
-
 pub use compile::{Account, Compiled, Import, Password, RtpSettings, Settings};
 pub use form::Role;
-pub use ivr::Severity;
+pub use ivr::{Diagnostic, Severity};
 pub use source::{Override, render};
 
 use compile::{Base, Sources};
