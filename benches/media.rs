@@ -21,18 +21,51 @@ const PTIME: Duration = Duration::from_millis(20);
 const SLICES: usize = 20;
 
 fn main() {
-    let mut arguments = std::env::args().skip_while(|argument| argument != "--seconds").skip(1);
-    let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10);
+    let mut arguments = std::env::args()
+        .skip_while(|argument| argument != "--seconds")
+        .skip(1);
+    let seconds = arguments
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(10);
     let pcmu = Some(Codec::Pcmu);
-    bridged(100, [pcmu, pcmu], seconds, "budget 6 % of a core per 100 calls");
-    bridged(1000, [pcmu, pcmu], seconds, "budget 0 lost, delay p50 0.15 ms, 50 kB a call");
+    bridged(
+        100,
+        [pcmu, pcmu],
+        seconds,
+        "budget 6 % of a core per 100 calls",
+    );
+    bridged(
+        1000,
+        [pcmu, pcmu],
+        seconds,
+        "budget 0 lost, delay p50 0.15 ms, 50 kB a call",
+    );
     played(pcmu, seconds, "budget 3 % of a core per 100 calls");
-    played(Some(Codec::G722), seconds, "no budget: prompts are encoded once for all");
+    played(
+        Some(Codec::G722),
+        seconds,
+        "no budget: prompts are encoded once for all",
+    );
     if Codec::Opus.is_built() {
-        played(Some(Codec::Opus), seconds, "no budget: prompts are encoded once for all");
-        bridged(20, [Some(Codec::Opus), pcmu], seconds, "no budget: transcoded, stated");
+        played(
+            Some(Codec::Opus),
+            seconds,
+            "no budget: prompts are encoded once for all",
+        );
+        bridged(
+            20,
+            [Some(Codec::Opus), pcmu],
+            seconds,
+            "no budget: transcoded, stated",
+        );
     }
-    bridged(20, [Some(Codec::G722), pcmu], seconds, "no budget: transcoded, stated");
+    bridged(
+        20,
+        [Some(Codec::G722), pcmu],
+        seconds,
+        "no budget: transcoded, stated",
+    );
 }
 
 /// Media threads with as many streams as asked for, and the telephones' socket.
@@ -126,7 +159,10 @@ impl Load {
                 packets.push(((Ipv4Addr::LOCALHOST, port.number).into(), packet));
             }
         }
-        let ticks: Vec<u32> = packets.iter().map(|(_, packet)| clock_of(packet[1])).collect();
+        let ticks: Vec<u32> = packets
+            .iter()
+            .map(|(_, packet)| clock_of(packet[1]))
+            .collect();
         let begun = Instant::now();
         self.cpu = thread_seconds("media-0");
         let mut turn = 0u32;
@@ -226,7 +262,9 @@ fn bridged(calls: usize, codecs: [Option<Codec>; 2], seconds: u64, budget: &str)
     load.delays.sort();
     let delay = |share: usize| {
         let at = load.delays.len() * share / 1000;
-        load.delays.get(at).map_or(0.0, |delay| delay.as_secs_f64() * 1e3)
+        load.delays
+            .get(at)
+            .map_or(0.0, |delay| delay.as_secs_f64() * 1e3)
     };
     println!(
         "bridged {:?}-{:?}, {calls} calls: {used:.1} % of a core = {:.1} % per 100 calls, {} sent, {} heard, {} lost; delay p50 {:.3} ms, p99 {:.3} ms; {memory:.0} kB a call ({budget})",
@@ -250,15 +288,20 @@ fn played(codec: Option<Codec>, seconds: u64, budget: &str) {
     let mut load = Load::new(calls, |_| codec);
     let name: Arc<str> = "music/default".into();
     let lang = Lang::En;
-    let items: Vec<Item> = ["main/welcome", "main/menu", "main/hours", "main/welcome_back"]
-        .into_iter()
-        .cycle()
-        .take(40)
-        .map(|name| Item::Prompt {
-            lang,
-            name: name.into(),
-        })
-        .collect();
+    let items: Vec<Item> = [
+        "main/welcome",
+        "main/menu",
+        "main/hours",
+        "main/welcome_back",
+    ]
+    .into_iter()
+    .cycle()
+    .take(40)
+    .map(|name| Item::Prompt {
+        lang,
+        name: name.into(),
+    })
+    .collect();
     let items: Arc<[Item]> = items.into();
     for number in 0..calls {
         let stream = stream(number);
@@ -283,9 +326,11 @@ fn played(codec: Option<Codec>, seconds: u64, budget: &str) {
 }
 
 fn socket() -> UdpSocket {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)
-        .expect("a socket");
-    socket.set_recv_buffer_size(8 << 20).expect("a large buffer");
+    let socket =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).expect("a socket");
+    socket
+        .set_recv_buffer_size(8 << 20)
+        .expect("a large buffer");
     socket.set_nonblocking(true).expect("non-blocking");
     let address: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     socket.bind(&address.into()).expect("a port");
@@ -303,9 +348,16 @@ fn thread_id(name: &str) -> Option<String> {
 
 /// Seconds of CPU, user and system, of our thread of this name.
 fn thread_seconds(name: &str) -> f64 {
-    let Some(id) = thread_id(name) else { return 0.0 };
+    let Some(id) = thread_id(name) else {
+        return 0.0;
+    };
     let stat = std::fs::read_to_string(format!("/proc/self/task/{id}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
     let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
     (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }

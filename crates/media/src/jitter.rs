@@ -15,7 +15,7 @@ use crate::rtp::Header;
 const SLOTS: usize = 16;
 /// The longest wait for what was overtaken: what comes later than this is taken for lost.
 const DEPTH_MAX: Duration = Duration::from_millis(120);
-/// More than the lateness seen, since the next may be later.
+/// Beside half as much again as the lateness seen, since the next may be later.
 const MARGIN: Duration = Duration::from_millis(5);
 /// After so long without a late packet the wait is halved.
 const CALM: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub struct Jitter {
     depth: Duration,
     /// Since when the gap before what is held is known.
     since: Time,
-    /// When a gap was passed over last.
+    /// Since when the gap was known that was passed over last.
     passed: Time,
     /// When waiting was last seen to be of use.
     useful: Time,
@@ -43,6 +43,7 @@ pub struct Jitter {
 #[derive(Debug, Default)]
 struct Slot {
     header: Option<Header>,
+    came: Time,
     payload: Vec<u8>,
 }
 
@@ -67,7 +68,7 @@ impl Jitter {
             return self.late(now);
         }
         if self.held > 0 && now.since(self.since) >= self.depth {
-            self.pass_over(now, &mut give);
+            self.pass_over(&mut give);
         }
         let step = header.sequence.wrapping_sub(self.next.unwrap_or(next)) as i16;
         match step {
@@ -78,11 +79,11 @@ impl Jitter {
                     self.useful = now;
                 }
                 self.advance(header.sequence);
-                self.give_held(now, &mut give);
+                self.give_held(&mut give);
             }
             _ if self.depth.is_zero() || step as usize >= SLOTS => {
+                self.passed = if self.held > 0 { self.since } else { now };
                 self.empty(&mut give);
-                self.passed = now;
                 give(header, payload);
                 self.advance(header.sequence);
             }
@@ -109,9 +110,9 @@ impl Jitter {
 
     /// Its place has been passed over, so long ago; or it comes a second time.
     fn late(&mut self, now: Time) {
-        let late = now.since(self.passed) + MARGIN;
+        let late = now.since(self.passed); // since it could have been missed
         if late <= DEPTH_MAX {
-            self.depth = self.depth.max(late);
+            self.depth = self.depth.max(late + late / 2 + MARGIN).min(DEPTH_MAX);
             self.useful = now;
         }
     }
@@ -119,7 +120,11 @@ impl Jitter {
     fn calm_down(&mut self, now: Time) {
         if !self.depth.is_zero() && now.since(self.useful) >= CALM {
             let half = self.depth / 2;
-            self.depth = if half < DEPTH_MIN { Duration::ZERO } else { half };
+            self.depth = if half < DEPTH_MIN {
+                Duration::ZERO
+            } else {
+                half
+            };
             self.useful = now;
         }
     }
@@ -131,7 +136,7 @@ impl Jitter {
         }
         slot.payload.clear();
         slot.payload.extend_from_slice(payload);
-        slot.header = Some(header.clone());
+        (slot.header, slot.came) = (Some(header.clone()), now);
         if self.held == 0 {
             self.since = now;
         }
@@ -139,12 +144,11 @@ impl Jitter {
     }
 
     /// What follows without a gap.
-    fn give_held(&mut self, now: Time, give: &mut impl FnMut(&Header, &[u8])) {
+    fn give_held(&mut self, give: &mut impl FnMut(&Header, &[u8])) {
         while let Some(next) = self.next.filter(|_| self.held > 0) {
             let slot = &mut self.slots[usize::from(next) % SLOTS];
             let Some(header) = slot.header.take() else {
-                self.since = now; // the next gap
-                return;
+                return self.since = self.known_since(); // the next gap
             };
             self.held -= 1;
             give(&header, &slot.payload);
@@ -152,8 +156,14 @@ impl Jitter {
         }
     }
 
+    /// When the first of what is held came.
+    fn known_since(&self) -> Time {
+        let held = self.slots.iter().filter(|slot| slot.header.is_some());
+        held.map(|slot| slot.came).min().unwrap_or_default()
+    }
+
     /// The gap before what is held is a loss.
-    fn pass_over(&mut self, now: Time, give: &mut impl FnMut(&Header, &[u8])) {
+    fn pass_over(&mut self, give: &mut impl FnMut(&Header, &[u8])) {
         for _ in 0..SLOTS {
             let Some(next) = self.next else { return };
             if self.slots[usize::from(next) % SLOTS].header.is_some() {
@@ -161,8 +171,8 @@ impl Jitter {
             }
             self.advance(next);
         }
-        self.passed = now;
-        self.give_held(now, give);
+        self.passed = self.since;
+        self.give_held(give);
     }
 
     /// Gives all that is held, in order, over all gaps.
@@ -201,10 +211,15 @@ mod tests {
         let mut out = Vec::new();
         for (ms, sequence) in coming {
             let now = Time::from_secs(100) + Duration::from_millis(*ms);
-            jitter.take(now, &header(1, *sequence), &[*sequence as u8], |header, payload| {
-                assert_eq!(payload, [header.sequence as u8]);
-                out.push((*ms, header.sequence));
-            });
+            jitter.take(
+                now,
+                &header(1, *sequence),
+                &[*sequence as u8],
+                |header, payload| {
+                    assert_eq!(payload, [header.sequence as u8]);
+                    out.push((*ms, header.sequence));
+                },
+            );
         }
         out
     }
@@ -220,7 +235,10 @@ mod tests {
         let mut jitter = Jitter::default();
         let out = order(&mut jitter, &[(0, 1), (20, 3), (25, 2), (60, 4)]);
         assert_eq!(out, [(0, 1), (20, 3), (60, 4)], "the first one is lost");
-        let out = order(&mut jitter, &[(80, 6), (84, 5), (100, 7), (120, 7), (140, 8)]);
+        let out = order(
+            &mut jitter,
+            &[(80, 6), (84, 5), (100, 7), (120, 7), (140, 8)],
+        );
         assert_eq!(out, [(84, 5), (84, 6), (100, 7), (140, 8)]);
     }
 
@@ -228,11 +246,15 @@ mod tests {
     fn a_gap_that_does_not_fill_is_passed_over_in_time() {
         let mut jitter = Jitter::default();
         order(&mut jitter, &[(0, 1), (20, 3), (45, 2), (60, 4)]);
-        assert_eq!(jitter.depth, Duration::from_millis(30));
-        let out = order(&mut jitter, &[(80, 6), (100, 7), (120, 8), (140, 9)]);
-        assert_eq!(out, [(120, 6), (120, 7), (120, 8), (140, 9)]);
+        assert_eq!(jitter.depth, Duration::from_micros(42_500));
+        let out = order(&mut jitter, &[(80, 6), (100, 7), (125, 8), (140, 9)]);
+        assert_eq!(out, [(125, 6), (125, 7), (125, 8), (140, 9)]);
         let out = order(&mut jitter, &[(160, 11), (180, 13), (185, 10), (195, 12)]);
-        assert_eq!(out, [(185, 10), (185, 11), (195, 12), (195, 13)], "two gaps");
+        assert_eq!(
+            out,
+            [(185, 10), (185, 11), (195, 12), (195, 13)],
+            "two gaps"
+        );
     }
 
     #[test]
@@ -254,8 +276,12 @@ mod tests {
         assert_eq!(jitter.held, 1);
         let mut out = Vec::new();
         let now = Time::from_secs(101);
-        jitter.take(now, &header(2, 40_000), &[0], |header, _| out.push((header.ssrc, header.sequence)));
-        jitter.take(now, &header(2, 40_001), &[0], |header, _| out.push((header.ssrc, header.sequence)));
+        jitter.take(now, &header(2, 40_000), &[0], |header, _| {
+            out.push((header.ssrc, header.sequence))
+        });
+        jitter.take(now, &header(2, 40_001), &[0], |header, _| {
+            out.push((header.ssrc, header.sequence))
+        });
         assert_eq!(out, [(1, 5), (2, 40_000), (2, 40_001)]);
         assert_eq!(jitter.held, 0);
     }
@@ -270,16 +296,29 @@ mod tests {
         for _ in 0..200 {
             let mut jitter = Jitter::default();
             let mut coming: Vec<(u64, u16)> = (0..400u16)
-                .filter(|_| random(20) > 0)
-                .map(|n| (u64::from(n) * 20 + u64::from(random(90)), n.wrapping_add(65_300)))
+                .filter_map(|n| {
+                    let (lost, late) = (random(20) == 0, u64::from(random(90)));
+                    (!lost).then(|| (u64::from(n) * 20 + late, n.wrapping_add(65_300)))
+                })
                 .collect();
             coming.sort();
             let out = order(&mut jitter, &coming);
             let places: Vec<u16> = out.iter().map(|(_, n)| n.wrapping_sub(65_300)).collect();
-            assert!(places.windows(2).all(|pair| pair[0] < pair[1]), "{places:?}");
+            assert!(
+                places.windows(2).all(|pair| pair[0] < pair[1]),
+                "{places:?}"
+            );
             // The first late ones teach it; then nearly all that was not lost comes through.
-            assert!(places.len() + 40 > coming.len(), "{} of {}", places.len(), coming.len());
-            assert!(out.iter().all(|(at, n)| at - u64::from(n.wrapping_sub(65_300)) * 20 <= 90 + 140));
+            assert!(
+                places.len() + 40 > coming.len(),
+                "{} of {}",
+                places.len(),
+                coming.len()
+            );
+            assert!(
+                out.iter()
+                    .all(|(at, n)| at - u64::from(n.wrapping_sub(65_300)) * 20 <= 90 + 120 + 130)
+            );
             assert!(jitter.held < SLOTS);
         }
     }

@@ -15,15 +15,17 @@
 //! assert_eq!(plane.counters().rejected.unready, 1);
 //! ```
 //!
-//! Absent on purpose: sockets, threads, clocks, SIP, SDP text. Not built yet: jitter buffer.
+//! Absent on purpose: sockets, threads, clocks, SIP, SDP text.
 
 pub mod api;
 mod control;
 mod dtmf;
+mod encoded;
 pub mod flac;
 pub mod g711;
 pub mod g722;
 mod inband;
+mod jitter;
 mod latch;
 #[cfg(feature = "opus")]
 mod libopus;

@@ -8,6 +8,7 @@ use clock::Time;
 
 use crate::api::{Codec, StreamId};
 use crate::g711::RATE;
+use crate::jitter::Jitter;
 use crate::rtp::Header;
 use crate::transcode::{Continuity, Fit};
 use crate::voice::Decoder;
@@ -43,6 +44,8 @@ pub struct Voice {
     codec: Codec,
     decoder: Decoder,
     continuity: Continuity,
+    /// `None` while it is at work.
+    jitter: Option<Box<Jitter>>,
     /// What a packet decodes to; kept for its room.
     decoded: Vec<i16>,
     ring: Box<[i16; RING]>,
@@ -63,6 +66,7 @@ impl Voice {
             codec,
             decoder: Decoder::new(codec, RATE)?,
             continuity: Continuity::default(),
+            jitter: Some(Box::default()),
             decoded: Vec::with_capacity(2 * MAX_SAMPLES),
             ring: Box::new([0; RING]),
             end: 0,
@@ -78,8 +82,16 @@ impl Voice {
         self.codec == codec
     }
 
-    /// Takes a packet in.
+    /// Takes a packet in, and whatever it lets go that waited for it.
     pub fn take(&mut self, now: Time, header: &Header, payload: &[u8]) {
+        let mut jitter = self.jitter.take().unwrap_or_default();
+        jitter.take(now, header, payload, |header, payload| {
+            self.take_in_order(now, header, payload);
+        });
+        self.jitter = Some(jitter);
+    }
+
+    fn take_in_order(&mut self, now: Time, header: &Header, payload: &[u8]) {
         let (fit, missing) = self.continuity.follow(self.codec, header, payload);
         if fit == Fit::Late {
             return;

@@ -11,6 +11,7 @@ use crate::api::{
     Source, Stats, StreamId,
 };
 use crate::dtmf::MAX_KEYS;
+use crate::encoded::Encodings;
 use crate::inband;
 use crate::latch::Latch;
 use crate::mixer::{Ears, MAX_SAMPLES};
@@ -37,6 +38,7 @@ pub struct Plane {
     config: PlaneConfig,
     prompts: Arc<Prompts>,
     learnt: Learnt,
+    encodings: Encodings,
     streams: Vec<Option<Stream>>,
     free: Vec<u32>,
     /// Looked up, never walked.
@@ -83,6 +85,7 @@ impl Plane {
             config,
             prompts,
             learnt: Learnt::default(),
+            encodings: Encodings::default(),
             streams: Vec::new(),
             free: Vec::new(),
             places: HashMap::new(),
@@ -101,6 +104,7 @@ impl Plane {
     /// New prompts for what is played from now on; what is playing goes on with the old ones.
     pub fn set_prompts(&mut self, prompts: Arc<Prompts>) {
         self.prompts = prompts;
+        self.encodings.purge();
     }
 
     /// Speech that was made for a play that comes next.
@@ -681,7 +685,7 @@ impl Plane {
             self.counters.packets_out += 1;
             send(port, to, packet);
         };
-        let (goes_on, mixed, ended) = match stream.emit(due, &mut counted) {
+        let (goes_on, mixed, ended) = match stream.emit(due, &mut self.encodings, &mut counted) {
             Emitted::Nothing => (false, false, None),
             Emitted::Ended(play) => (false, false, Some(play)),
             Emitted::Ongoing(ended) => (true, false, ended),

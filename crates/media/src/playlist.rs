@@ -61,6 +61,14 @@ impl Clip {
     }
 }
 
+/// What comes next of a play list, where packets are encoded once for all.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// Of a clip from this sample on.
+    Clip(&'a Arc<Clip>, usize),
+    Silence,
+}
+
 /// Pieces of one play request after numbers are put into words; more are left out.
 const MAX_PIECES: usize = 512;
 /// Longest silence in a play list.
@@ -139,6 +147,25 @@ impl Playlist {
         if self.pieces.len() < MAX_PIECES {
             self.pieces.push(Piece::Clip(Arc::new(Clip::new(samples))));
         }
+    }
+
+    /// The next so many samples, or what is left of a piece: a piece begins with a packet of its own. `None` when all is sent.
+    pub fn step(&mut self, samples: usize) -> Option<Step<'_>> {
+        while let Some(piece) = self.pieces.get(self.current)
+            && piece.samples() == 0
+        {
+            self.current += 1;
+        }
+        let (current, offset) = (self.current, self.offset);
+        let piece = self.pieces.get(current)?;
+        self.offset += samples;
+        if self.offset >= piece.samples() {
+            (self.current, self.offset) = (current + 1, 0);
+        }
+        Some(match piece {
+            Piece::Clip(clip) => Step::Clip(clip, offset),
+            Piece::Silence(_) => Step::Silence,
+        })
     }
 
     /// Fills a packet with what comes next, and with silence after the end. False, and nothing filled, when all is sent already.
@@ -225,6 +252,24 @@ mod tests {
         let want: Vec<u8> = [vec![a; 100], vec![quiet; 40], vec![b; 250], vec![quiet; 90]].concat();
         assert_eq!(sent, want);
         assert!(!list.fill(Law::A, &mut out), "stays at its end");
+    }
+
+    #[test]
+    fn steps_begin_each_piece_anew() {
+        let items = [
+            prompt("a"),
+            Item::Silence(Duration::from_millis(30)),
+            prompt("b"),
+        ];
+        let (mut list, _) = Playlist::new(&items, &prompts(), &Learnt::default());
+        let mut steps = Vec::new();
+        while let Some(step) = list.step(160) {
+            steps.push(match step {
+                Step::Clip(clip, offset) => (clip.samples(), offset),
+                Step::Silence => (0, 0),
+            });
+        }
+        assert_eq!(steps, [(100, 0), (0, 0), (0, 0), (250, 0), (250, 160)]);
     }
 
     #[test]

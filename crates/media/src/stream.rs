@@ -9,6 +9,7 @@ use clock::Time;
 use crate::api::{Codec, Direction, Far, Format, PlayId, Port, Stats, StreamId};
 use crate::control::{Control, Own};
 use crate::dtmf::{self, Detector, Keypad, PacketTime};
+use crate::encoded::Encodings;
 use crate::g711::{self, Law};
 use crate::inband;
 use crate::latch::Latch;
@@ -26,6 +27,8 @@ use crate::voice::{self, Encoder, MAX_PAYLOAD};
 
 /// Without a packet for so long a key heard in sound is no longer pressed: some telephones send no silence. Longer than what networks lose at once.
 const LET_GO: Duration = Duration::from_millis(100);
+/// Music of so many samples is encoded once for all. A tone is a shorter loop: where its rounds meet would be heard.
+const ONE_FOR_ALL: usize = 2 * g711::RATE as usize;
 /// The payload type of comfort noise at 8000 Hz (RFC 3551 section 6), which some send without having agreed on it.
 const COMFORT_NOISE: u8 = 13;
 /// Octets of the longest packet that we make.
@@ -506,7 +509,7 @@ impl Stream {
                 None => return,
             },
         };
-        let fit = transcoder.take(&from.header, &packet[from.header.payload.clone()]);
+        let fit = transcoder.take(now, &from.header, &packet[from.header.payload.clone()]);
         if fit == Fit::Begins {
             self.sender.cut();
         }
@@ -527,12 +530,18 @@ impl Stream {
     }
 
     /// Sends what is due at `tick`.
-    pub fn emit(&mut self, tick: Tick, send: &mut impl FnMut(Port, SocketAddr, &[u8])) -> Emitted {
+    pub fn emit(
+        &mut self,
+        tick: Tick,
+        encodings: &mut Encodings,
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) -> Emitted {
         let Some(talk) = &self.talk else {
             return Emitted::Nothing;
         };
         let samples = (talk.ticks() * TICK_SAMPLES) as usize;
-        let law = talk.format.codec.law().unwrap_or(Law::A);
+        let (format, shared) = (talk.format, talk.format.codec.law().is_none());
+        let law = format.codec.law().unwrap_or(Law::A);
         if self.keypad.is_busy() {
             self.emit_key(tick, send);
             return Emitted::Ongoing(None);
@@ -549,7 +558,12 @@ impl Stream {
         }
         let mut ended = None;
         if let Some(play) = &mut self.play {
-            if play.list.fill(law, payload) {
+            if shared && let Some(step) = play.list.step(samples) {
+                let payload = encodings.step(&step, &format, samples);
+                self.send_payload(tick, payload, send);
+                return Emitted::Ongoing(None);
+            }
+            if !shared && play.list.fill(law, payload) {
                 self.send_audio(tick, &mut packet[..HEADER + samples], send);
                 return Emitted::Ongoing(None);
             }
@@ -558,6 +572,12 @@ impl Stream {
             self.sender.cut();
         }
         match (&self.feed, ended) {
+            (Feed::Endless(clip), ended) if shared && clip.samples() >= ONE_FOR_ALL => {
+                let clip = clip.clone();
+                let payload = encodings.endless(&clip, tick.samples(), &format, samples);
+                self.send_payload(tick, payload, send);
+                Emitted::Ongoing(ended)
+            }
             (Feed::Endless(clip), ended) => {
                 clip.fill_endless(law, tick.samples(), payload);
                 self.send_audio(tick, &mut packet[..HEADER + samples], send);
@@ -594,6 +614,30 @@ impl Stream {
         packet[..HEADER].copy_from_slice(&header.octets());
         self.count_out(length - HEADER);
         send(self.port, target, &packet[..length]);
+    }
+
+    /// Sends a payload that is there already; time without one passes (DTX).
+    fn send_payload(
+        &mut self,
+        tick: Tick,
+        payload: Option<&[u8]>,
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
+        let Some(talk) = &self.talk else { return };
+        let (format, ticks) = (talk.format, talk.clock_ticks());
+        let Some(target) = talk.target() else {
+            return self.sender.cut();
+        };
+        let Some(payload) = payload else {
+            return self.sender.pass(ticks);
+        };
+        let length = payload.len().min(MAX_PAYLOAD);
+        let mut packet = [0; MAX_PACKET];
+        let header = self.sender.paced(tick.time(), format.payload_type, ticks);
+        packet[..HEADER].copy_from_slice(&header.octets());
+        packet[HEADER..HEADER + length].copy_from_slice(&payload[..length]);
+        self.count_out(length);
+        send(self.port, target, &packet[..HEADER + length]);
     }
 
     /// A-law, which what we play is kept in, to our codec, in place; the length, unless nothing is to be sent.

@@ -1,6 +1,9 @@
 //! One direction of a bridge between two codecs: decoded as packets come, concealed where they don't, encoded in the packet time of the other side.
 
+use clock::Time;
+
 use crate::api::{Codec, Format};
+use crate::jitter::Jitter;
 use crate::rtp::Header;
 use crate::voice::{self, Decoder, Encoder, MAX_PAYLOAD, meeting_rate};
 
@@ -12,11 +15,18 @@ const WAITING_MS: usize = 240;
 /// Decoder, encoder and what lies between them.
 #[derive(Debug)]
 pub struct Transcoder {
-    from: Codec,
     to: Format,
+    jitter: Jitter,
+    heard: Heard,
+    encoder: Encoder,
+}
+
+/// What has been decoded.
+#[derive(Debug)]
+struct Heard {
+    from: Codec,
     rate: u32,
     decoder: Decoder,
-    encoder: Encoder,
     /// Decoded and not yet sent.
     waiting: Vec<i16>,
     continuity: Continuity,
@@ -59,23 +69,54 @@ impl Transcoder {
     pub fn new(from: Codec, to: Format) -> Option<Transcoder> {
         let rate = meeting_rate(from, to.codec);
         Some(Transcoder {
-            from,
             to,
-            rate,
-            decoder: Decoder::new(from, rate)?,
+            jitter: Jitter::default(),
+            heard: Heard {
+                from,
+                rate,
+                decoder: Decoder::new(from, rate)?,
+                waiting: Vec::with_capacity(WAITING_MS * rate as usize / 1000),
+                continuity: Continuity::default(),
+            },
             encoder: Encoder::new(to.codec, rate, to.wishes)?,
-            waiting: Vec::with_capacity(WAITING_MS * rate as usize / 1000),
-            continuity: Continuity::default(),
         })
     }
 
     /// Whether this one serves.
     pub fn is_between(&self, from: Codec, to: &Format) -> bool {
-        self.from == from && self.to == *to
+        self.heard.from == from && self.to == *to
     }
 
-    /// Takes a packet in.
-    pub fn take(&mut self, header: &Header, payload: &[u8]) -> Fit {
+    /// Takes a packet in, and whatever it lets go that waited for it. What begins anew tells over what is late.
+    pub fn take(&mut self, now: Time, header: &Header, payload: &[u8]) -> Fit {
+        let Transcoder { jitter, heard, .. } = self;
+        let mut fit = Fit::Late;
+        jitter.take(now, header, payload, |header, payload| {
+            match heard.take(header, payload) {
+                Fit::Begins => fit = Fit::Begins,
+                Fit::Continues if fit == Fit::Late => fit = Fit::Continues,
+                Fit::Continues | Fit::Late => {}
+            }
+        });
+        fit
+    }
+
+    /// The next whole packet of so many milliseconds: `None` when there is none, a length of `None` when there is nothing to send for its time.
+    pub fn next(
+        &mut self,
+        milliseconds: usize,
+        payload: &mut [u8; MAX_PAYLOAD],
+    ) -> Option<Option<usize>> {
+        let samples = milliseconds * self.heard.rate as usize / 1000;
+        let packet = self.heard.waiting.get(..samples)?;
+        let length = self.encoder.encode(packet, payload);
+        self.heard.waiting.drain(..samples);
+        Some(length)
+    }
+}
+
+impl Heard {
+    fn take(&mut self, header: &Header, payload: &[u8]) -> Fit {
         let (fit, missing) = self.continuity.follow(self.from, header, payload);
         match fit {
             Fit::Late => return Fit::Late,
@@ -95,19 +136,6 @@ impl Transcoder {
 
     fn samples(&self, ticks: u32) -> usize {
         (u64::from(ticks) * u64::from(self.rate) / u64::from(self.from.clock_rate())) as usize
-    }
-
-    /// The next whole packet of so many milliseconds: `None` when there is none, a length of `None` when there is nothing to send for its time.
-    pub fn next(
-        &mut self,
-        milliseconds: usize,
-        payload: &mut [u8; MAX_PAYLOAD],
-    ) -> Option<Option<usize>> {
-        let samples = milliseconds * self.rate as usize / 1000;
-        let packet = self.waiting.get(..samples)?;
-        let length = self.encoder.encode(packet, payload);
-        self.waiting.drain(..samples);
-        Some(length)
     }
 }
 
