@@ -393,14 +393,14 @@ impl Engine {
     }
 
     /// The caller hears who has answered; the agent is heard after it.
-    pub(crate) fn announce_agent(&mut self, number: acd::ContactId, agent: &str) {
+    pub(crate) fn announce_agent(&mut self, now: Time, number: acd::ContactId, agent: &str) {
         let Some(contact) = self.contacts.get_mut(&number) else {
             return;
         };
-        let (caller, prompts) = (contact.caller, std::mem::take(&mut contact.announce));
+        let prompts = std::mem::take(&mut contact.announce);
         if !prompts.is_empty() {
             let items = prompts.into_iter().map(|prompt| item(prompt, agent));
-            self.play(caller, items.collect(), false);
+            self.speak(now, number, items.collect(), false);
         }
     }
 

@@ -414,7 +414,7 @@ impl Engine {
         };
         self.note(now, number, kind);
         self.begin_talk(now, number, caller, leg);
-        self.announce_agent(number, &agent);
+        self.announce_agent(now, number, &agent);
     }
 
     /// The distributor says that an offer is over and the contact waits again.
