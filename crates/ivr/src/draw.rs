@@ -370,7 +370,7 @@ fn lines(flow: &Flow, state: StateId) -> (String, String) {
 fn said(speech: &Speech) -> String {
     let first = speech.items.iter().find_map(|item| match item {
         Say::File { name, .. } => Some(name.to_string()),
-        Say::Spoken { .. } | Say::Silence { .. } | Say::Agent => None,
+        Say::Spoken { .. } | Say::Text(_) | Say::Silence { .. } | Say::Agent => None,
     });
     first.unwrap_or_default()
 }
