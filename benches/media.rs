@@ -93,7 +93,7 @@ impl Load {
         };
         let started = Instant::now();
         let clock = move || Time::from_secs(1_000) + started.elapsed();
-        let threads = MediaThreads::spawn(config, Arc::new(prompts), |_| Ok(()), clock)
+        let threads = MediaThreads::spawn(config, Arc::new(prompts), |_| Ok(()), |_| Ok(()), clock)
             .expect("a media thread");
         pin("media-0", 0);
         pin_self(1);
