@@ -43,6 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
             telephone_event: kind & 0x40 == 0,
             ptime: std::time::Duration::from_millis(20),
             direction: Direction::SendRecv,
+            security: Default::default(),
         };
         if kind & 1 == 0 {
             // They offer.

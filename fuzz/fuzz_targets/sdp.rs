@@ -14,6 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         telephone_event: true,
         ptime: std::time::Duration::from_millis(20),
         direction: Direction::SendRecv,
+        security: Default::default(),
     };
     if let Ok((ours, agreed)) = answer(bytes, &local) {
         let said = std::str::from_utf8(&ours).expect("what we write is text");

@@ -253,6 +253,7 @@ impl Line {
             telephone_event: true,
             ptime: PACKET,
             direction: sdp::Direction::SendRecv,
+            security: Default::default(),
         }
     }
 }

@@ -74,6 +74,7 @@ impl Baresip {
             "g711.so",
             "g722.so",
             "opus.so",
+            "srtp.so",
             "ausine.so",
             "aubridge.so",
             "sndfile.so",

@@ -25,6 +25,39 @@ impl Linphone {
         hertz: u32,
         root: Option<&str>,
     ) -> Linphone {
+        Linphone::start_as(
+            registrar,
+            transport,
+            user,
+            hertz,
+            root,
+            "media_encryption=none",
+        )
+    }
+
+    /// The same with media that are encrypted, in this suite alone.
+    pub fn start_encrypting(
+        registrar: &str,
+        transport: &str,
+        user: &str,
+        hertz: u32,
+        root: Option<&str>,
+        suite: &str,
+    ) -> Linphone {
+        let encryption = format!(
+            "media_encryption=srtp\nmedia_encryption_mandatory=1\nsrtp_crypto_suites={suite}"
+        );
+        Linphone::start_as(registrar, transport, user, hertz, root, &encryption)
+    }
+
+    fn start_as(
+        registrar: &str,
+        transport: &str,
+        user: &str,
+        hertz: u32,
+        root: Option<&str>,
+        encryption: &str,
+    ) -> Linphone {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let at = |name: &str| directory.path().join(name);
         // Without a place for its database it takes seconds to find that out.
@@ -33,7 +66,7 @@ impl Linphone {
         std::fs::write(at("root.pem"), root.unwrap_or_default()).expect("a file");
         let port = free_port();
         let config = format!(
-            "[sip]\nsip_port={port}\nsip_tcp_port={port}\nsip_tls_port=-1\nuse_ipv6=0\nguess_hostname=0\nmedia_encryption=none\nroot_ca={root}\n\
+            "[sip]\nsip_port={port}\nsip_tcp_port={port}\nsip_tls_port=-1\nuse_ipv6=0\nguess_hostname=0\n{encryption}\nroot_ca={root}\n\
              verify_server_certs=1\nverify_server_cn=1\ndefault_proxy=0\n\
              [auth_info_0]\nusername={user}\npasswd=demo-{user}\nrealm=cordboard\n\
              [proxy_0]\nreg_proxy=<sip:{registrar};transport={transport}>\nreg_route=<sip:{registrar};transport={transport};lr>\n\
@@ -136,7 +169,7 @@ impl Drop for Linphone {
 }
 
 /// Two minutes of a sine: PCM of 16 bits, 8000 Hz, one channel.
-fn wave(hertz: u32) -> Vec<u8> {
+pub fn wave(hertz: u32) -> Vec<u8> {
     const SAMPLES: u32 = 960_000;
     let mut file = b"RIFF".to_vec();
     file.extend((36 + 2 * SAMPLES).to_le_bytes());

@@ -32,6 +32,8 @@ fn centre(ca: &Ca) -> Centre {
     let set = [
         "http.tls.certificate=certificate.pem",
         "http.tls.key=key.pem",
+        // Our bare telephone is called in clear; browsers that talk are `webrtc`'s.
+        "media.srtp=off",
     ];
     Centre::start_with(&files, &set)
 }
@@ -220,7 +222,7 @@ fn a_certificate_that_the_client_does_not_trust_opens_no_secure_websocket() {
 }
 
 /// JsSIP as one script, which `make tools` fetches and bundles.
-fn jssip() -> String {
+pub fn jssip() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/jssip/jssip.js");
     std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("{path}: {error}: run `make tools` once"))

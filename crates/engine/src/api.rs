@@ -12,6 +12,7 @@ use crate::inbound::Inbound;
 use crate::ladder::LadderMessage;
 use crate::outbound::Outbound;
 use crate::recording::RecordRule;
+use crate::secrecy::{Door, Encryption};
 
 type Name = Arc<str>;
 
@@ -26,6 +27,8 @@ pub enum Input {
     Media(media::Event),
     /// Local RTP ports that are bound and free; they come back by `media::Event::Closed` and stay the engine's.
     PortsGranted(Vec<media::Port>),
+    /// Where browsers' media come.
+    Door(Door),
     /// The answer to `Output::LookUp`; `None` when the store failed.
     LookedUp {
         look_up: u64,
@@ -474,6 +477,7 @@ pub struct Config {
     pub show_withheld: bool,
     /// Of calls between customers and agents outside queues.
     pub record_calls: RecordRule,
+    pub encryption: Encryption,
     /// Tell every SIP message as [`Output::Captured`].
     pub capture: bool,
 }
@@ -546,6 +550,8 @@ pub struct AgentAccount {
     /// Classes of outside numbers that this agent may call; none is internal numbers only.
     pub may_call: Arc<[Name]>,
     pub auto_answer: AutoAnswer,
+    /// In place of [`Encryption::srtp`].
+    pub srtp: Option<sip::sdes::Srtp>,
 }
 
 /// How an agent's phone is asked to answer the calls of queues by itself. There is no standard that phones follow: each make has its word for it.

@@ -81,6 +81,7 @@ impl Engine {
         let (leg, offer) = (incoming.leg, incoming.sdp.clone());
         let mut record = Leg::new(Some(port), LegState::Inviting, offer);
         record.signalling = Some(incoming.peer.remote.ip());
+        self.secure_incoming(&mut record, &incoming);
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         if let Err(status) = self.prepare_answer(leg) {

@@ -82,6 +82,7 @@ impl Engine {
         };
         let mut record = Leg::new(Some(port), LegState::Answering, incoming.sdp.clone());
         record.signalling = Some(incoming.peer.remote.ip());
+        self.secure_incoming(&mut record, incoming);
         self.legs.insert(leg, record);
         self.open_stream(leg, port);
         if let Err(status) = self.prepare_answer(leg) {

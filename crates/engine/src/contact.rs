@@ -374,6 +374,11 @@ pub(crate) struct Leg {
     /// Our SDP answer or offer as last sent.
     pub(crate) local: Option<Bytes>,
     pub(crate) negotiated: Option<sip::sdp::Negotiated>,
+    /// What is done about encryption, and our keys for it.
+    pub(crate) srtp: sip::sdes::Srtp,
+    pub(crate) keys: Box<[sip::sdes::Key]>,
+    /// Our credentials of ICE, where the far end is a browser.
+    pub(crate) ice: Option<crate::secrecy::Credentials>,
 }
 
 /// Leg: `Inviting → Ringing → Up → Ending → Gone`; gone legs are removed.

@@ -14,6 +14,8 @@ pub struct Inbound {
     pub country: Name,
     /// Numbers that lead elsewhere when they are called by this trunk: E.164, or as dialled.
     pub routes: BTreeMap<Name, Route>,
+    /// Of its legs, both directions, in place of [`Encryption::srtp`](crate::secrecy::Encryption::srtp).
+    pub srtp: Option<sip::sdes::Srtp>,
 }
 
 impl Config {

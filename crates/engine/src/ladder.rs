@@ -160,6 +160,11 @@ fn call_id_of(bytes: &[u8]) -> Option<&[u8]> {
     Some(&bytes[start..start + length])
 }
 
+/// The keys of a call's media are kept nowhere but with its streams, and told to no collector.
+fn without_keys(bytes: Bytes) -> Bytes {
+    sip::sdes::masked(&bytes).map_or(bytes, Bytes::from)
+}
+
 impl Ladders {
     pub(crate) fn received(&mut self, at: Time, peer: sip::Peer, message: &Message) {
         let wire = Wire {
@@ -167,7 +172,7 @@ impl Ladders {
             at,
             outbound: false,
             peer,
-            bytes: message.raw(),
+            bytes: without_keys(message.raw()),
         };
         self.pass(key(message.call_id().as_bytes()), wire);
     }
@@ -181,7 +186,7 @@ impl Ladders {
             at,
             outbound: true,
             peer,
-            bytes: bytes.clone(),
+            bytes: without_keys(bytes.clone()),
         };
         self.pass(key(call_id), wire);
     }

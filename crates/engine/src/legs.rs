@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use clock::Time;
 use sip::LegId;
+use sip::sdes::{Security, Srtp};
 use sip::sdp;
 
 use crate::Engine;
 use crate::api::{Count, Output};
 use crate::contact::{Leg, LegState, Stage};
+use crate::secrecy;
 
 impl Leg {
     pub(crate) fn new(port: Option<media::Port>, state: LegState, offer: Option<Bytes>) -> Self {
@@ -27,6 +29,9 @@ impl Leg {
             wants: sdp::Direction::SendRecv,
             local: None,
             negotiated: None,
+            srtp: Srtp::Off,
+            keys: Box::default(),
+            ice: None,
         }
     }
 }
@@ -173,8 +178,13 @@ impl Engine {
         ours.iter().find(fits).or(ours.first()).copied()
     }
 
-    /// Where a call of ours will go, for the family of its SDP.
+    /// Where a call of ours will go, for the family of its SDP and for its encryption.
     pub(crate) fn heads_for(&mut self, now: Time, leg: LegId, target: &sip::Target) {
+        self.secure_outgoing(leg, target);
+        let off = self.legs.get(&leg).is_none_or(|leg| leg.srtp == Srtp::Off);
+        if !off && self.door.is_some() && self.sip.is_browser(target) {
+            self.admit_browser(leg);
+        }
         let heading = self.sip.heading(now, target);
         if let Some(leg) = self.legs.get_mut(&leg) {
             leg.signalling = heading;
@@ -189,6 +199,7 @@ impl Engine {
         with: impl FnOnce(&sdp::Local<'_>) -> R,
     ) -> Option<R> {
         let (version, codecs, direction, port) = self.local(leg, first, direction)?;
+        let record = self.legs.get(&leg)?;
         Some(with(&sdp::Local {
             address: self.media_address(leg)?,
             port,
@@ -198,6 +209,11 @@ impl Engine {
             telephone_event: true,
             ptime: self.config.ptime,
             direction,
+            security: Security {
+                srtp: record.srtp,
+                keys: &record.keys,
+                door: self.door_of(record),
+            },
         }))
     }
 
@@ -247,19 +263,48 @@ impl Engine {
             self.describe_anew(leg, None, |local| Ok((offer(local), ())))?;
             return Ok(());
         };
-        let (_, negotiated) = self.describe_anew(leg, None, |local| {
+        let has_credentials = self.legs.get(&leg).is_some_and(|leg| leg.ice.is_some());
+        if !has_credentials && sip::webrtc::is_offer(&offer) {
+            self.admit_browser(leg);
+        }
+        let answer = |local: &sdp::Local<'_>| {
             let answered = match &before {
                 Some(before) => sdp::answer_again(&offer, before, local),
                 None => sdp::answer(&offer, local),
             };
             answered.map_err(|_| 488)
-        })?;
+        };
+        if let Some(secured) = before.and_then(|before| before.secured) {
+            let direction = sdp::Direction::SendRecv;
+            let agreed = self.describe(leg, None, direction, answer);
+            let agreed = agreed.and_then(|answered| answered.ok()?.1.secured);
+            if agreed.is_some_and(|agreed| agreed.theirs != secured.theirs) {
+                self.renew_keys(leg);
+            }
+        }
+        if let Some(browser) = before.and_then(|before| before.browser) {
+            let direction = sdp::Direction::SendRecv;
+            let agreed = self.describe(leg, None, direction, answer);
+            let agreed = agreed.and_then(|answered| answered.ok()?.1.browser);
+            if agreed.is_some_and(|agreed| agreed.credentials != browser.credentials) {
+                self.admit_browser(leg); // ICE begins anew
+            }
+        }
+        let (_, negotiated) = self.describe_anew(leg, None, answer)?;
         self.negotiated(leg, negotiated);
         Ok(())
     }
 
-    /// Our offer to an agent's phone: the caller's codec first, so that nothing needs transcoding.
+    /// Our offer to an agent's phone: the caller's codec first, so that nothing needs transcoding. `None`, too, where it must be encrypted and its keys
+    /// may not go.
     pub(crate) fn prepare_offer(&mut self, leg: LegId, like: LegId) -> Option<Bytes> {
+        let record = self.legs.get(&leg)?;
+        if record.srtp == Srtp::Required && record.keys.is_empty() && record.ice.is_none() {
+            self.journal.put(Output::Count(Count::SipRefused {
+                what: "srtp_in_clear",
+            }));
+            return None;
+        }
         let first = self
             .legs
             .get(&like)
@@ -292,6 +337,15 @@ impl Engine {
         let before = self.legs.get(&leg).and_then(|leg| leg.negotiated);
         if let Some(before) = before.filter(|_| negotiated.remote.ip().is_unspecified()) {
             (negotiated.remote, negotiated.rtcp) = (before.remote, before.rtcp);
+        }
+        if negotiated.browser.is_some() {
+            self.tell_of_browser(leg, before.as_ref(), &negotiated);
+        }
+        let secured = negotiated.secured.as_ref();
+        if secured.is_some() || before.is_some_and(|before| before.secured.is_some()) {
+            let keys = secured.map(|agreed| Box::new(secrecy::in_media(agreed)));
+            let stream = stream(leg);
+            self.media(leg, media::Command::Secure { stream, keys });
         }
         let command = media::Command::Update {
             stream: stream(leg),
@@ -327,6 +381,28 @@ impl Engine {
             leg.negotiated = Some(negotiated);
         }
         self.media(leg, command);
+    }
+
+    /// Tells the edge whom to expect at the shared port, at first and when that has changed.
+    fn tell_of_browser(
+        &mut self,
+        leg: LegId,
+        before: Option<&sdp::Negotiated>,
+        agreed: &sdp::Negotiated,
+    ) {
+        let known = before.and_then(|before| before.browser) == agreed.browser;
+        let record = self.legs.get(&leg);
+        let ice = record.and_then(|leg| Some((leg.port?, leg.ice.clone()?)));
+        let (Some(browser), Some((port, ice))) = (agreed.browser.filter(|_| !known), ice) else {
+            return;
+        };
+        let ice = Box::new(media::Ice {
+            ufrag: ice.ufrag,
+            password: ice.password,
+            fingerprint: browser.fingerprint,
+        });
+        let stream = stream(leg);
+        self.media(leg, media::Command::Admit { stream, port, ice });
     }
 
     /// 180 to the caller. One without an offer is owed ours in the first provisional that is sent reliably (RFC 3262 section 5);

@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
 //! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
-//! `direct` (extensions), `outbound` (trunks, class of service), `identity` (who calls, and who is shown it), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
+//! `direct` (extensions), `outbound` (trunks, class of service), `identity` (who calls, and who is shown it), `secrecy` (encryption), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
 //! `transfer`, `consult`, `refer` and `replaces` (calls that move), `supervise`, `hearing` (who hears whom), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
@@ -42,6 +42,7 @@ mod quality;
 pub mod recording;
 mod refer;
 mod replaces;
+pub mod secrecy;
 mod speech;
 mod supervise;
 mod survey;
@@ -90,6 +91,8 @@ pub struct Engine {
     next_play: u64,
     next_ask: u64,
     ssrc_seed: u32,
+    secrets: secrecy::Secrets,
+    door: Option<secrecy::Door>,
     draining: bool,
     /// Calls to feature codes, by their leg.
     codes: HashMap<sip::LegId, codes::CodeCall>,
@@ -119,6 +122,8 @@ impl Engine {
             audience: 0,
             next_play: 1,
             next_ask: 1,
+            secrets: secrecy::Secrets::new(seed),
+            door: None,
             ssrc_seed: u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
             draining: false,
             codes: HashMap::new(),
@@ -145,6 +150,7 @@ impl Engine {
                 self.sip.handle(now, input);
             }
             Input::Media(event) => self.on_media(now, event),
+            Input::Door(door) => self.door = Some(door),
             Input::PortsGranted(ports) => self.ports.granted(ports),
             Input::LookedUp { look_up, pop } => self.looked_up(now, acd::ContactId(look_up), pop),
             Input::Asked {

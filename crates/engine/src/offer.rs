@@ -244,7 +244,10 @@ impl Engine {
             None => Target::User(agent.clone()),
         };
         self.heads_for(now, leg, &target);
-        let sdp = self.prepare_offer(leg, caller)?;
+        let Some(sdp) = self.prepare_offer(leg, caller) else {
+            self.drop_leg(leg);
+            return None;
+        };
         let mut headers = vec![("X-Cordboard-Contact".to_owned(), id.to_string())];
         headers.extend(asked);
         self.tell_sip(

@@ -310,7 +310,10 @@ impl Engine {
         self.open_stream(leg, port);
         let target = sip::Target::Trunks(outside.ways.clone());
         self.heads_for(now, leg, &target);
-        let sdp = self.prepare_offer(leg, caller)?;
+        let Some(sdp) = self.prepare_offer(leg, caller) else {
+            self.drop_leg(leg);
+            return None;
+        };
         self.tell_sip(
             now,
             sip::Command::Invite(sip::Invite {

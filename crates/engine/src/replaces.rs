@@ -44,6 +44,7 @@ impl Engine {
         let leg = incoming.leg;
         let mut record = Leg::new(Some(port), LegState::Answering, incoming.sdp.clone());
         record.signalling = Some(incoming.peer.remote.ip());
+        self.secure_incoming(&mut record, incoming);
         record.contact = Some(number);
         record.party = self.legs.get(&replaced).and_then(|leg| leg.party.clone());
         self.legs.insert(leg, record);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::g711::Law;
 use crate::speech::Spoken;
+use crate::srtp;
 use crate::tap::Tap;
 
 /// One RTP stream pair (both directions) of one leg; named by the engine, never reused.
@@ -96,6 +97,22 @@ pub enum Rtcp {
     Muxed,
     /// At an address of its own; it comes to the port after ours.
     Beside(SocketAddr),
+}
+
+/// How a browser is known before its first packet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ice {
+    /// Our short-term credentials (RFC 8445 section 5.3).
+    pub ufrag: Box<str>,
+    pub password: Box<str>,
+    /// SHA-256 of its certificate.
+    pub fingerprint: [u8; 32],
+}
+
+impl std::fmt::Debug for Ice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ice({})", self.ufrag)
+    }
 }
 
 /// RFC 3264 direction seen from us.
@@ -190,6 +207,23 @@ pub enum Command {
         format: Format,
         direction: Direction,
     },
+    /// How the stream is protected from now on; `None`: not at all. It comes before the `Update` that it was agreed on with.
+    Secure {
+        stream: StreamId,
+        keys: Option<Box<srtp::Keys>>,
+    },
+    /// The far end is a browser: it comes through a port that it shares with others, and nothing of the stream goes in or out before DTLS has agreed on
+    /// keys (`Secure`) and ICE has found the way (`Path`), which both are the edge's. Comes before the first `Update`, and again with other credentials.
+    Admit {
+        stream: StreamId,
+        port: Port,
+        ice: Box<Ice>,
+    },
+    /// Where ICE has found a browser; `None`: it is lost.
+    Path {
+        stream: StreamId,
+        remote: Option<SocketAddr>,
+    },
     Source {
         stream: StreamId,
         source: Source,
@@ -267,7 +301,7 @@ pub struct Stats {
     pub lost: u64,
     /// Interarrival jitter, RFC 3550 section 6.4.1, in milliseconds.
     pub jitter_ms: f32,
-    /// Packets refused: not RTP, wrong source, wrong payload type.
+    /// Packets refused: not RTP, wrong source, wrong payload type, not what the keys say.
     pub rejected: u64,
     /// How what came from there sounds: a mean opinion score by the E-model (ITU-T G.107); `None` before anything has come.
     pub mos: Option<f32>,
@@ -338,17 +372,20 @@ pub struct Rejected {
     pub source: u64,
     /// A payload type that was not negotiated.
     pub payload_type: u64,
+    /// Not what the keys say: forged, damaged, under another key, or come before.
+    pub srtp: u64,
 }
 
 impl Rejected {
     /// All of them with the label that `/metrics` shows.
-    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
         [
             ("idle_port", self.idle_port),
             ("unready", self.unready),
             ("malformed", self.malformed),
             ("source", self.source),
             ("payload_type", self.payload_type),
+            ("srtp", self.srtp),
         ]
     }
 

@@ -35,6 +35,15 @@ impl Latch {
         }
     }
 
+    /// A source that was found by other means.
+    pub fn locked(source: SocketAddr) -> Self {
+        Latch {
+            negotiated: source,
+            behind: None,
+            state: State::Locked(source),
+        }
+    }
+
     pub fn negotiated(&self) -> SocketAddr {
         self.negotiated
     }

@@ -47,14 +47,18 @@ pub mod rtp;
 mod said;
 mod sender;
 pub mod speech;
+pub mod srtp;
+mod srtp_cipher;
+mod srtp_sources;
 mod stream;
 pub mod tap;
 pub mod tone;
 mod transcode;
+mod vault;
 pub mod voice;
 
 pub use api::{
-    Close, Codec, Command, Counters, Direction, Event, Far, Format, Item, Lang, PlaneConfig,
+    Close, Codec, Command, Counters, Direction, Event, Far, Format, Ice, Item, Lang, PlaneConfig,
     PlayId, Port, Rejected, Rtcp, Source, Stats, StreamId, Wishes,
 };
 pub use plane::Plane;

@@ -22,9 +22,11 @@ use crate::prompts::Prompts;
 use crate::rtp;
 use crate::said::{Learnt, Said};
 use crate::sender::Relayed;
+use crate::srtp::{Fault, Keys};
 use crate::stream::{Accepted, Emitted, Feed, Play, Refusal, Stream, Talk};
 use crate::tap::{Block, Collector};
 use crate::tone;
+use crate::vault::Vault;
 
 /// Packets that a late stream sends at once to come back to its pace; of a longer delay the rest is left out.
 const CATCH_UP: u32 = 3;
@@ -56,6 +58,7 @@ pub struct Plane {
     counters: Counters,
     /// Copies for recordings.
     tapped: Collector,
+    vault: Vault,
     /// Reused between time-outs.
     due: Vec<u32>,
 }
@@ -97,6 +100,7 @@ impl Plane {
             tones: BTreeMap::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            vault: Vault::default(),
             due: Vec::new(),
         }
     }
@@ -143,6 +147,15 @@ impl Plane {
             } => {
                 self.update(now, stream, (remote, behind, rtcp), format, direction);
             }
+            Command::Admit { stream, .. } => {
+                if let Some((_, stream)) = self.at(stream) {
+                    stream.browser = true;
+                    let port = stream.port;
+                    self.vault.lock(port);
+                }
+            }
+            Command::Path { stream, remote } => self.set_path(now, stream, remote),
+            Command::Secure { stream, keys } => self.secure(stream, keys.as_deref()),
             Command::Source { stream, source } => self.set_source(now, stream, &source),
             Command::Bridge { a, b } => self.bridge(now, a, b),
             Command::Play {
@@ -168,6 +181,48 @@ impl Plane {
 
     /// A datagram came to a port. It may be rewritten in place and sent on.
     pub fn receive(
+        &mut self,
+        now: Time,
+        port: u16,
+        source: SocketAddr,
+        packet: &mut [u8],
+        send: &mut impl FnMut(Port, SocketAddr, &[u8]),
+    ) {
+        let mut vault = std::mem::take(&mut self.vault);
+        if let Some(length) = self.open_packet(&mut vault, port, source, packet) {
+            let mut sealed = |port, to, packet: &[u8]| {
+                vault.seal(port, packet, |packet| send(port, to, packet));
+            };
+            self.receive_clear(now, port, source, &mut packet[..length], &mut sealed);
+        }
+        self.vault = vault;
+    }
+
+    /// The length of what the keys of its port make of a packet. What comes from a wrong place is refused without work; `None`: it is counted.
+    fn open_packet(
+        &mut self,
+        vault: &mut Vault,
+        port: u16,
+        source: SocketAddr,
+        packet: &mut [u8],
+    ) -> Option<usize> {
+        let usage = self.ports.get(port).copied().unwrap_or_default();
+        let place = usage.place.or(usage.control);
+        let stream = place.and_then(|place| self.streams[place as usize].as_mut());
+        let Some(stream) = stream.filter(|stream| stream.may_send(source, usage.former)) else {
+            return Some(packet.len()); // refused further on, for what it is
+        };
+        match vault.open(port, packet) {
+            Ok(length) => Some(length),
+            Err(Fault::Malformed | Fault::Forged | Fault::Replayed) => {
+                stream.rejected += 1;
+                self.counters.rejected.srtp += 1;
+                None
+            }
+        }
+    }
+
+    fn receive_clear(
         &mut self,
         now: Time,
         port: u16,
@@ -234,6 +289,15 @@ impl Plane {
 
     /// Sends what is due and looks at media time-outs.
     pub fn handle_timeout(&mut self, now: Time, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
+        let mut vault = std::mem::take(&mut self.vault);
+        let mut sealed = |port, to, packet: &[u8]| {
+            vault.seal(port, packet, |packet| send(port, to, packet));
+        };
+        self.send_due(now, &mut sealed);
+        self.vault = vault;
+    }
+
+    fn send_due(&mut self, now: Time, send: &mut impl FnMut(Port, SocketAddr, &[u8])) {
         let tick = Tick::at(now);
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take(tick, &mut due);
@@ -374,6 +438,10 @@ impl Plane {
             .map(|talk| talk.latch)
             .filter(|latch| latch.negotiated() == remote)
             .unwrap_or_else(|| Latch::new(remote, behind));
+        let latch = match stream.browser {
+            true => stream.found_or_nowhere(),
+            false => latch,
+        };
         // After a hold, in which it may have been silent, a far end has the whole time-out again.
         if direction.receives() && !both_ways {
             stream.heard = now;
@@ -386,6 +454,29 @@ impl Plane {
         self.reports.extend(due.map(|due| (due, place)));
         self.arm(now, place);
         self.watch_over(place);
+    }
+
+    /// A browser is where ICE says, whatever its description does.
+    fn set_path(&mut self, now: Time, id: StreamId, remote: Option<SocketAddr>) {
+        let Some((_, stream)) = self.at(id) else {
+            return;
+        };
+        stream.found = remote;
+        let latch = stream.found_or_nowhere();
+        if let Some(talk) = &mut stream.talk {
+            talk.latch = latch;
+        }
+        stream.heard = now;
+    }
+
+    fn secure(&mut self, id: StreamId, keys: Option<&Keys>) {
+        let Some(port) = self.at(id).map(|(_, stream)| stream.port) else {
+            return;
+        };
+        match keys {
+            Some(keys) => self.vault.put(port, *keys),
+            None => self.vault.take(port),
+        }
     }
 
     fn set_source(&mut self, now: Time, id: StreamId, source: &Source) {
@@ -542,15 +633,19 @@ impl Plane {
         };
         self.usage(stream.port.beside()).control = None;
         let stats = stream.stats();
-        let goodbyes = &mut self.goodbyes;
+        let (goodbyes, vault) = (&mut self.goodbyes, &mut self.vault);
         stream.report(now, true, &mut |port, to, packet| {
-            goodbyes.push(Goodbye {
-                at: now,
-                port,
-                to,
-                packet: packet.into(),
+            // Sealed now: when it goes, its keys are gone.
+            vault.seal(port, packet, |packet| {
+                goodbyes.push(Goodbye {
+                    at: now,
+                    port,
+                    to,
+                    packet: packet.into(),
+                });
             });
         });
+        vault.take(stream.port);
         self.counters.active -= 1;
         self.counters.lost += stats.lost;
         self.events.push_back(Event::Closed {

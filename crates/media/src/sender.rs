@@ -49,12 +49,13 @@ pub enum Relayed {
 }
 
 impl Sender {
-    /// The sequence and timestamp begin at values derived from the SSRC, which is random (RFC 3550 section 5.1).
+    /// The sequence and timestamp begin at values derived from the SSRC, which is random (RFC 3550 section 5.1); the sequence in the lower half, so
+    /// that nobody who misses the first packets under a key takes its first wrap for no wrap (RFC 3711 section 3.3.1).
     pub fn new(ssrc: u32) -> Self {
         Sender {
             ssrc,
             rate: RATE,
-            sequence: (ssrc.wrapping_mul(0x9e37_79b9) >> 16) as u16,
+            sequence: (ssrc.wrapping_mul(0x9e37_79b9) >> 17) as u16,
             timestamp: ssrc.wrapping_mul(0x85eb_ca6b),
             due: Time::ZERO,
             fresh: true,

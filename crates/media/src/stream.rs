@@ -72,6 +72,9 @@ pub struct Stream {
     /// The far end has said that silence begins (RFC 3389): no packet is expected until there is something to hear.
     quiet: bool,
     pub starved: bool,
+    /// The far end is a browser, and where ICE has found it.
+    pub browser: bool,
+    pub found: Option<SocketAddr>,
 }
 
 /// What SDP negotiated.
@@ -210,7 +213,15 @@ impl Stream {
             heard: now,
             quiet: false,
             starved: false,
+            browser: false,
+            found: None,
         }
+    }
+
+    /// The source of a browser: before it is found there is none.
+    pub fn found_or_nowhere(&self) -> Latch {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Latch::locked(self.found.unwrap_or(nowhere))
     }
 
     pub fn stats(&self) -> Stats {
@@ -279,6 +290,14 @@ impl Stream {
                 || self.keypad.is_busy()
                 || self.tones.is_some()
                 || matches!(self.feed, Feed::Endless(_) | Feed::Mix(_)))
+    }
+
+    /// Whether a packet from there may be the stream's at all. What is not is told apart before any work is done for it.
+    pub fn may_send(&self, source: SocketAddr, former: Option<SocketAddr>) -> bool {
+        self.talk.as_ref().is_some_and(|talk| {
+            let mut latch = talk.latch;
+            latch.accept(source, former) || self.control.accepts(source, talk.latch.target())
+        })
     }
 
     /// Checks a packet and counts it. `former` is the peer of the port's previous stream.

@@ -335,6 +335,7 @@ fn only_the_negotiated_source_is_heard() {
         ("malformed", 2),
         ("source", 2),
         ("payload_type", 1),
+        ("srtp", 0),
     ];
     assert_eq!(counters.rejected.by_reason(), want);
     assert_eq!(world.plane.stats(A).unwrap().rejected, 6);

@@ -29,11 +29,13 @@ const OVERLOAD_REASONS: [&str; 6] = [
     "waiting_time",
 ];
 const RECORDING_REASONS: [&str; 5] = ["codec", "disk_full", "io", "overrun", "store"];
-const RTP_REJECTED_REASONS: [&str; 5] = [
+const RTP_REJECTED_REASONS: [&str; 7] = [
+    "ice",
     "idle_port",
     "malformed",
     "payload_type",
     "source",
+    "srtp",
     "unready",
 ];
 

@@ -63,6 +63,7 @@ fn start(calls: usize) -> Result<MediaThreads, Box<dyn Error>> {
         .collect();
     prompts.insert_samples(None, "music/default", &music);
     let config = MediaConfig {
+        browsers: None,
         addresses: vec![LOCAL],
         first: 0,
         last: 0,

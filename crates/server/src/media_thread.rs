@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::clock::Time;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -23,6 +23,8 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::browsers::{Browsers, Received, Todo};
+use crate::dtls::certificate;
 use crate::fatal;
 
 /// Commands waiting for one thread; the engine keeps what doesn't fit. A thread drains its channel at every wake-up, so that a full one means a thread that hangs.
@@ -44,6 +46,9 @@ const TOS_VOICE: u32 = 0xb8;
 
 const WAKE: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
+/// The sockets that browsers share, of IPv4 and of IPv6.
+const SHARED: u64 = u64::MAX - 2;
+const SHARED_V6: u64 = u64::MAX - 3;
 /// Marks the IPv6 socket of a port among an epoll's events.
 const V6: u64 = 1 << 16;
 
@@ -57,6 +62,8 @@ pub struct MediaConfig {
     pub last: u16,
     pub planes: usize,
     pub media_timeout: Option<Duration>,
+    /// The port that all browsers of the first thread share, those of the next one have the next; 0 lets the system pick each. `None`: no browsers.
+    pub browsers: Option<u16>,
 }
 
 /// The running threads. Every method may be called from any thread and none waits, except `stop`.
@@ -68,6 +75,8 @@ pub struct MediaThreads {
     next: AtomicU32,
     /// The last socket could not be bound; told once.
     short: AtomicBool,
+    /// Where browsers come.
+    door: Option<engine::secrecy::Door>,
 }
 
 #[derive(Debug)]
@@ -108,6 +117,8 @@ impl MediaThreads {
         clock: impl Fn() -> Time + Send + Clone + 'static,
     ) -> io::Result<MediaThreads> {
         let mut threads = Vec::new();
+        let mut shared_sockets = shared_sockets(&config);
+        let door = shared_sockets.as_ref().map(|sockets| sockets.door.clone());
         for plane in 0..config.planes.clamp(1, usize::from(u16::MAX)) {
             let (work, inbox) = crossbeam_channel::bounded(COMMANDS);
             let wake = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
@@ -122,7 +133,14 @@ impl MediaThreads {
                 media_timeout: config.media_timeout,
                 ..PlaneConfig::default()
             };
-            let worker = Worker::new(plane_config, prompts.clone(), inbox, shared.clone())?;
+            let mut worker = Worker::new(plane_config, prompts.clone(), inbox, shared.clone())?;
+            if let Some(sockets) = &mut shared_sockets
+                && let Some(ends) = sockets.ends.pop_front()
+            {
+                let epoch = (Instant::now(), clock());
+                let browsers = Browsers::new(sockets.certificate.clone(), epoch);
+                worker.share(ends, browsers.map_err(io::Error::other)?)?;
+            }
             let (events, tapped, clock) = (events.clone(), tapped.clone(), clock.clone());
             let thread = fatal::spawn(format!("media-{plane}"), move || {
                 worker.run(&events, &tapped, &clock)
@@ -143,7 +161,13 @@ impl MediaThreads {
             threads,
             next,
             short: AtomicBool::new(false),
+            door,
         })
+    }
+
+    /// Where browsers come, if they may.
+    pub fn door(&self) -> Option<engine::secrecy::Door> {
+        self.door.clone()
     }
 
     pub fn planes(&self) -> usize {
@@ -285,6 +309,9 @@ impl MediaThreads {
         shown.rtp_send_errors = self.send_errors();
         shown.rtcp_packets = [counted.rtcp_in, counted.rtcp_out];
         shown.rtp_rejected = counted.rejected.by_reason().into();
+        let refused = |handle: &Handle| handle.shared.meters.refused.load(Ordering::Relaxed);
+        let refused = self.threads.iter().map(refused).sum();
+        shown.rtp_rejected.insert("ice", refused);
     }
 
     /// Ends all threads, waits for them, and closes the sockets.
@@ -321,6 +348,43 @@ impl MediaConfig {
 
 /// The sockets of one port, by family: IPv4, IPv6.
 type Ends = [Option<UdpSocket>; 2];
+
+/// The sockets that browsers share, one port for each thread.
+struct SharedSockets {
+    ends: VecDeque<Ends>,
+    door: engine::secrecy::Door,
+    certificate: dimpl::DtlsCertificate,
+}
+
+/// Binds them. A port that somebody else has is no reason for a centre without telephones: it is told loudly, and browsers are not served.
+fn shared_sockets(config: &MediaConfig) -> Option<SharedSockets> {
+    let first = config.browsers?;
+    let bind = |plane: usize| {
+        let port = match first {
+            0 => 0,
+            first => first
+                .checked_add(plane as u16)
+                .ok_or(io::ErrorKind::AddrInUse)?,
+        };
+        bind_all(&config.addresses, port)
+    };
+    let bound: io::Result<Vec<_>> = (0..config.planes.max(1)).map(bind).collect();
+    let made = certificate::make().map_err(io::Error::other);
+    match bound.and_then(|bound| Ok((bound, made?))) {
+        Ok((bound, certificate)) => Some(SharedSockets {
+            door: engine::secrecy::Door {
+                ports: bound.iter().map(|(port, _)| *port).collect(),
+                fingerprint: certificate::fingerprint(&certificate.certificate),
+            },
+            ends: bound.into_iter().map(|(_, ends)| ends).collect(),
+            certificate,
+        }),
+        Err(error) => {
+            tracing::error!(%error, port = first, "browsers cannot be served: `rtp.browsers` cannot be bound");
+            None
+        }
+    }
+}
 
 /// An RTP port and the one after it, for RTCP that does not share it (RFC 3550 section 11).
 type Pair = [(u16, Ends); 2];
@@ -413,9 +477,11 @@ impl Shared {
 struct Meters {
     counted: [AtomicU64; COUNTED],
     send_errors: AtomicU64,
+    /// Datagrams at the shared port that were nobody's.
+    refused: AtomicU64,
 }
 
-const COUNTED: usize = 13;
+const COUNTED: usize = 14;
 
 /// Every counter of a plane in a fixed order.
 fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
@@ -436,6 +502,7 @@ fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
         malformed,
         source,
         payload_type,
+        srtp,
     } = rejected;
     [
         active,
@@ -451,6 +518,7 @@ fn fields(counters: &mut Counters) -> [&mut u64; COUNTED] {
         malformed,
         source,
         payload_type,
+        srtp,
     ]
 }
 
@@ -480,6 +548,13 @@ struct Worker {
     shared: Arc<Shared>,
     /// Events that the engine had no room for.
     untold: VecDeque<Event>,
+    shared_end: Option<SharedEnd>,
+}
+
+/// The shared sockets of this thread, and who comes through them.
+struct SharedEnd {
+    ends: Ends,
+    browsers: Browsers,
 }
 
 impl Worker {
@@ -509,7 +584,20 @@ impl Worker {
             inbox,
             shared,
             untold: VecDeque::new(),
+            shared_end: None,
         })
+    }
+
+    /// The sockets that browsers share are this thread's to read.
+    fn share(&mut self, ends: Ends, browsers: Browsers) -> io::Result<()> {
+        for (token, socket) in [SHARED, SHARED_V6].into_iter().zip(&ends) {
+            if let Some(socket) = socket {
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
+                self.epoll.add(socket, event)?;
+            }
+        }
+        self.shared_end = Some(SharedEnd { ends, browsers });
+        Ok(())
     }
 
     fn run(
@@ -534,6 +622,8 @@ impl Worker {
                 match event.data() {
                     WAKE => self.shared.clear(),
                     TIMER => self.armed = None,
+                    SHARED => self.read_shared(0, &mut datagram, clock),
+                    SHARED_V6 => self.read_shared(1, &mut datagram, clock),
                     end => self.read(end, &mut datagram, clock),
                 }
             }
@@ -541,15 +631,23 @@ impl Worker {
                 return;
             }
             let now = clock();
+            if let Some(end) = &mut self.shared_end
+                && end.browsers.poll_timeout().is_some_and(|at| at <= now)
+            {
+                end.browsers.handle_timeout(now);
+                self.settle(now);
+            }
             if self.plane.poll_timeout().is_some_and(|(at, _)| at <= now) {
                 let Worker {
                     plane,
                     sockets,
                     shared,
+                    shared_end,
                     ..
                 } = &mut self;
                 plane.handle_timeout(now, &mut |port, to, packet| {
-                    send(sockets, &shared.meters, port, to, packet)
+                    let ends = ends(sockets, shared_end.as_ref(), port);
+                    send(ends, &shared.meters, to, packet)
                 });
             }
             self.tell(events);
@@ -587,7 +685,10 @@ impl Worker {
 
     /// Sets the timer to the plane's next deadline; the time-out for the wait is zero where that has come already.
     fn arm(&mut self, clock: &impl Fn() -> Time) -> EpollTimeout {
-        let Some((at, _)) = self.plane.poll_timeout() else {
+        let end = self.shared_end.as_ref();
+        let browsers = end.and_then(|end| end.browsers.poll_timeout());
+        let plane = self.plane.poll_timeout().map(|(at, _)| at);
+        let Some(at) = plane.into_iter().chain(browsers).min() else {
             return EpollTimeout::NONE;
         };
         if self.armed == Some(at) {
@@ -622,15 +723,78 @@ impl Worker {
         } else {
             &mut [][..]
         };
+        self.hand(clock(), number, source, packet);
+    }
+
+    /// A packet for the stream of a port.
+    fn hand(&mut self, now: Time, number: u16, source: SocketAddr, packet: &mut [u8]) {
         let Worker {
             plane,
             sockets,
             shared,
+            shared_end,
             ..
         } = self;
-        plane.receive(clock(), number, source, packet, &mut |port, to, packet| {
-            send(sockets, &shared.meters, port, to, packet);
+        plane.receive(now, number, source, packet, &mut |port, to, packet| {
+            let ends = ends(sockets, shared_end.as_ref(), port);
+            send(ends, &shared.meters, to, packet);
         });
+    }
+
+    /// One datagram of the port that browsers share.
+    fn read_shared(
+        &mut self,
+        family: usize,
+        datagram: &mut [u8; DATAGRAM],
+        clock: &impl Fn() -> Time,
+    ) {
+        let Some(end) = &mut self.shared_end else {
+            return;
+        };
+        let received = end.ends[family]
+            .as_ref()
+            .and_then(|socket| socket.recv_from(datagram).ok());
+        let Some((length, source)) = received.filter(|(length, _)| *length < DATAGRAM) else {
+            return;
+        };
+        let now = clock();
+        match end.browsers.receive(now, source, &datagram[..length]) {
+            Received::Media(number) => self.hand(now, number, source, &mut datagram[..length]),
+            Received::Done => self.settle(now),
+        }
+    }
+
+    /// Does what the browsers' table wants.
+    fn settle(&mut self, now: Time) {
+        let Worker {
+            plane,
+            shared,
+            shared_end: Some(end),
+            ..
+        } = self
+        else {
+            return;
+        };
+        while let Some(todo) = end.browsers.poll_todo() {
+            match todo {
+                Todo::Send { to, packet } => send(Some(&end.ends), &shared.meters, to, &packet),
+                Todo::Tell(command) => plane.handle(now, command),
+            }
+        }
+        let refused = end.browsers.take_refused();
+        shared.meters.refused.fetch_add(refused, Ordering::Relaxed);
+    }
+
+    /// What of a command concerns browsers.
+    fn observe(&mut self, now: Time, command: &Command) {
+        let Some(end) = &mut self.shared_end else {
+            return;
+        };
+        match command {
+            Command::Admit { stream, port, ice } => end.browsers.admit(now, *stream, *port, ice),
+            Command::Close { stream } => end.browsers.close(*stream),
+            _ => {}
+        }
     }
 
     /// Carries out what has been asked for; false when the thread is to end.
@@ -640,7 +804,11 @@ impl Worker {
                 break;
             };
             match work {
-                Work::Command(command) => self.plane.handle(clock(), command),
+                Work::Command(command) => {
+                    let now = clock();
+                    self.observe(now, &command);
+                    self.plane.handle(now, command);
+                }
                 Work::Sockets(sockets) => self.take(sockets),
                 Work::Prompts(prompts) => self.plane.set_prompts(prompts),
                 Work::Said(said) => self.plane.learn(said),
@@ -664,9 +832,20 @@ impl Worker {
     }
 }
 
-fn send(sockets: &PortMap<Ends>, meters: &Meters, port: Port, to: SocketAddr, packet: &[u8]) {
-    let sent = sockets
-        .get(port.number)
+/// The sockets that a port's packets leave by.
+fn ends<'a>(
+    sockets: &'a PortMap<Ends>,
+    shared: Option<&'a SharedEnd>,
+    port: Port,
+) -> Option<&'a Ends> {
+    match shared.filter(|end| end.browsers.has(port.number)) {
+        Some(end) => Some(&end.ends),
+        None => sockets.get(port.number),
+    }
+}
+
+fn send(ends: Option<&Ends>, meters: &Meters, to: SocketAddr, packet: &[u8]) {
+    let sent = ends
         .and_then(|ends| ends[family(&to)].as_ref())
         .map(|socket| socket.send_to(packet, to));
     if !matches!(sent, Some(Ok(_))) {
@@ -676,8 +855,6 @@ fn send(sockets: &PortMap<Ends>, meters: &Meters, port: Port, to: SocketAddr, pa
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use media::{Codec, Direction, Format, Item, Lang, PlayId, Source, StreamId, rtp};
 
     use super::*;
@@ -692,6 +869,7 @@ mod tests {
             last,
             planes: 2,
             media_timeout: None,
+            browsers: None,
         };
         let mut prompts = Prompts::default();
         prompts.insert_samples(Some(Lang::En), "long", &[1000; 1600]);

@@ -179,6 +179,9 @@ pub fn start(
     // Before anybody else can say anything: the run begins, and has ports.
     door.send(clock.now(), Input::Start(start));
     let recording = recording.start(door.clone())?;
+    if let Some(browsers) = media.door() {
+        door.send(clock.now(), Input::Door(browsers));
+    }
     let ports_low = granter(media.clone(), door.clone(), clock)?;
     for (plane, ports) in (0..).zip(granted) {
         if ports.is_empty() {
@@ -476,6 +479,7 @@ fn media_threads(
         first: rtp.first,
         last: if rtp.first == 0 { 0 } else { rtp.last },
         planes,
+        browsers: Some(rtp.browsers),
         media_timeout: Some(compiled.engine.media_timeout).filter(|timeout| !timeout.is_zero()),
     };
     let prompts = load_prompts(compiled);

@@ -67,6 +67,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
             .map(|address| format!("sip:{}@{address}", agent.id).into()),
         may_call: [].into(),
         auto_answer: engine::AutoAnswer::Off,
+        srtp: None,
     };
     let listen = crate::world::ENGINE.parse().expect("a literal address");
     Config {
@@ -140,6 +141,7 @@ pub fn centre(agents: &[TestAgent]) -> Config {
         inbound: BTreeMap::new(),
         show_withheld: false,
         record_calls: engine::RecordRule::Never,
+        encryption: engine::secrecy::Encryption::default(),
         capture: false,
     }
 }

@@ -125,6 +125,7 @@ impl Phone {
             telephone_event: true,
             ptime: Duration::from_millis(20),
             direction: sdp::Direction::SendRecv,
+            security: Default::default(),
         }
     }
 

@@ -79,6 +79,7 @@ fn main() {
         telephone_event: true,
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
+        security: Default::default(),
     };
     measure("answer its SDP", || {
         black_box(answer(&message.body(), &local).is_ok());

@@ -15,12 +15,14 @@ pub mod info;
 pub mod locate;
 pub mod message;
 pub mod registrar;
+pub mod sdes;
 pub mod sdp;
 mod source;
 pub mod stun;
 mod transaction;
 mod tries;
 pub mod trunk;
+pub mod webrtc;
 
 pub use api::{
     Access, Algorithm, Auth, Caller, Cause, Command, Config, Credentials, DialogRules, Edge, Event,

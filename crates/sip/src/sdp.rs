@@ -1,8 +1,8 @@
 //! Session descriptions: an offer, its answer, and what both sides agreed on (RFC 3264, RFC 8866, RFC 4733).
 //!
-//! One audio stream. RTCP shares its port where both sides can (RFC 5761), and else has the next one or what `a=rtcp` says (RFC 3605). Absent on
-//! purpose: ICE, DTLS and SRTP (browser legs come later, with their own attributes), multicast, and host names in `c=`, since nothing here can
-//! resolve them.
+//! One audio stream, in clear or under keys that the descriptions bear ([`crate::sdes`]) or that browsers agree on ([`crate::webrtc`]). RTCP shares its port where both sides can (RFC 5761), and
+//! else has the next one or what `a=rtcp` says (RFC 3605). Absent on purpose: multicast, and host
+//! names in `c=`, since nothing here can resolve them.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sdp_types::{Connection, Media, RtpMap, Session};
 
+use crate::sdes::{self, Agreed, Security, Srtp};
+use crate::webrtc::{self, Browser, is_browsers};
+
 /// Largest description that is read, in bytes.
 pub const MAX_SDP: usize = 16 * 1024;
 /// Most media lines; each must be answered (RFC 3264 section 6).
@@ -18,6 +21,8 @@ pub const MAX_MEDIA: usize = 32;
 /// Payload type of telephone events in our offers; every phone uses it. Those at the clock of Opus have one of their own.
 const TELEPHONE_EVENT: u8 = 101;
 const TELEPHONE_EVENT_WIDE: u8 = 110;
+/// The profile of browsers (RFC 8827 section 6.5).
+const BROWSER: &str = "UDP/TLS/RTP/SAVPF";
 /// Packet times that a far end may ask us to send.
 const PTIME_MIN: u64 = 10;
 const PTIME_MAX: u64 = 60;
@@ -163,6 +168,8 @@ pub struct Local<'a> {
     pub ptime: Duration,
     /// What we want at most.
     pub direction: Direction,
+    /// What it is encrypted with.
+    pub security: Security<'a>,
 }
 
 /// What both sides agreed on.
@@ -184,6 +191,10 @@ pub struct Negotiated {
     pub opus_dtx: bool,
     /// Seen from us.
     pub direction: Direction,
+    /// What it is encrypted with; `None`: it goes in clear, or the far end is a browser.
+    pub secured: Option<Agreed>,
+    /// The far end agrees on keys by DTLS, and ICE finds it.
+    pub browser: Option<Browser>,
 }
 
 /// Why there is no session: answer 488 (RFC 3261 section 21.4.26), or end the call when it was an answer.
@@ -193,8 +204,11 @@ pub enum SdpError {
     Malformed,
     #[error("session description larger than the bound")]
     TooLarge,
-    #[error("no audio over RTP/AVP")]
+    #[error("no audio over RTP")]
     NoAudio,
+    /// Encrypted where we may not, in clear where we must not, or under keys that are of no use to us.
+    #[error("no encryption in common")]
+    Security,
     #[error("no codec in common")]
     NoCodec,
     #[error("no usable address")]
@@ -204,7 +218,15 @@ pub enum SdpError {
 /// An offer of what we can speak.
 pub fn offer(local: &Local<'_>) -> Bytes {
     let mut text = session(local);
-    audio_offer(&mut text, local, "RTP/AVP", None);
+    let profile = match (local.security.door, local.security.srtp) {
+        (Some(_), _) => BROWSER,
+        (None, Srtp::Off | Srtp::Optional) => "RTP/AVP",
+        (None, Srtp::Required) => "RTP/SAVP",
+    };
+    if profile == BROWSER {
+        webrtc::session_lines(&mut text, None);
+    }
+    audio_offer(&mut text, local, profile, None, None, None);
     text.into()
 }
 
@@ -216,14 +238,18 @@ pub fn offer_again(last: &[u8], agreed: Option<&Negotiated>, local: &Local<'_>) 
     };
     let lines = described.medias.iter();
     let used = lines.clone().position(|media| media.port != 0);
-    let Some(used) = used.or_else(|| lines.clone().position(is_plain_audio)) else {
+    let Some(used) = used.or_else(|| lines.clone().position(is_audio)) else {
         return offer(local);
     };
     let known = agreed.and_then(|agreed| Some((agreed.telephone_event?, agreed.event_rate)));
+    let secured = agreed.and_then(|agreed| agreed.secured.as_ref());
     let mut text = session(local);
+    if is_browsers(&described.medias[used]) {
+        webrtc::session_lines(&mut text, Some(&described.medias[used]));
+    }
     for (position, media) in described.medias.iter().enumerate() {
         if position == used {
-            audio_offer(&mut text, local, &media.proto, known);
+            audio_offer(&mut text, local, &media.proto, known, secured, Some(media));
         } else {
             refused(&mut text, media);
         }
@@ -288,7 +314,9 @@ pub fn accept_again(
 impl Negotiated {
     /// What is left when the far end has switched its stream off: nothing flows, and the rest is as it was for when it comes back.
     fn switched_off(&self, described: &Session) -> Result<Negotiated, SdpError> {
-        let off = |media: &Media| is_plain_audio(media) && media.port == 0;
+        // A line that was never taken is not the stream.
+        let ours = |media: &Media| !sdes::is_secured(media) || self.secured.is_some();
+        let off = |media: &Media| is_audio(media) && ours(media) && media.port == 0;
         if !described.medias.iter().any(off) {
             return Err(SdpError::NoAudio);
         }
@@ -299,10 +327,12 @@ impl Negotiated {
     }
 }
 
-/// The media line that we take, and what is agreed on it.
+/// The media line that we take, and what is agreed on it. Of two lines for the same voice an encrypted one comes first.
 fn choose(described: &Session, local: &Local<'_>) -> Result<(usize, Negotiated), SdpError> {
     let mut fault = SdpError::NoAudio;
-    for (position, media) in described.medias.iter().enumerate() {
+    let lines = described.medias.iter().enumerate();
+    let (secured, clear): (Vec<_>, Vec<_>) = lines.partition(|(_, line)| sdes::is_offered(line));
+    for (position, media) in secured.into_iter().chain(clear) {
         match agree(described, media, local) {
             Ok(agreed) => return Ok((position, agreed)),
             // What is wrong with a stream that we could have taken says more than that there are others.
@@ -316,6 +346,9 @@ fn choose(described: &Session, local: &Local<'_>) -> Result<(usize, Negotiated),
 /// Our description that answers these lines: the one taken, all others refused.
 fn answered(offered: &Session, taken: Option<(usize, &Negotiated)>, local: &Local<'_>) -> Bytes {
     let mut text = session(local);
+    if let Some((position, _)) = taken.filter(|(_, agreed)| agreed.browser.is_some()) {
+        webrtc::session_lines(&mut text, offered.medias.get(position));
+    }
     for (position, media) in offered.medias.iter().enumerate() {
         let Some((_, agreed)) = taken.filter(|(taken, _)| *taken == position) else {
             refused(&mut text, media);
@@ -324,7 +357,9 @@ fn answered(offered: &Session, taken: Option<(usize, &Negotiated)>, local: &Loca
         let _ = write!(
             text,
             "m=audio {} {} {}",
-            local.port, media.proto, agreed.payload_type
+            port(local, media),
+            media.proto,
+            agreed.payload_type
         );
         if let Some(events) = agreed.telephone_event {
             let _ = write!(text, " {events}");
@@ -341,6 +376,10 @@ fn answered(offered: &Session, taken: Option<(usize, &Negotiated)>, local: &Loca
             agreed.rtcp.is_none(),
             agreed.direction,
         );
+        text.extend(agreed.secured.as_ref().map(sdes::answer));
+        if let (Some(door), Some(_)) = (&local.security.door, &agreed.browser) {
+            webrtc::media_lines(&mut text, door, local.address, Some(media));
+        }
     }
     text.into()
 }
@@ -360,9 +399,10 @@ fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
 
 /// What can be agreed on one media line of the far end.
 fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiated, SdpError> {
-    if !is_plain_audio(media) || media.port == 0 {
+    if !is_audio(media) || media.port == 0 {
         return Err(SdpError::NoAudio);
     }
+    let (secured, browser) = protection(session, media, &local.security)?;
     let maps = Maps::of(media);
     let (payload_type, codec) = maps
         .codecs()
@@ -373,7 +413,8 @@ fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiat
         .filter(|_| local.telephone_event);
     let remote = remote(session, media)?;
     let theirs = direction_of(session, media);
-    let reachable = !remote.ip().is_unspecified();
+    // A browser tells no address that counts: ICE finds it.
+    let reachable = browser.is_some() || !remote.ip().is_unspecified();
     Ok(Negotiated {
         remote,
         rtcp: rtcp(media, remote),
@@ -388,14 +429,42 @@ fn agree(session: &Session, media: &Media, local: &Local<'_>) -> Result<Negotiat
             local.direction.sends() && theirs.receives() && reachable,
             local.direction.receives() && theirs.sends(),
         ),
+        secured,
+        browser,
     })
 }
 
-fn is_plain_audio(media: &Media) -> bool {
-    let plain = ["RTP/AVP", "RTP/AVPF"]
+/// How a line would be encrypted.
+fn protection(
+    session: &Session,
+    media: &Media,
+    security: &Security<'_>,
+) -> Result<(Option<Agreed>, Option<Browser>), SdpError> {
+    if is_browsers(media) {
+        let may = security.srtp != Srtp::Off && security.door.is_some();
+        let browser = webrtc::agree(session, media).filter(|_| may);
+        return Ok((None, Some(browser.ok_or(SdpError::Security)?)));
+    }
+    let secured = sdes::agree(media, security);
+    let must_be = sdes::is_secured(media) || security.srtp == Srtp::Required;
+    match must_be && secured.is_none() {
+        true => Err(SdpError::Security),
+        false => Ok((secured, None)),
+    }
+}
+
+/// Where we receive: browsers share a port.
+fn port(local: &Local<'_>, media: &Media) -> u16 {
+    let door = local.security.door.filter(|_| is_browsers(media));
+    door.map_or(local.port, |door| door.port)
+}
+
+fn is_audio(media: &Media) -> bool {
+    let clear = ["RTP/AVP", "RTP/AVPF"]
         .iter()
         .any(|proto| media.proto.eq_ignore_ascii_case(proto));
-    plain && media.media.eq_ignore_ascii_case("audio")
+    (clear || sdes::is_secured(media) || is_browsers(media))
+        && media.media.eq_ignore_ascii_case("audio")
 }
 
 /// Payload types of a media line, in its order, with what they mean.
@@ -544,9 +613,18 @@ fn session(local: &Local<'_>) -> String {
     text
 }
 
-/// Our media line in an offer; `known` are events that have their number already.
-fn audio_offer(text: &mut String, local: &Local<'_>, proto: &str, known: Option<(u8, u32)>) {
-    let Local { port, codecs, .. } = local;
+/// Our media line in an offer; `known` are events that have their number already, `secured` the keys that stay.
+fn audio_offer(
+    text: &mut String,
+    local: &Local<'_>,
+    proto: &str,
+    known: Option<(u8, u32)>,
+    secured: Option<&Agreed>,
+    described: Option<&Media>,
+) {
+    let Local { codecs, .. } = local;
+    let door = local.security.door.filter(|_| proto.starts_with("UDP/TLS"));
+    let port = door.map_or(local.port, |door| door.port);
     let events: Vec<(u8, u32)> = [(TELEPHONE_EVENT, 8000), (TELEPHONE_EVENT_WIDE, 48_000)]
         .into_iter()
         .filter(|(_, rate)| {
@@ -566,6 +644,10 @@ fn audio_offer(text: &mut String, local: &Local<'_>, proto: &str, known: Option<
         rtpmap(text, *codec, codec.payload_type());
     }
     attributes(text, local, &events, true, local.direction);
+    match door {
+        Some(door) => webrtc::media_lines(text, &door, local.address, described),
+        None => text.extend(local.security.offered(secured).map(sdes::offer)),
+    }
 }
 
 /// A media line that we do not take, in its place.

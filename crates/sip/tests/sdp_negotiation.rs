@@ -21,6 +21,7 @@ fn local() -> Local<'static> {
         telephone_event: true,
         ptime: Duration::from_millis(20),
         direction: Direction::SendRecv,
+        security: Default::default(),
     }
 }
 
@@ -92,6 +93,8 @@ fn the_first_codec_of_the_offer_that_we_speak() {
         opus_fec: false,
         opus_dtx: false,
         direction: Direction::SendRecv,
+        secured: None,
+        browser: None,
     };
     assert_eq!(agreed, expected);
 }

@@ -8,6 +8,7 @@ use ivr::Severity;
 use sip::message::{Host, Scheme};
 
 use super::check::Check;
+use super::check_srtp::srtp as srtp_in_engine;
 use super::compile::{Account, Password, Settings, levels};
 use super::credential;
 use super::form::{Agent, AutoAnswer, Digest, Role};
@@ -80,6 +81,7 @@ impl Check<'_> {
                             .auto_answer
                             .unwrap_or(self.forms.centre.sip.auto_answer),
                     ),
+                    srtp: agent.srtp.as_ref().map(|srtp| srtp_in_engine(srtp.value)),
                 },
             );
             if agent.role == Role::Agent {

@@ -14,6 +14,9 @@ const ADDRESSES_MAX: usize = 4;
 /// Protocols of ALPN for HTTPS.
 const HTTP: &[&[u8]] = &[b"http/1.1"];
 
+/// The port of browsers where none is set: below those of RTP.
+const BROWSERS: u16 = 9_000;
+
 impl Check<'_> {
     /// A listener's own addresses, else the node's, else loopback.
     fn addresses_of<'a>(&self, own: &'a Option<Placed<Addresses>>) -> Vec<IpAddr>
@@ -73,6 +76,10 @@ impl Check<'_> {
             bind,
             first: *rtp.first,
             last: *rtp.last,
+            browsers: rtp.browsers.unwrap_or(match *rtp.first {
+                0 => 0,
+                _ => BROWSERS,
+            }),
             threads: rtp.threads,
         }
     }

@@ -88,6 +88,10 @@ impl Check<'_> {
             let inbound = Inbound {
                 country: dialling.country.clone(),
                 routes: BTreeMap::new(),
+                srtp: trunk
+                    .srtp
+                    .as_ref()
+                    .map(|srtp| super::check_srtp::srtp(srtp.value)),
             };
             compiled.inbound.insert(name.clone(), inbound);
             if carrier.is_some() {

@@ -86,6 +86,8 @@ pub struct RtpSettings {
     /// 0: the system picks each.
     pub first: u16,
     pub last: u16,
+    /// The port that browsers share; 0: the system picks it.
+    pub browsers: u16,
     /// 0: one a core.
     pub threads: u16,
 }
@@ -161,6 +163,7 @@ pub fn compile(
     check.skills();
     check.queue_rules(flows);
     let trunks = check.trunks(&settings, base.dir);
+    check.srtp();
     let routes = check.routes;
     let phones = phones(forms, &agents.phones);
     let sip = sip_config(forms, agents.sip, trunks.sip, phones);
@@ -208,6 +211,10 @@ pub fn compile(
         inbound: trunks.inbound,
         show_withheld: forms.centre.customers.show_withheld_numbers,
         record_calls: super::check_routes::rule(forms.centre.recording.calls, 100),
+        encryption: engine::secrecy::Encryption {
+            srtp: super::check_srtp::srtp(forms.centre.media.srtp.value),
+            keys_in_clear: forms.centre.media.srtp_keys_in_clear,
+        },
         capture: settings.hep.is_some(),
     };
     Compiled {

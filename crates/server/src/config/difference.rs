@@ -37,6 +37,7 @@ pub fn needs_restart(before: &Value, after: &Value) -> Vec<String> {
         "/rtp/last",
         "/rtp/bind",
         "/rtp/threads",
+        "/rtp/browsers",
         "/log",
         "/media/timeout",
         "/locale/time_zone",

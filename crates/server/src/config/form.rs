@@ -276,6 +276,9 @@ pub struct Rtp {
     pub bind: Option<Placed<Addresses>>,
     /// What SDP tells in place of an address bound: one of each family.
     pub public: Option<Placed<Addresses>>,
+    /// The UDP port that all browsers share (ICE, DTLS-SRTP): 9000 when absent, or one that the system picks where `first` is 0. Each further media
+    /// thread has the next one.
+    pub browsers: Option<u16>,
     /// Media threads; 0 is one a core.
     #[schemars(range(max = 256))]
     pub threads: u16,
@@ -294,6 +297,7 @@ impl Default for Rtp {
             },
             bind: None,
             public: None,
+            browsers: None,
             threads: 0,
         }
     }
@@ -319,6 +323,11 @@ pub struct Media {
     pub ptime: Placed<Length>,
     /// A leg without media for this long is ended; `"0s"` is never.
     pub timeout: Length,
+    /// Encryption of media: `"optional"` takes it where it is offered and offers it to who understands it, `"required"` has no call without it.
+    pub srtp: Placed<Srtp>,
+    /// SRTP keys may go over UDP, TCP and WS, where whoever can read the signalling can listen to the call: for networks that are safe by other means.
+    /// Without it keys go over TLS and WSS only, and who insists on encryption elsewhere is refused.
+    pub srtp_keys_in_clear: bool,
 }
 
 impl Default for Media {
@@ -333,8 +342,26 @@ impl Default for Media {
                 span: 0..0,
             },
             timeout: Length::secs(0),
+            srtp: Placed {
+                value: Srtp::Optional,
+                span: 0..0,
+            },
+            srtp_keys_in_clear: false,
         }
     }
+}
+
+/// Encryption of media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Srtp {
+    /// Neither offered nor taken.
+    Off,
+    /// Taken where it is offered, and offered to who understands it (RFC 8643).
+    Optional,
+    /// There is no call without it.
+    Required,
 }
 
 /// Audio codecs.
@@ -742,6 +769,9 @@ pub struct Agent {
     /// How this agent's phone is asked to answer by itself, in place of `sip.auto_answer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_answer: Option<AutoAnswer>,
+    /// Encryption of this agent's phone, in place of `media.srtp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<Placed<Srtp>>,
     /// Of the password at the desk (PHC string); `cordboard agent passwd` makes it.
     #[serde(default, skip_serializing)]
     pub password_argon2: Option<Placed<String>>,
@@ -793,6 +823,9 @@ pub struct Trunk {
     /// carrier's: a customer's PBX, a gateway that lets everybody say anything.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub trusted: bool,
+    /// Encryption of its media, both directions, in place of `media.srtp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<Placed<Srtp>>,
     /// At once, both directions together.
     #[serde(default = "default_max_calls")]
     #[schemars(range(min = 1, max = 1_000_000))]

@@ -10,6 +10,7 @@ pub mod check_listeners;
 mod check_queues;
 mod check_routes;
 mod check_speech;
+mod check_srtp;
 mod check_trunks;
 pub mod compile;
 pub mod credential;

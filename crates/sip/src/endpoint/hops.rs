@@ -14,7 +14,7 @@ use super::trunks::TrunkAlarm;
 use super::{Alarm, Endpoint};
 use crate::api::{Cause, Edge, Invite, LegId, Output, Peer, Target, Transport};
 use crate::locate::{Answer, Hop, Known, Located, Question, locate};
-use crate::message::Message;
+use crate::message::{Message, Scheme, Uri};
 
 /// The edge answers each question; should it not, nobody waits longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(6);
@@ -176,6 +176,56 @@ impl Endpoint {
         };
         // A family outlives its addresses: what was known before will do where nothing is known now.
         at(now).or_else(|| at(Time::ZERO))
+    }
+
+    /// Whether who is called is a browser: it has come by WebSocket (RFC 7118), as nothing else does.
+    pub fn is_browser(&self, target: &Target) -> bool {
+        let is = |peer: &Peer| matches!(peer.transport, Transport::Ws | Transport::Wss);
+        match target {
+            Target::User(user) => {
+                let bindings = self.registrar.of(user);
+                !bindings.is_empty() && bindings.iter().all(|binding| is(&binding.peer))
+            }
+            Target::Binding { user, uri } => {
+                let mut bindings = self.registrar.of(user).iter();
+                let binding = bindings.find(|binding| binding.uri == **uri);
+                binding.is_some_and(|binding| is(&binding.peer))
+            }
+            Target::Uri(_) | Target::Trunks(_) => false,
+        }
+    }
+
+    /// Whether nobody on the way to the next hop can read what goes there: over TLS, whichever of its ways is taken. A way that only DNS knows to be
+    /// one is none.
+    pub fn is_private(&self, target: &Target) -> bool {
+        let private = |uri: &str| {
+            Uri::parse(uri).is_ok_and(|uri| {
+                let transport = uri.param("transport").unwrap_or_default();
+                let tls = ["tls", "wss"]
+                    .iter()
+                    .any(|tls| transport.eq_ignore_ascii_case(tls));
+                uri.scheme == Scheme::Sips || tls
+            })
+        };
+        match target {
+            Target::User(user) => {
+                let bindings = self.registrar.of(user);
+                let mut peers = bindings.iter().map(|binding| binding.peer.transport);
+                !bindings.is_empty() && peers.all(Transport::is_secure)
+            }
+            Target::Binding { user, uri } => {
+                let mut bindings = self.registrar.of(user).iter();
+                let binding = bindings.find(|binding| binding.uri == **uri);
+                binding.is_some_and(|binding| binding.peer.transport.is_secure())
+            }
+            Target::Uri(uri) => private(uri),
+            Target::Trunks(ways) => ways.iter().all(|way| {
+                let mut trunks = self.layer.config.trunks.iter();
+                let trunk = trunks.find(|trunk| trunk.name == way.trunk);
+                let carrier = trunk.and_then(|trunk| trunk.carrier.as_ref());
+                carrier.is_some_and(|carrier| private(&carrier.next_hop))
+            }),
+        }
     }
 
     pub(super) fn ask(&mut self, now: Time, question: Question, seeker: Seeker) -> Sought {
