@@ -305,6 +305,27 @@ fn the_api_consults_and_completes_over_tls() {
 }
 
 #[test]
+fn the_api_adds_whom_the_agent_consults_and_the_agent_leaves() {
+    let mut scene = Scene::start();
+    assert_eq!(scene.ask("conference", None), 409);
+    let status = scene.ask("consult", Some(json!({"to": "1002"})));
+    assert_eq!(status, 202);
+    scene.first.wait_tones(&[SECOND]);
+    scene.listen_anew();
+    assert_eq!(scene.ask("conference", None), 202);
+    let joined = scene.event("contact.joined", |_| true);
+    assert_eq!(joined["data"]["party"], "agent:1002", "{joined}");
+    scene.caller.wait_tones(&[FIRST, SECOND]);
+    scene.first.wait_tones(&[CALLER, SECOND]);
+    scene.second.wait_tones(&[CALLER, FIRST]);
+    scene.listen_anew();
+    scene.first.command("hangup", "");
+    scene.transferred("conference", "agent:1002");
+    scene.talks_to_the_second();
+    scene.ends_as_one_record("1002");
+}
+
+#[test]
 fn the_api_holds_and_resumes() {
     let mut scene = Scene::start();
     assert_eq!(scene.ask("hold", None), 204);

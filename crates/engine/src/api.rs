@@ -219,6 +219,8 @@ pub enum Verb {
     /// Listen to the talk by a supervisor's telephone, speak to its agent or to all, or take it over. `phone`: an extension, unless it is
     /// the one of whoever asks.
     Oversee { how: Oversight, phone: Option<Name> },
+    /// Add whom the agent consults, or call `1002`, `agent:1002` or a number to be added.
+    Conference { to: Option<String> },
     /// Press keys towards the far end: in RTP (RFC 4733), or by INFO.
     Dtmf { digits: String },
     /// Nothing of what is said from now on is kept.
@@ -269,6 +271,7 @@ impl Verb {
             Verb::Consult { .. } => "consult",
             Verb::Complete => "complete",
             Verb::Oversee { how, .. } => how.word(),
+            Verb::Conference { .. } => "conference",
             Verb::Dtmf { .. } => "dtmf",
             Verb::PauseRecording => "pause-recording",
             Verb::ResumeRecording => "resume-recording",

@@ -27,6 +27,7 @@ impl Engine {
             return self.close(now, number, caller_word(&cause));
         }
         if self.supervisor_gone(now, number, leg)
+            || self.conference_leg_gone(now, number, leg, &cause)
             || self.consult_leg_gone(now, number, leg)
             || self.transfer_leg_gone(now, number, leg, &cause)
         {
@@ -101,6 +102,7 @@ impl Engine {
         let caller_left = cause.starts_with("caller_");
         let stage = std::mem::replace(&mut contact.stage, Stage::Greeting);
         self.end_supervisions(now, number, &mut contact);
+        self.end_conference(now, number, &mut contact);
         let outcome = match stage {
             Stage::Greeting | Stage::Ivr => self.close_in_flow(now, &contact, caller_left),
             Stage::Identifying(_) | Stage::Announcing { .. } => {

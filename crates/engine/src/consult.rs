@@ -25,8 +25,8 @@ type Name = Arc<str>;
 /// Who is at the other end of an agent's talk.
 pub(crate) struct Side {
     pub(crate) leg: LegId,
-    agent: Option<Name>,
-    queue: Option<Name>,
+    pub(crate) agent: Option<Name>,
+    pub(crate) queue: Option<Name>,
 }
 
 // --- the beginning and the end of a desk's consultation
@@ -387,7 +387,7 @@ impl Engine {
     }
 
     /// The contact that becomes part of another: its agent is free of it, the one consulted works on the other now.
-    fn end_joined(
+    pub(crate) fn end_joined(
         &mut self,
         now: Time,
         goes: (acd::ContactId, LegId),
@@ -400,6 +400,7 @@ impl Engine {
         };
         self.timers.clear_all(number);
         self.end_supervisions(now, number, &mut contact);
+        self.end_conference(now, number, &mut contact);
         if let Stage::Talking(talk) = std::mem::replace(&mut contact.stage, Stage::Ivr) {
             book_talk(&mut contact, &talk, now);
             contact.hold_ms += talk

@@ -70,6 +70,8 @@ pub(crate) struct Contact {
     pub(crate) hold_ms: u64,
     /// The contact for whose sake its agent consults here: the caller's leg is that one's.
     pub(crate) consults_for: Option<acd::ContactId>,
+    /// Who has been added to the two of its talk.
+    pub(crate) members: Vec<Member>,
     /// Who oversees it by telephone.
     pub(crate) supervisors: Vec<Supervisor>,
     /// What the far end of the leg that ended it gave as Reason (RFC 3326).
@@ -153,6 +155,7 @@ impl Contact {
             talk_ms: 0,
             hold_ms: 0,
             consults_for: None,
+            members: Vec::new(),
             supervisors: Vec::new(),
             cause_detail: None,
             quality: Vec::new(),
@@ -305,6 +308,17 @@ pub(crate) enum Holder {
     Desk,
     /// A transfer that rings.
     Transfer,
+}
+
+/// Somebody who has been added to a talk, or is called for that (deadline: `Member`).
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) party: Toward,
+    pub(crate) leg: LegId,
+    /// The queue by which an agent was consulted, whose work it is.
+    pub(crate) queue: Option<Name>,
+    /// The telephone has answered.
+    pub(crate) up: bool,
 }
 
 /// Somebody who oversees a contact, by whose telephone, and how.

@@ -131,6 +131,8 @@ impl Event {
             EventKind::ContactResumed { .. } => "contact.resumed",
             EventKind::ContactTransferred { .. } => "contact.transferred",
             EventKind::ContactTransferFailed { .. } => "contact.transfer_failed",
+            EventKind::ContactJoined { .. } => "contact.joined",
+            EventKind::ContactLeft { .. } => "contact.left",
             EventKind::ContactDisposition { .. } => "contact.disposition",
             EventKind::ContactRecording { .. } => "contact.recording",
             EventKind::RecordingSaved { .. } => "recording.saved",
@@ -160,6 +162,8 @@ impl Event {
             | EventKind::ContactResumed { contact, .. }
             | EventKind::ContactTransferred { contact, .. }
             | EventKind::ContactTransferFailed { contact, .. }
+            | EventKind::ContactJoined { contact, .. }
+            | EventKind::ContactLeft { contact, .. }
             | EventKind::ContactDisposition { contact, .. }
             | EventKind::ContactAbandoned { contact, .. }
             | EventKind::ContactLeftQueue { contact, .. }
@@ -348,6 +352,12 @@ pub enum EventKind {
         status: u16,
         back: Name,
     },
+    /// Somebody has been added to the talk: `agent:1002`, `outside:national`.
+    #[serde(rename = "contact.joined")]
+    ContactJoined { contact: ContactId, party: Name },
+    /// Somebody who had been added has left; the others go on.
+    #[serde(rename = "contact.left")]
+    ContactLeft { contact: ContactId, party: Name },
     /// What the agent says it was about. `note` is personal.
     #[serde(rename = "contact.disposition")]
     ContactDisposition {

@@ -7,7 +7,7 @@ use sip::sdp;
 
 use crate::Engine;
 use crate::api::Oversight;
-use crate::contact::{Contact, Stage, Supervisor, Talk};
+use crate::contact::{Contact, Holder, Stage, Supervisor, Talk};
 use crate::legs::stream;
 
 /// A leg, and whom it hears.
@@ -40,15 +40,36 @@ impl Contact {
             | Stage::Refusing { .. } => None,
         };
         let both = std::iter::once(self.caller).chain(other);
-        both.collect()
+        both.chain(self.added()).collect()
     }
 
-    /// Those who talk with one another at the moment: two, or none while one of them holds.
+    /// Those who have been added, and are in it.
+    fn added(&self) -> impl Iterator<Item = LegId> + '_ {
+        let up = self.members.iter().filter(|one| one.up);
+        up.map(|one| one.leg)
+    }
+
+    /// Those who talk with one another at the moment. Of two, nobody while one of them holds; of more, all but who holds.
     pub(crate) fn parties(&self) -> Vec<LegId> {
-        match &self.stage {
-            Stage::Talking(Talk { hold: Some(_), .. }) => Vec::new(),
-            _ => self.telephones(),
+        let Stage::Talking(Talk {
+            hold: Some(hold),
+            leg,
+            ..
+        }) = &self.stage
+        else {
+            return self.telephones();
+        };
+        if self.added().next().is_none() {
+            return Vec::new();
         }
+        let out = |one: &LegId| {
+            let by_caller = hold.by.contains(&Holder::Caller);
+            let by_agent = hold.by.iter().any(|holder| *holder != Holder::Caller);
+            (by_caller && *one == self.caller) || (by_agent && one == leg)
+        };
+        let mut parties = self.telephones();
+        parties.retain(|one| !out(one));
+        parties
     }
 
     pub(crate) fn speaking(&self, how: Oversight) -> impl Iterator<Item = LegId> + '_ {
@@ -61,7 +82,7 @@ impl Contact {
         let mut speaking = self
             .speaking(Oversight::Barge)
             .chain(self.speaking(Oversight::Whisper));
-        speaking.next().is_some()
+        speaking.next().is_some() || self.added().next().is_some()
     }
 
     /// The rows of those who take part.

@@ -3,7 +3,7 @@
 //! [`Engine`] is one value with `handle`, `handle_timeout`, `poll_output`, `poll_timeout`: one mutation, then drain the outputs.
 //! Each file is one part of a contact's way: `arrive`, `dialogue` (the flow), `waiting` (the queue), `offer` (the agent's phone),
 //! `direct` (extensions), `outbound` (trunks, class of service), `identity` (who calls, and who is shown it), `secrecy` (encryption), `talk` (bridge), `hold`, `verbs` (what desk and API do with a contact),
-//! `transfer`, `consult`, `refer` and `replaces` (calls that move), `supervise`, `hearing` (who hears whom), `close` (the end), `control` (commands, configuration, drain, restart).
+//! `transfer`, `consult`, `refer` and `replaces` (calls that move), `conference`, `supervise`, `hearing` (who hears whom), `close` (the end), `control` (commands, configuration, drain, restart).
 //!
 //! Absent on purpose: sockets, threads, files, clocks. A decision is data that can be logged, explained and replayed.
 
@@ -18,6 +18,7 @@ pub mod event;
 mod arrive;
 mod close;
 mod codes;
+mod conference;
 mod consult;
 mod contact;
 mod control;
@@ -441,6 +442,7 @@ impl Engine {
             Kind::Direct => self.direct_unanswered(now, number),
             Kind::MaxCall => self.close(now, number, "max_call"),
             Kind::Code(leg) => self.code_deadline(now, leg),
+            Kind::Member(leg) => self.member_unanswered(now, number, leg),
             Kind::Supervisor(leg) => self.end_supervision(now, number, leg),
             Kind::Quality => self.quality_settled(now, number),
             Kind::Drain => self.drain_over(now),

@@ -374,6 +374,7 @@ impl Engine {
             _ if self.is_transfer_leg(number, leg) => {
                 self.transfer_answered(now, number, leg, fits)
             }
+            _ if self.is_members_leg(number, leg) => self.member_answered(now, number, leg, fits),
             _ if self.is_supervisors_leg(number, leg) => {
                 self.supervisor_answered(now, number, leg, fits)
             }

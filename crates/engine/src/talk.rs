@@ -89,7 +89,7 @@ impl Engine {
         let Some(number) = record.and_then(|leg| leg.contact) else {
             return;
         };
-        if self.supervisor_starved(now, number, leg) {
+        if self.supervisor_starved(now, number, leg) || self.member_starved(now, number, leg) {
             return;
         }
         let Some(contact) = self.contacts.get(&number) else {

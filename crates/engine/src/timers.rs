@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     MaxCall,
     /// A call to a feature code.
     Code(sip::LegId),
+    /// Who is to be added to a talk has rung long enough.
+    Member(sip::LegId),
     /// A supervisor's telephone has rung long enough.
     Supervisor(sip::LegId),
     /// The streams of a contact that is over have not told what they saw.
@@ -45,6 +47,7 @@ impl Kind {
             Kind::Direct => "extension ring",
             Kind::MaxCall => "longest call",
             Kind::Code(_) => "feature code",
+            Kind::Member(_) => "conference ring",
             Kind::Supervisor(_) => "supervisor ring",
             Kind::Quality => "last of the streams",
             Kind::Drain => "drain",

@@ -155,6 +155,10 @@ impl Engine {
         destination: Destination,
         referred: Option<Option<Name>>,
     ) -> Result<(), Failure> {
+        if self.confers(number) {
+            let detail = "a conference is not passed on: hang up to leave it to the others";
+            return Err(Failure::new(491, detail));
+        }
         self.face(number, leg)
             .map_err(|_| Failure::new(480, "no agent has the contact"))?;
         let route = match destination {

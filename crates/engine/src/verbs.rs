@@ -83,6 +83,7 @@ impl Engine {
             }
             Verb::Consult { to } => Ok(self.consult(now, number, leg, &to)?),
             Verb::Complete => Ok(self.complete(now, number)?),
+            Verb::Conference { to } => Ok(self.confer(now, number, leg, to.as_deref())?),
             Verb::Dtmf { digits } => self.press(now, number, leg, &digits),
             Verb::PauseRecording => self.pause_recording(now, number, by),
             Verb::ResumeRecording => self.resume_recording(now, number, by),

@@ -271,6 +271,8 @@ impl Fold {
             }
             EventKind::NodeStarted { .. }
             | EventKind::ContactTransferFailed { .. }
+            | EventKind::ContactJoined { .. }
+            | EventKind::ContactLeft { .. }
             | EventKind::ContactDisposition { .. }
             | EventKind::ContactRecording { .. }
             | EventKind::RecordingSaved { .. }

@@ -107,6 +107,8 @@ impl Recovery {
             | EventKind::ContactResumed { .. }
             | EventKind::ContactTransferred { .. }
             | EventKind::ContactTransferFailed { .. }
+            | EventKind::ContactJoined { .. }
+            | EventKind::ContactLeft { .. }
             | EventKind::ContactDisposition { .. }
             | EventKind::ContactSurveyed { .. }
             | EventKind::ContactRecording { .. }

@@ -114,6 +114,9 @@ pub fn line(event: &Event) -> String {
         EventKind::ContactTransferred {
             contact, kind, to, ..
         } => format!("{name} {contact} {kind} to={to}"),
+        EventKind::ContactJoined { contact, party } | EventKind::ContactLeft { contact, party } => {
+            format!("{name} {contact} {party}")
+        }
         EventKind::ContactTransferFailed {
             contact,
             to,

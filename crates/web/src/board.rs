@@ -310,6 +310,8 @@ pub fn contact_of(kind: &EventKind) -> Option<&ContactId> {
         | EventKind::ContactResumed { contact, .. }
         | EventKind::ContactTransferred { contact, .. }
         | EventKind::ContactTransferFailed { contact, .. }
+        | EventKind::ContactJoined { contact, .. }
+        | EventKind::ContactLeft { contact, .. }
         | EventKind::ContactDisposition { contact, .. }
         | EventKind::ContactRecording { contact, .. }
         | EventKind::RecordingSaved { contact, .. }
@@ -396,6 +398,8 @@ fn change(contact: &mut Contact, at: Time, kind: &EventKind) {
         | EventKind::ContactTransferFailed { .. }
         | EventKind::RecordingSaved { .. }
         | EventKind::RecordingFailed { .. }
+        | EventKind::ContactJoined { .. }
+        | EventKind::ContactLeft { .. }
         | EventKind::IvrStep { .. }
         | EventKind::ContactSurveyed { .. }
         | EventKind::ContactArrived { .. }

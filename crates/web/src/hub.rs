@@ -403,6 +403,8 @@ fn scope_alone(kind: &EventKind) -> Scope {
             by: Some(agent), ..
         } => Scope::Agent(Some(agent.clone())),
         EventKind::ContactArrived { .. }
+        | EventKind::ContactJoined { .. }
+        | EventKind::ContactLeft { .. }
         | EventKind::ContactIdentified { .. }
         | EventKind::ContactHeld { .. }
         | EventKind::ContactResumed { .. }

@@ -76,6 +76,11 @@ async function consult() {
   await ask("consult", { to: target() });
 }
 
+async function confer() {
+  if (!target()) { byId("to").focus(); complain(t("whereTo")); return; }
+  await ask("conference", { to: target() });
+}
+
 async function dispose(end) {
   const note = byId("note").value.trim();
   const done = await ask("disposition", { code: byId("code").value, ...(note && { note }), ...(end && { end_wrap_up: true }) });
@@ -115,6 +120,8 @@ export function begin() {
   for (const id of ["hold", "resume"]) byId(id).addEventListener("click", act.hold);
   byId("where").addEventListener("submit", (event) => { event.preventDefault(); transfer(); });
   byId("consult").addEventListener("click", consult);
+  byId("confer").addEventListener("click", confer);
+  byId("add").addEventListener("click", () => now.consult && ask("conference"));
   byId("complete").addEventListener("click", act.consult);
   byId("back").addEventListener("click", act.back);
   byId("about").addEventListener("submit", (event) => { event.preventDefault(); dispose(false); });

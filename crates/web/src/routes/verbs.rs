@@ -204,18 +204,31 @@ pub async fn disposition(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Not yet: three voices need a mixer, which the media planes have not got.
-#[utoipa::path(post, path = "/api/v1/contacts/{id}/conference", tag = "contacts", params(("id" = String, Path)), responses((status = "4XX", body = Problem), (status = 501, body = Problem)))]
+/// Who is to be added to a talk.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conference {
+    /// An extension or number that leads to somebody (`1002`, `agent:1002`); left out: whom the agent consults.
+    to: Option<String>,
+}
+
+/// Add whom the agent consults to the talk, or call somebody to be added. Any number may be, one after the other; `contact.joined` says that
+/// somebody is in it, `contact.left` that somebody has left, `contact.transfer_failed` that somebody did not come. When the agent leaves, the others go on.
+#[utoipa::path(post, path = "/api/v1/contacts/{id}/conference", tag = "contacts", params(("id" = String, Path)), request_body = Option<Conference>, responses((status = 202), (status = "4XX", body = Problem), (status = 503, body = Problem)))]
 pub async fn conference(
     State(app): State<App>,
     who: Who,
     Path(id): Path<String>,
+    body: axum::body::Bytes,
 ) -> Result<StatusCode, Problem> {
-    find(&app, &who, &id).await?;
-    Err(Problem::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "three-party talk needs a mixer, which this version has not got: complete the transfer, or resume",
-    ))
+    let wish: Conference = match body.is_empty() {
+        true => Conference::default(),
+        false => serde_json::from_slice(&body)
+            .map_err(|error| Problem::unprocessable(error.to_string()))?,
+    };
+    let to = wish.to.map(target).transpose()?;
+    ask(app, who, &id, Verb::Conference { to }).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// Have the agent's telephone answer what it rings for, where it has said that it can be told to (`Allow-Events: talk` in its 180);
