@@ -90,6 +90,7 @@ impl Load {
             last: 0,
             planes: 1,
             media_timeout: None,
+            browsers: None,
         };
         let started = Instant::now();
         let clock = move || Time::from_secs(1_000) + started.elapsed();
