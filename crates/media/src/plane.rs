@@ -214,9 +214,12 @@ impl Plane {
         };
         match vault.open(port, packet) {
             Ok(length) => Some(length),
-            Err(Fault::Malformed | Fault::Forged | Fault::Replayed) => {
+            Err(fault) => {
                 stream.rejected += 1;
-                self.counters.rejected.srtp += 1;
+                match fault {
+                    Fault::Malformed => self.counters.rejected.malformed += 1,
+                    Fault::Forged | Fault::Replayed => self.counters.rejected.srtp += 1,
+                }
                 None
             }
         }
