@@ -4,7 +4,7 @@
 //! first packets says. A gap (loss, DTX, hold, a pause of the sender) is silence. Whoever talks on the same side is mixed.
 //! A recording is made of pieces: what comes between two of them, or before the first, is in none.
 //!
-//! Samples come out when nothing can come before them any more: [`LATEST`] after their time.
+//! Samples come out when nothing can come before them any more: `LATEST` after their time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
